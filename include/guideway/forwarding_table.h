@@ -1,0 +1,176 @@
+#pragma once
+
+#include <assert.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "guideway/address.h"
+#include "guideway/index.h"
+#include "guideway/route_table.h"
+
+// What the workers forward by: every service, the ring that spreads its new flows over nodes, the
+// nodes, our own addresses, and the routes.
+//
+// Built by the control plane, read by the dataplane, changed by nobody: a change is a new table
+// with the next generation. That is the whole of our locking. Parts that did not change (rings,
+// routes, ...) are shared between tables by the builder, which counts the references.
+
+typedef uint32_t service_id; // Index into services[]; the same service's from table to table.
+typedef uint16_t node_id;    // Index into nodes[]; the same node's from table to table.
+
+#define SERVICE_NONE UINT32_MAX
+#define NODE_NONE UINT16_MAX
+
+// What a service may do with a node.
+enum target_state {
+	TARGET_ABSENT,   // Not one of its nodes, or gone: flows that name it are over.
+	TARGET_UP,       // Takes new flows and keeps its old ones.
+	TARGET_DRAINING, // Takes no new flows and keeps its old ones.
+	TARGET_DOWN,     // Failed its health check: flows that name it are over.
+};
+
+// One (VIP, protocol, port). A line of memory, and all that a packet needs to choose its target.
+struct service {
+	struct address vip;
+	const node_id *ring; // [ring_size], or NULL while no node may be used. Every slot is taken.
+	const uint8_t *states; // [n_nodes of the table], enum target_state, by node_id.
+	uint64_t salt;         // Of the service's name: sends a client to other nodes elsewhere.
+	uint32_t ring_size;    // A prime.
+	uint32_t idle_s;       // How long an established flow may be silent.
+	__be16 port;
+	__be16 node_port;
+	uint8_t protocol; // IPPROTO_TCP or IPPROTO_UDP; 0 where this id is of no service now.
+	uint8_t unused[11];
+};
+static_assert(sizeof(struct service) == 64);
+
+static inline bool service_exists(const struct service *s)
+{
+	return s->protocol != 0;
+}
+
+struct node {
+	struct address ipv6;
+	__be32 ipv4;                      // 0 if it has none.
+	next_hop_id next_hop[N_FAMILIES]; // NEXT_HOP_NONE where it has no address or no route.
+	uint8_t unused[8];
+};
+static_assert(sizeof(struct node) == 32);
+
+// An address that Guideway answers for.
+enum own_kind { OWN_VIP, OWN_SNAT };
+
+struct own_address {
+	struct address address;
+	uint8_t kind;       // enum own_kind.
+	uint8_t snat_index; // Of OWN_SNAT: its place in snat[family].
+	bool answers_arp;   // ARP and neighbour solicitations.
+	uint8_t unused[5];
+};
+
+enum { SNAT_ADDRESSES_MAX = 256 };
+
+// What applies to every service alike. Times are seconds.
+struct forwarding_settings {
+	uint32_t tcp_half_open_s; // From SYN to the handshake's third packet.
+	uint32_t tcp_closing_s;   // After FIN from both sides, or a RST.
+	uint32_t udp_one_way_s;   // Until the first reply.
+	uint32_t snat_rest_s;     // A freed SNAT port rests this long for its target.
+	bool reset_unknown_tcp;   // TCP of no known flow: answer with RST, else drop in silence.
+	bool reset_dead_target;   // TCP of a flow whose target died: RST to the client, else start
+	                          // anew.
+	uint32_t answers_per_s; // RSTs and ICMP errors of our own, each kind, all workers together.
+	uint32_t echoes_per_s;  // Echo replies, all workers together.
+};
+
+struct forwarding_table {
+	uint64_t generation;
+
+	const struct service *services; // [n_services]
+	size_t n_services;              // One more than the highest id in use.
+	struct index service_index;     // By index_hash_endpoint() of (vip, port, protocol).
+
+	const struct node *nodes; // [n_nodes]
+	size_t n_nodes;           // One more than the highest id in use.
+	struct index node_index;  // By index_hash_address(); a node of two families is in it twice.
+
+	const struct own_address *own; // [n_own]
+	size_t n_own;
+	struct index own_index; // By index_hash_address().
+
+	const struct address *snat[N_FAMILIES]; // [n_snat[family]]
+	size_t n_snat[N_FAMILIES];
+
+	struct route_table routes;
+	struct forwarding_settings settings;
+};
+
+// 'hash' is index_hash_endpoint() of the rest. Returns SERVICE_NONE if there is none.
+static inline service_id forwarding_table_find_service(const struct forwarding_table *table,
+	uint64_t hash, const struct address *vip, __be16 port, uint8_t protocol)
+{
+	const struct index *index = &table->service_index;
+
+	for (uint32_t i = (uint32_t)hash & index->mask;; i = (i + 1) & index->mask) {
+		const struct index_slot *slot = &index->slots[i];
+
+		if (slot->at == INDEX_EMPTY)
+			return SERVICE_NONE;
+		if (slot->tag != (uint32_t)(hash >> 32))
+			continue;
+
+		const struct service *s = &table->services[slot->at];
+		if (s->port == port && s->protocol == protocol && address_equal(&s->vip, vip))
+			return slot->at;
+	}
+}
+
+// Returns NODE_NONE if no node has 'address'.
+static inline node_id forwarding_table_find_node(
+	const struct forwarding_table *table, const struct address *address)
+{
+	const struct index *index = &table->node_index;
+	uint64_t hash = index_hash_address(address);
+
+	for (uint32_t i = (uint32_t)hash & index->mask;; i = (i + 1) & index->mask) {
+		const struct index_slot *slot = &index->slots[i];
+
+		if (slot->at == INDEX_EMPTY)
+			return NODE_NONE;
+		if (slot->tag != (uint32_t)(hash >> 32))
+			continue;
+
+		const struct node *node = &table->nodes[slot->at];
+		if (address_is_ipv4(address) ? node->ipv4 == address->words[3]
+					     : address_equal(&node->ipv6, address))
+			return (node_id)slot->at;
+	}
+}
+
+// Returns NULL if 'address' is not ours to answer for.
+static inline const struct own_address *forwarding_table_find_own(
+	const struct forwarding_table *table, const struct address *address)
+{
+	const struct index *index = &table->own_index;
+	uint64_t hash = index_hash_address(address);
+
+	for (uint32_t i = (uint32_t)hash & index->mask;; i = (i + 1) & index->mask) {
+		const struct index_slot *slot = &index->slots[i];
+
+		if (slot->at == INDEX_EMPTY)
+			return NULL;
+		if (slot->tag == (uint32_t)(hash >> 32) &&
+			address_equal(&table->own[slot->at].address, address))
+			return &table->own[slot->at];
+	}
+}
+
+// The way to 'address', by the routes.
+static inline next_hop_id forwarding_table_route(
+	const struct forwarding_table *table, const struct address *address)
+{
+	enum family family = address_family(address);
+
+	return route_find(table->routes.steps[family], &address->bytes[family == IPV4 ? 12 : 0]);
+}

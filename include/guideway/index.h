@@ -1,0 +1,44 @@
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "guideway/address.h"
+
+// A read-only hash index over an array: open addressing with linear probing, at most half full.
+// Eight slots share a cache line, so a lookup that finds costs one line here and one of the array.
+// The hashes are not keyed: the keys in it are the operator's, not a sender's, and a sender's
+// misses end at the first empty slot.
+struct index_slot {
+	uint32_t tag; // The upper half of the key's hash.
+	uint32_t at;  // Where in the array, or INDEX_EMPTY.
+};
+
+#define INDEX_EMPTY UINT32_MAX
+
+struct index {
+	uint32_t mask;                  // Slots, a power of two, less one.
+	const struct index_slot *slots; // [mask + 1]
+};
+
+// Both halves of a 64 x 64 bit product, folded: every bit of either factor reaches every bit of
+// the result's middle (wyhash, Wang Yi 2019; the same step as in rapidhash and folly).
+static inline uint64_t fold_multiply(uint64_t a, uint64_t b)
+{
+	unsigned __int128 product = (unsigned __int128)a * b;
+
+	return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+static inline uint64_t index_hash_address(const struct address *a)
+{
+	return fold_multiply(a->halves[0] ^ 0x9e3779b97f4a7c15, a->halves[1] ^ 0xd1b54a32d192ed03);
+}
+
+// 'port' is in network byte order.
+static inline uint64_t index_hash_endpoint(const struct address *a, __be16 port, uint8_t protocol)
+{
+	uint64_t tail = (uint64_t)port << 8 | protocol;
+
+	return fold_multiply(index_hash_address(a) ^ tail, 0xa0761d6478bd642f);
+}
