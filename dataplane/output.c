@@ -1,0 +1,222 @@
+#include "output.h"
+
+#include <rte_branch_prediction.h>
+#include <rte_ether.h>
+
+#include "neighbour.h"
+#include "pipeline.h"
+#include "segments.h"
+
+// The ways out
+// ============
+//
+//     next hop known        Ethernet header, VLAN tag, out of its port
+//     next hop is the kernel    Ethernet header, to the twin of its port
+//     next hop not known    waits, until pipeline_retry() finds it known
+//
+// A packet's Ethernet header is written anew right before its IP header, wherever in its memory
+// that has come to lie: whether there was or is to be a VLAN tag makes no difference.
+
+static void put_tx(struct outcome *out, uint8_t port, struct rte_mbuf *m)
+{
+	out->tx[port][out->n.tx[port]++] = m;
+}
+
+static void put_to_kernel(
+	struct outcome *out, uint8_t port, enum kernel_class class, struct rte_mbuf *m)
+{
+	out->to_kernel[port][class][out->n.to_kernel[port][class]++] = m;
+}
+
+static inline rte_be16_t ether_type(enum family family)
+{
+	return family == IPV4 ? RTE_BE16(RTE_ETHER_TYPE_IPV4) : RTE_BE16(RTE_ETHER_TYPE_IPV6);
+}
+
+// Returns false where the mbuf has no room for it.
+static inline bool write_ethernet(
+	struct packet *p, const void *to, const struct rte_ether_addr *from, uint16_t vlan)
+{
+	uint8_t *type = p->l3 - sizeof(rte_be16_t);
+	uint8_t *frame = p->l3 - RTE_ETHER_HDR_LEN - (vlan != 0 ? RTE_VLAN_HLEN : 0);
+
+	if (unlikely(!segments_begin(p->mbuf, frame)))
+		return false;
+
+	memcpy(frame, to, RTE_ETHER_ADDR_LEN);
+	memcpy(frame + RTE_ETHER_ADDR_LEN, from, RTE_ETHER_ADDR_LEN);
+	if (vlan != 0) {
+		rte_be16_t tag[] = {RTE_BE16(RTE_ETHER_TYPE_VLAN), rte_cpu_to_be_16(vlan)};
+		memcpy(type - sizeof(tag), tag, sizeof(tag));
+	}
+
+	rte_be16_t ether = ether_type(p->family);
+	memcpy(type, &ether, sizeof(ether));
+	return true;
+}
+
+static void hold(struct burst *b, struct packet *p)
+{
+	struct outcome *out = b->out;
+
+	p->mbuf->l2_len = p->l3 - rte_pktmbuf_mtod(p->mbuf, uint8_t *);
+	out->waiting[out->n.waiting++] = (struct waiting){
+		.mbuf = p->mbuf,
+		.destination = packet_destination(p),
+		.next_hop = p->next_hop,
+	};
+}
+
+static void send_to_kernel(struct burst *b, struct packet *p, uint8_t port)
+{
+	const struct rte_ether_addr *mac = &b->pipeline->ports[port].mac;
+
+	if (!write_ethernet(p, mac, mac, 0))
+		burst_drop(b, p, DROP_NO_MEMORY);
+	else
+		put_to_kernel(b->out, port, KERNEL_OTHER, p->mbuf);
+}
+
+static void send_rare(struct burst *b, struct packet *p, uint64_t hop)
+{
+	if (p->next_hop == NEXT_HOP_NONE)
+		burst_drop(b, p, DROP_NO_ROUTE);
+	else if (hop & NEXT_HOP_TO_KERNEL)
+		send_to_kernel(b, p, next_hop_port(hop));
+	else
+		hold(b, p);
+}
+
+static inline uint64_t hop_of(const struct pipeline *pipeline, next_hop_id id)
+{
+	if (unlikely(id >= NEXT_HOP_MAX))
+		return 0;
+
+	// A word of its own, with nothing behind it to be ordered with.
+	return atomic_load_explicit(&pipeline->next_hops[id], memory_order_relaxed);
+}
+
+static inline bool is_plain(uint64_t hop)
+{
+	return (hop & (NEXT_HOP_RESOLVED | NEXT_HOP_TO_KERNEL)) == NEXT_HOP_RESOLVED;
+}
+
+void burst_send(struct burst *b, struct packet *p)
+{
+	uint64_t hop = hop_of(b->pipeline, p->next_hop);
+	if (unlikely(!is_plain(hop)))
+		return send_rare(b, p, hop);
+
+	uint8_t port = next_hop_port(hop);
+	const struct port_facts *facts = &b->pipeline->ports[port];
+	if (unlikely(p->ip_len > facts->mtu))
+		return burst_drop(b, p, DROP_TOO_BIG);
+	if (unlikely(!write_ethernet(p, &hop, &facts->mac, facts->vlan)))
+		return burst_drop(b, p, DROP_NO_MEMORY);
+
+	put_tx(b->out, port, p->mbuf);
+}
+
+bool burst_fits_port(struct burst *b, struct packet *p)
+{
+	uint64_t hop = hop_of(b->pipeline, p->next_hop);
+	if (!is_plain(hop))
+		return true;
+
+	uint16_t mtu = b->pipeline->ports[next_hop_port(hop)].mtu;
+	if (p->ip_len <= mtu)
+		return true;
+
+	burst_too_big(b, p, mtu);
+	return false;
+}
+
+void burst_send_back(struct burst *b, struct packet *p)
+{
+	struct rte_ether_hdr *eth = (struct rte_ether_hdr *)(p->l3 - p->l2_len);
+
+	eth->dst_addr = eth->src_addr;
+	eth->src_addr = b->pipeline->ports[p->port].mac;
+	if (p->origin == ORIGIN_PORT)
+		put_tx(b->out, p->port, p->mbuf);
+	else
+		put_to_kernel(b->out, p->port, KERNEL_CONTROL, p->mbuf);
+}
+
+// Health checks and the kernel's knowledge of its neighbours live by these.
+static enum kernel_class class_of(const struct burst *b, const struct packet *p)
+{
+	if (p->kind == KIND_ARP || (p->kind == KIND_ICMP && is_neighbour_discovery(p)))
+		return KERNEL_CONTROL;
+	if (p->l3 == NULL || b->table == NULL)
+		return KERNEL_OTHER;
+
+	struct address source = packet_source(p);
+	bool is_node = forwarding_table_find_node(b->table, &source) != NODE_NONE;
+	return is_node ? KERNEL_CONTROL : KERNEL_OTHER;
+}
+
+// The addresses move to where the tag was.
+static void strip_tag(struct rte_mbuf *m)
+{
+	uint8_t *frame = rte_pktmbuf_mtod(m, uint8_t *);
+
+	memmove(frame + RTE_VLAN_HLEN, frame, 2 * RTE_ETHER_ADDR_LEN);
+	segments_begin(m, frame + RTE_VLAN_HLEN);
+}
+
+static bool insert_tag(struct rte_mbuf *m, uint16_t vlan)
+{
+	uint8_t *frame = rte_pktmbuf_mtod(m, uint8_t *);
+	rte_be16_t tag[] = {RTE_BE16(RTE_ETHER_TYPE_VLAN), rte_cpu_to_be_16(vlan)};
+
+	if (!segments_begin(m, frame - sizeof(tag)))
+		return false;
+
+	memmove(frame - sizeof(tag), frame, 2 * RTE_ETHER_ADDR_LEN);
+	memcpy(frame + 2 * RTE_ETHER_ADDR_LEN - sizeof(tag), tag, sizeof(tag));
+	return true;
+}
+
+static void pass_to_kernel(struct burst *b, struct packet *p)
+{
+	enum kernel_class class = class_of(b, p);
+
+	if (b->pipeline->ports[p->port].vlan != 0)
+		strip_tag(p->mbuf);
+	put_to_kernel(b->out, p->port, class, p->mbuf);
+}
+
+void burst_pass_by(struct burst *b, struct packet *p)
+{
+	uint16_t vlan = b->pipeline->ports[p->port].vlan;
+
+	if (p->origin == ORIGIN_PORT)
+		pass_to_kernel(b, p);
+	else if (vlan != 0 && !insert_tag(p->mbuf, vlan))
+		burst_drop(b, p, DROP_NO_MEMORY);
+	else
+		put_tx(b->out, p->port, p->mbuf);
+}
+
+// By the destination, not by the next hop that it waited for: the routes may be others by now.
+bool output_retry(struct burst *b, const struct waiting *waiting)
+{
+	enum family family = address_family(&waiting->destination);
+	struct packet p = {
+		.mbuf = waiting->mbuf,
+		.l3 = rte_pktmbuf_mtod_offset(waiting->mbuf, uint8_t *, waiting->mbuf->l2_len),
+		.ip_len = waiting->mbuf->pkt_len - waiting->mbuf->l2_len,
+		.family = family,
+		.next_hop = forwarding_table_route(b->table, &waiting->destination),
+	};
+
+	uint64_t hop = hop_of(b->pipeline, p.next_hop);
+	if (p.next_hop != NEXT_HOP_NONE && !(hop & (NEXT_HOP_RESOLVED | NEXT_HOP_TO_KERNEL)))
+		return false;
+
+	if (p.next_hop != NEXT_HOP_NONE)
+		burst_count(b, EVENT_WAITED);
+	burst_send(b, &p);
+	return true;
+}

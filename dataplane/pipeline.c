@@ -1,0 +1,259 @@
+#include "pipeline.h"
+
+#include <netinet/in.h>
+
+#include <rte_branch_prediction.h>
+
+#include "clock.h"
+#include "icmp.h"
+#include "neighbour.h"
+#include "output.h"
+#include "parse.h"
+#include "segments.h"
+#include "snat.h"
+
+// From a received burst to where each packet goes
+// ===============================================
+//
+//     parse      headers                what nobody here is to see is dropped
+//     sort       whose it is            a service's, an SNAT address's, ours, or the kernel's
+//     steer      whose flow it is       another worker's is handed over
+//     forward    client -> node         snat.c: finds or begins the flow, rewrites, sends
+//     reply      node -> client         snat.c
+//
+// Each stage takes all packets of a burst before the next begins, so that the memory it asks for
+// arrives while it works on other packets. What is rare ends while sorting: ARP, neighbour
+// discovery, echo and what is to be rejected are answered in their own memory; ICMP errors follow
+// the flow that they are about; what is for none of our addresses passes to the kernel, or if it
+// came from there, out of the port.
+//
+// Whatever ends a packet's way puts it into the outcome, or drops it by its reason: burst.h.
+
+// Nothing but an address of ours makes a packet, and what is wrong with it, our business.
+static void sort_ours(struct burst *b, struct packet *p, const struct own_address *own)
+{
+	if (p->fault != DROP_NONE)
+		return burst_drop(b, p, p->fault);
+
+	segments_cut(p->mbuf, p->l2_len + p->ip_len);
+	if (p->kind == KIND_ICMP)
+		icmp_to_us(b, p, own);
+	else
+		burst_reject(b, p, DROP_NO_SERVICE);
+}
+
+static void sort_by_address(struct burst *b, struct packet *p)
+{
+	struct address destination = packet_destination(p);
+	const struct own_address *own = forwarding_table_find_own(b->table, &destination);
+
+	if (own == NULL)
+		burst_pass_by(b, p);
+	else
+		sort_ours(b, p, own);
+}
+
+static bool is_answered_as_neighbour(struct burst *b, struct packet *p)
+{
+	if (p->kind == KIND_ARP)
+		return neighbour_answer_arp(b, p);
+	return p->kind == KIND_ICMP && is_neighbour_solicitation(p) &&
+		neighbour_answer_solicitation(b, p);
+}
+
+static void sort_rare(struct burst *b, struct packet *p)
+{
+	if (is_answered_as_neighbour(b, p))
+		return;
+	if (p->kind == KIND_ARP || p->kind == KIND_OTHER)
+		burst_pass_by(b, p);
+	else
+		sort_by_address(b, p);
+}
+
+// Returns false if it goes no further.
+static inline bool may_go_on(struct burst *b, struct packet *p)
+{
+	if (unlikely(p->mbuf->pkt_len != p->l2_len + (uint32_t)p->ip_len))
+		segments_cut(p->mbuf, p->l2_len + p->ip_len);
+
+	if (unlikely(*packet_hop_limit(p) <= 1)) {
+		burst_expire(b, p);
+		return false;
+	}
+	return true;
+}
+
+static inline void sort_to_service(struct burst *b, struct packet *p)
+{
+	if (unlikely(!may_go_on(b, p)))
+		return;
+
+	snat_prepare(b->pipeline, p);
+	packet_list_add(&b->to_services[p->family], p);
+}
+
+// Not to a service.
+static inline void sort_ports(struct burst *b, struct packet *p, const struct address *destination)
+{
+	const struct own_address *own = forwarding_table_find_own(b->table, destination);
+
+	if (own == NULL)
+		return burst_pass_by(b, p);
+	if (own->kind != OWN_SNAT)
+		return sort_ours(b, p, own);
+
+	struct address source = packet_source(p);
+	p->snat_index = own->snat_index;
+	p->node = forwarding_table_find_node(b->table, &source);
+	if (unlikely(!may_go_on(b, p)))
+		return;
+
+	snat_prepare_reply(b->pipeline, p);
+	packet_list_add(&b->to_snat[p->family], p);
+}
+
+static inline void sort_packet(struct burst *b, struct packet *p)
+{
+	if (unlikely(p->kind != KIND_PORTS || p->fault != DROP_NONE))
+		return sort_rare(b, p);
+
+	struct address destination = packet_destination(p);
+	rte_be16_t port = packet_destination_port(p);
+	uint64_t hash = index_hash_endpoint(&destination, port, p->protocol);
+
+	p->service = forwarding_table_find_service(b->table, hash, &destination, port, p->protocol);
+	if (p->service != SERVICE_NONE)
+		sort_to_service(b, p);
+	else
+		sort_ports(b, p, &destination);
+}
+
+static void sort(struct burst *b)
+{
+	for (uint16_t i = 0; i < b->n; i++)
+		sort_packet(b, &b->packets[i]);
+}
+
+// The hash says which worker has the flow.
+static void steer_to_services(struct burst *b, struct packet_list *list)
+{
+	const struct pipeline *pipeline = b->pipeline;
+	uint16_t kept = 0;
+
+	for (uint16_t i = 0; i < list->n; i++) {
+		struct packet *p = list->at[i];
+		unsigned worker = flow_hash_worker(p->hash, pipeline->n_workers);
+
+		if (worker == pipeline->worker)
+			list->at[kept++] = p;
+		else
+			burst_hand_over(b, p, worker);
+	}
+	list->n = kept;
+}
+
+// The SNAT port says it.
+static void steer_to_snat(struct burst *b, struct packet_list *list)
+{
+	const struct pipeline *pipeline = b->pipeline;
+	uint16_t kept = 0;
+
+	for (uint16_t i = 0; i < list->n; i++) {
+		struct packet *p = list->at[i];
+		struct address node = packet_source(p);
+		struct address snat = packet_destination(p);
+		unsigned worker = owner_of(pipeline->owners, &node, packet_source_port(p), &snat,
+			packet_destination_port(p));
+
+		if (worker == pipeline->worker)
+			list->at[kept++] = p;
+		else
+			burst_hand_over(b, p, worker);
+	}
+	list->n = kept;
+}
+
+// With RSS the port has had its say about what clients send.
+static void steer(struct burst *b)
+{
+	if (b->pipeline->n_workers == 1)
+		return;
+	for (enum family family = 0; family < N_FAMILIES; family++) {
+		if (!b->pipeline->rss)
+			steer_to_services(b, &b->to_services[family]);
+		steer_to_snat(b, &b->to_snat[family]);
+	}
+}
+
+// Before the first table there are no addresses of ours.
+static void pass_all_by(struct burst *b)
+{
+	for (uint16_t i = 0; i < b->n; i++)
+		burst_pass_by(b, &b->packets[i]);
+}
+
+static void go_on(struct burst *b)
+{
+	if (unlikely(b->table == NULL))
+		return pass_all_by(b);
+
+	sort(b);
+	steer(b);
+	for (enum family family = 0; family < N_FAMILIES; family++) {
+		snat_forward(b, family, &b->to_services[family]);
+		snat_reply(b, family, &b->to_snat[family]);
+	}
+}
+
+// Member by member, since most of a burst is room for packets.
+static void begin(struct burst *b, struct pipeline *p, const struct forwarding_table *table,
+	uint64_t now_ns, struct outcome *out)
+{
+	b->pipeline = p;
+	b->table = table;
+	b->out = out;
+	b->now_ns = now_ns;
+	b->now_s = clock_s(now_ns);
+	b->mtu_min = p->mtu_min;
+	b->n = 0;
+	for (enum family family = 0; family < N_FAMILIES; family++)
+		b->to_services[family].n = b->to_snat[family].n = 0;
+}
+
+void pipeline_forward(struct pipeline *p, const struct forwarding_table *table,
+	struct rte_mbuf **mbufs, uint16_t n, enum origin origin, uint64_t now_ns,
+	struct outcome *out)
+{
+	struct burst b;
+
+	begin(&b, p, table, now_ns, out);
+	parse_burst(&b, mbufs, n, origin);
+	go_on(&b);
+}
+
+void pipeline_forward_handed(struct pipeline *p, const struct forwarding_table *table,
+	struct rte_mbuf **mbufs, uint16_t n, uint64_t now_ns, struct outcome *out)
+{
+	struct burst b;
+
+	begin(&b, p, table, now_ns, out);
+	parse_burst_handed(&b, mbufs, n);
+	go_on(&b);
+}
+
+bool pipeline_retry(struct pipeline *p, const struct forwarding_table *table,
+	const struct waiting *waiting, struct outcome *out)
+{
+	struct burst b;
+
+	begin(&b, p, table, 0, out);
+	return output_retry(&b, waiting);
+}
+
+void pipeline_prepare(struct pipeline *p)
+{
+	p->mtu_min = UINT16_MAX;
+	for (size_t i = 0; i < p->n_ports; i++)
+		p->mtu_min = RTE_MIN(p->mtu_min, p->ports[i].mtu);
+}

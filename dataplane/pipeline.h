@@ -1,0 +1,149 @@
+#pragma once
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <rte_ether.h>
+#include <rte_mbuf.h>
+
+#include "burst.h"
+#include "flow_table.h"
+#include "guideway/counters.h"
+#include "guideway/dataplane.h"
+#include "limiter.h"
+#include "owner.h"
+
+// The journey of packets through one worker. The pipeline polls nothing and sends nothing: it takes
+// a burst of mbufs and says where each goes, so that a test needs neither port nor thread.
+
+// One worker's counters, read by the control thread with relaxed loads.
+struct worker_counters {
+	_Atomic uint64_t events[N_EVENTS];
+	_Atomic uint64_t drops[N_DROP_REASONS];
+	struct traffic_counters *services; // [services_max]
+	struct traffic_counters *nodes;    // [nodes_max]
+};
+
+struct traffic_counters {
+	_Atomic uint64_t packets_in;
+	_Atomic uint64_t bytes_in;
+	_Atomic uint64_t packets_out;
+	_Atomic uint64_t bytes_out;
+	_Atomic uint64_t flows_created;
+	_Atomic uint64_t flows; // A gauge.
+	uint64_t unused[2];
+};
+static_assert(sizeof(struct traffic_counters) == 64);
+
+// With one writer, a load and a store do: no locked instruction per packet.
+static inline void counter_add(_Atomic uint64_t *counter, uint64_t n)
+{
+	uint64_t old = atomic_load_explicit(counter, memory_order_relaxed);
+
+	atomic_store_explicit(counter, old + n, memory_order_relaxed);
+}
+
+// A next hop in one word, so that a reader never sees half of one: the MAC address as it lies in
+// memory in the low 48 bits, then the port, then the flags.
+#define NEXT_HOP_RESOLVED (1ull << 56)
+#define NEXT_HOP_TO_KERNEL (1ull << 57)
+
+static inline uint8_t next_hop_port(uint64_t word)
+{
+	return (uint8_t)(word >> 48);
+}
+
+// What the pipeline needs to know of a port.
+struct port_facts {
+	struct rte_ether_addr mac; // The port's, and its twin's.
+	uint16_t mtu;
+	uint16_t vlan; // 0 for none.
+};
+
+enum limit { LIMIT_RESET, LIMIT_ICMP_ERROR, LIMIT_ECHO, N_LIMITS };
+
+// All of a worker that forwarding needs. Set once, except what 'limiters' and 'flows' hold.
+struct pipeline {
+	unsigned worker;
+	unsigned n_workers;
+	bool rss; // The ports' RSS decides who owns a flow (every port is STEERING_RSS), else a
+	          // hash of ours does.
+	struct flow_table *flows[N_FAMILIES];
+	struct worker_counters *counters;
+	const struct owner_map *owners;
+	const _Atomic uint64_t *next_hops; // [NEXT_HOP_MAX]
+	const struct port_facts *ports;    // [n_ports]
+	size_t n_ports;
+	uint64_t hash_key[2];
+	struct limiter limiters[N_LIMITS];
+	uint16_t mtu_min; // Of 'ports'.
+};
+
+// Where the packets of a burst go, to which the caller owns them and sends them on; what was
+// dropped is freed already. There is room for those of one burst and as many that had waited.
+enum { OUTCOME_MAX = 2 * BURST_MAX };
+
+// To the kernel there are two ways, so that a flood on one does not stop the other.
+enum kernel_class {
+	KERNEL_CONTROL, // From nodes, ARP and ND: health checks live by it.
+	KERNEL_OTHER,
+	N_KERNEL_CLASSES,
+};
+
+// A packet that is finished but for the destination's MAC address, which nobody knows yet: worker.c
+// holds a bounded number of them, asks for the address, and sends or drops them.
+struct waiting {
+	struct rte_mbuf *mbuf;      // Begins with room for the Ethernet header; 'l2_len' is set.
+	struct address destination; // Of the packet. If it is on a connected network, 'next_hop'
+	next_hop_id next_hop;       // is NEXT_HOP_RESOLVE, else the gateway or neighbour.
+};
+
+// What 'n' counts is there, the rest is not written: emptying one is four lines of memory.
+struct outcome {
+	struct {
+		uint16_t tx[PORTS_MAX];
+		uint16_t to_kernel[PORTS_MAX][N_KERNEL_CLASSES];
+		uint16_t handed[WORKERS_MAX];
+		uint16_t waiting;
+	} n;
+	struct rte_mbuf *tx[PORTS_MAX][OUTCOME_MAX];                          // By port.
+	struct rte_mbuf *to_kernel[PORTS_MAX][N_KERNEL_CLASSES][OUTCOME_MAX]; // By the twin's port.
+	struct rte_mbuf *handed[WORKERS_MAX][OUTCOME_MAX];                    // By worker.
+	struct waiting waiting[OUTCOME_MAX];
+};
+
+static inline void outcome_empty(struct outcome *out)
+{
+	memset(&out->n, 0, sizeof(out->n));
+}
+
+// One worker's part of what all may do together, at least 1 unless that is 0.
+static inline uint32_t pipeline_share(const struct pipeline *p, uint32_t together)
+{
+	return together / p->n_workers + (together % p->n_workers != 0);
+}
+
+// Derives what follows from the rest of 'p', which the caller has set.
+void pipeline_prepare(struct pipeline *p);
+
+// Takes 'n' mbufs, at most BURST_MAX, that came by 'origin', and adds to 'out' where they go.
+// 'table' may be NULL: all goes to the kernel, or from it to the port. Counts all that it does;
+// what was received, sent, given to the kernel or to another worker is for the caller to count,
+// who knows whether it succeeded. An mbuf's 'port' is the index of its port in 'ports'; 'now_ns'
+// counts from a second, or longer, before the start.
+void pipeline_forward(struct pipeline *p, const struct forwarding_table *table,
+	struct rte_mbuf **mbufs, uint16_t n, enum origin origin, uint64_t now_ns,
+	struct outcome *out);
+
+// The same for what another worker handed over; the origin is kept with the packet.
+void pipeline_forward_handed(struct pipeline *p, const struct forwarding_table *table,
+	struct rte_mbuf **mbufs, uint16_t n, uint64_t now_ns, struct outcome *out);
+
+// Puts a packet that waited where it goes now, by 'table', or drops it where it has no way any
+// more. Returns false, having done nothing, while its next hop is still unknown. An 'out' has room
+// for BURST_MAX of these beside a burst.
+bool pipeline_retry(struct pipeline *p, const struct forwarding_table *table,
+	const struct waiting *waiting, struct outcome *out);

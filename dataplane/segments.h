@@ -1,0 +1,34 @@
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <rte_mbuf.h>
+
+// Packets whose bytes lie in several mbufs, one after another.
+
+// Brings the first 'len' bytes, or all if there are fewer, into the first segment. Those that were
+// there stay where they are. Returns false if there is no room for them.
+bool segments_gather(struct rte_mbuf *m, uint32_t len);
+
+// Cuts off what is beyond 'len' bytes; 'len' is at least what the first byte of the packet needs.
+void segments_cut(struct rte_mbuf *m, uint32_t len);
+
+// Makes the packet begin at 'start', which lies in the first segment's data or before it. Returns
+// false, having done nothing, if that is before its memory.
+static inline bool segments_begin(struct rte_mbuf *m, const uint8_t *start)
+{
+	ptrdiff_t offset = start - (const uint8_t *)m->buf_addr;
+
+	if (offset < 0)
+		return false;
+
+	int grown = m->data_off - (int)offset;
+	m->data_off -= grown;
+	m->data_len += grown;
+	m->pkt_len += grown;
+	return true;
+}
+
+// Ones' complement sum, not folded, of 'len' bytes from 'from' on, all of them there.
+uint64_t segments_sum(const struct rte_mbuf *m, uint32_t from, uint32_t len);

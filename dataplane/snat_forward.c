@@ -1,0 +1,304 @@
+#include "snat.h"
+
+#include "rewrite.h"
+#include "snat_flow.h"
+
+// From client to node
+// ===================
+//
+//     (snat_prepare)   hash                  asks for the bucket
+//     guess            bucket                asks for the flow
+//     forward          flow, target          rewrites, sends; what has no flow is set aside
+//     choose           slot, port            of those: asks for the bucket that the port would be
+//     in begin            flow                  begins it, rewrites, sends
+//
+// Beginning comes last, since a flow that begins may take the place of one that was guessed.
+//
+// The port
+// --------
+// Candidates for a flow's SNAT address and port are drawn by its hash from those that its worker
+// owns towards the target, and the first that no flow has, and that does not rest, is taken. With
+// a share f of the ports taken, n draws fail with probability f^n: at 50 000 flows to a target by
+// one address (f = 0.78) 128 draws fail once in 10^14. If all the draws fail, one that only rests
+// is taken before its time.
+
+enum { DRAWS_MAX = 128 };
+
+// Where a new flow would go, and as whom.
+struct choice {
+	union return_key back;
+	uint64_t hash_back;
+};
+
+static inline __attribute__((always_inline)) const void *client_of(
+	const struct packet *p, enum family family)
+{
+	return p->l3 + (family == IPV4 ? 12 : 8);
+}
+
+static inline bool is_syn(const struct packet *p)
+{
+	return p->protocol == IPPROTO_TCP && tcp_is_syn(p->tcp_flags);
+}
+
+static inline const struct service *service_of(const struct burst *b, const struct packet *p)
+{
+	return &b->table->services[p->service];
+}
+
+// TARGET_DRAINING keeps its flows.
+static inline bool target_lives(
+	const struct burst *b, const struct packet *p, const struct flow *flow)
+{
+	if (unlikely(!snat_has_target(b->table, p->family, flow)))
+		return false;
+
+	uint8_t state = service_of(b, p)->states[flow->back.node];
+	return state == TARGET_UP || state == TARGET_DRAINING;
+}
+
+// Of a flow whose target lives.
+static inline bool begins_anew(const struct packet *p, const struct flow *flow)
+{
+	return unlikely(flow->state == FLOW_CLOSING) && is_syn(p);
+}
+
+static inline __attribute__((always_inline)) void turn_to_node(
+	const struct burst *b, struct packet *p, enum family family, const struct flow *flow)
+{
+	const struct node *node = &b->table->nodes[flow->back.node];
+	const struct address *snat = &b->table->snat[family][flow->back.snat_index];
+	const struct rewrite to = {
+		.source = family == IPV4 ? (const void *)&snat->words[3] : snat,
+		.destination = family == IPV4 ? (const void *)&node->ipv4 : &node->ipv6,
+		.source_port = flow->back.snat_port,
+		.destination_port = flow->back.node_port,
+	};
+
+	rewrite_packet(p->l3, p->l4, family, p->protocol, &to);
+}
+
+static inline __attribute__((always_inline)) void send_to_node(
+	struct burst *b, struct packet *p, enum family family, const struct flow *flow)
+{
+	p->node = flow->back.node;
+	p->next_hop = b->table->nodes[p->node].next_hop[family];
+	if (unlikely(!burst_fits(b, p)))
+		return;
+
+	snat_count_in(b, flow, p->ip_len);
+	turn_to_node(b, p, family, flow);
+	burst_send(b, p);
+}
+
+// Returns false, having done nothing, where it takes more than that: begin().
+static inline __attribute__((always_inline)) bool forward(
+	struct burst *b, struct packet *p, struct flow_table *ft, enum family family)
+{
+	if (p->flow == FLOW_NONE)
+		return false;
+
+	struct flow *flow = flow_table_flow(ft, family, p->flow);
+	__be16 client_port = packet_source_port(p);
+	if (unlikely(!flow_is(flow, family, client_of(p, family), client_port, p->service)))
+		return false;
+	if (unlikely(!target_lives(b, p, flow) || begins_anew(p, flow)))
+		return false;
+
+	snat_follow_state(b, ft, flow, p, TCP_CLIENT);
+	send_to_node(b, p, family, flow);
+	return true;
+}
+
+// The nth draw.
+static inline __attribute__((always_inline)) void draw(const struct burst *b,
+	const struct packet *p, enum family family, node_id id, unsigned nth,
+	struct choice *ret_choice)
+{
+	const struct pipeline *pipeline = b->pipeline;
+	const struct node *node = &b->table->nodes[id];
+	struct address target = family == IPV4 ? address_from_ipv4(node->ipv4) : node->ipv6;
+	uint64_t random = fold_multiply(p->hash + nth, pipeline->hash_key[1] ^ 0xa0761d6478bd642f);
+	uint32_t index = (uint32_t)((random >> 32) * b->table->n_snat[family] >> 32);
+	const struct service *service = service_of(b, p);
+
+	union return_key back = {
+		.node = id,
+		.node_port = service->node_port,
+		.snat_port = owner_port(pipeline->owners, pipeline->worker, &target,
+			service->node_port, &b->table->snat[family][index], (uint32_t)random),
+		.snat_index = (uint8_t)index,
+		.protocol = p->protocol,
+	};
+	ret_choice->back = back;
+	ret_choice->hash_back = flow_hash_back(pipeline->hash_key, back.word);
+}
+
+static inline __attribute__((always_inline)) node_id node_by_slot(
+	const struct burst *b, const struct packet *p, enum family family)
+{
+	const struct service *service = service_of(b, p);
+
+	if (unlikely(service->ring == NULL || b->table->n_snat[family] == 0))
+		return NODE_NONE;
+	return service->ring[flow_hash_slot(b->pipeline->hash_key, family, client_of(p, family),
+		packet_source_port(p), service->salt, service->ring_size)];
+}
+
+static inline __attribute__((always_inline)) void choose(struct burst *b, struct packet *p,
+	const struct flow_table *ft, enum family family, struct choice *ret_choice)
+{
+	p->node = node_by_slot(b, p, family);
+	if (unlikely(p->node == NODE_NONE))
+		return;
+
+	draw(b, p, family, p->node, 0, ret_choice);
+	flow_table_prefetch(ft, FLOW_BACK, ret_choice->hash_back);
+}
+
+static bool rests(const struct flow_table *ft, enum family family, flow_at at)
+{
+	return flow_table_flow(ft, family, at)->state == FLOW_RESTING;
+}
+
+// Makes 'choice' one that is free. Returns false if there is none.
+static inline __attribute__((always_inline)) bool settle(struct burst *b, struct packet *p,
+	struct flow_table *ft, enum family family, struct choice *choice)
+{
+	flow_at resting = FLOW_NONE;
+
+	for (unsigned nth = 0; nth < DRAWS_MAX; nth++) {
+		if (nth > 0)
+			draw(b, p, family, p->node, nth, choice);
+		if (unlikely(choice->back.snat_port == 0))
+			return false;
+
+		flow_at at = flow_table_find_back(ft, choice->hash_back, choice->back);
+		if (likely(at == FLOW_NONE))
+			return true;
+		if (resting == FLOW_NONE && rests(ft, family, at))
+			resting = at;
+	}
+	if (resting == FLOW_NONE)
+		return false;
+
+	const struct flow_context c = snat_context(b);
+	choice->back = flow_table_flow(ft, family, resting)->back;
+	choice->hash_back = flow_hash_back(b->pipeline->hash_key, choice->back.word);
+	flow_table_remove(ft, &c, resting);
+	counter_add(&c.counters->events[EVENT_SNAT_PORT_REUSED_EARLY], 1);
+	return true;
+}
+
+static inline __attribute__((always_inline)) void begin(struct burst *b, struct packet *p,
+	struct flow_table *ft, enum family family, struct choice *choice)
+{
+	if (unlikely(p->node == NODE_NONE))
+		return burst_reject(b, p, DROP_NO_TARGET);
+
+	p->next_hop = b->table->nodes[p->node].next_hop[family];
+	if (unlikely(p->next_hop == NEXT_HOP_NONE))
+		return burst_drop(b, p, DROP_NO_ROUTE);
+	if (unlikely(!settle(b, p, ft, family, choice)))
+		return burst_drop(b, p, DROP_NO_PORT);
+
+	const struct flow_context c = snat_context(b);
+	const struct flow_identity new = {
+		.client = client_of(p, family),
+		.client_port = packet_source_port(p),
+		.service = p->service,
+		.back = choice->back,
+	};
+	p->flow = flow_table_add(ft, &c, &new, p->hash, choice->hash_back);
+	if (unlikely(p->flow == FLOW_NONE))
+		return burst_drop(b, p, DROP_FLOWS_FULL);
+
+	send_to_node(b, p, family, flow_table_flow(ft, family, p->flow));
+}
+
+// Of no known flow, and begins none.
+static void refuse_unknown(struct burst *b, struct packet *p)
+{
+	if (b->pipeline->rss && burst_pass_on(b, p))
+		return;
+
+	if (b->table->settings.reset_unknown_tcp && !(p->tcp_flags & RTE_TCP_RST_FLAG))
+		burst_reject(b, p, DROP_UNKNOWN_TCP);
+	else
+		burst_drop(b, p, DROP_UNKNOWN_TCP);
+}
+
+// Its client is told, and again at its next packets, until the flow has been closing for long
+// enough or the client begins anew.
+static void refuse_dead(struct burst *b, struct packet *p, struct flow_table *ft)
+{
+	const struct flow_context c = snat_context(b);
+
+	if (flow_table_flow(ft, p->family, p->flow)->state != FLOW_CLOSING)
+		flow_table_move(ft, &c, p->flow, FLOW_CLOSING);
+	if (p->tcp_flags & RTE_TCP_RST_FLAG)
+		burst_drop(b, p, DROP_DEAD_TARGET);
+	else
+		burst_reject(b, p, DROP_DEAD_TARGET);
+}
+
+// Ends the flow that the packet's own takes the place of. Returns false if the packet ends here.
+static bool make_way(struct burst *b, struct packet *p, struct flow_table *ft)
+{
+	const struct flow_context c = snat_context(b);
+
+	if (p->protocol == IPPROTO_TCP && !is_syn(p) && b->table->settings.reset_dead_target) {
+		refuse_dead(b, p, ft);
+		return false;
+	}
+	flow_table_end(ft, &c, p->flow);
+	return true;
+}
+
+// For a packet whose flow was not found at first sight, or cannot go on. It may have begun since,
+// in this very burst.
+static inline __attribute__((always_inline)) void forward_set_aside(struct burst *b,
+	struct packet *p, struct flow_table *ft, enum family family, struct choice *choice)
+{
+	p->flow = flow_table_find(
+		ft, p->hash, client_of(p, family), packet_source_port(p), p->service);
+	if (unlikely(p->flow != FLOW_NONE)) {
+		if (forward(b, p, ft, family) || !make_way(b, p, ft))
+			return;
+	} else if (unlikely(burst_is_from_us(b, p))) {
+		return burst_drop(b, p, DROP_BAD_SOURCE);
+	} else if (p->protocol == IPPROTO_TCP && !tcp_is_syn(p->tcp_flags)) {
+		return refuse_unknown(b, p);
+	}
+	begin(b, p, ft, family, choice);
+}
+
+static inline __attribute__((always_inline)) void forward_family(
+	struct burst *b, const struct packet_list *list, enum family family)
+{
+	struct flow_table *ft = b->pipeline->flows[family];
+	struct packet *aside[BURST_MAX];
+	struct choice choices[BURST_MAX];
+	uint16_t n_aside = 0;
+
+	for (uint16_t i = 0; i < RTE_MIN(list->n, SNAT_GUESS_AHEAD); i++)
+		snat_guess(ft, family, FLOW_FORWARD, list->at[i]);
+	for (uint16_t i = 0; i < list->n; i++) {
+		if (i + SNAT_GUESS_AHEAD < list->n)
+			snat_guess(ft, family, FLOW_FORWARD, list->at[i + SNAT_GUESS_AHEAD]);
+		if (!forward(b, list->at[i], ft, family))
+			aside[n_aside++] = list->at[i];
+	}
+	for (uint16_t i = 0; i < n_aside; i++)
+		choose(b, aside[i], ft, family, &choices[i]);
+	for (uint16_t i = 0; i < n_aside; i++)
+		forward_set_aside(b, aside[i], ft, family, &choices[i]);
+}
+
+void snat_forward(struct burst *b, enum family family, struct packet_list *list)
+{
+	if (family == IPV4)
+		forward_family(b, list, IPV4);
+	else
+		forward_family(b, list, IPV6);
+}

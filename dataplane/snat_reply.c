@@ -1,0 +1,80 @@
+#include "snat.h"
+
+#include "rewrite.h"
+#include "snat_flow.h"
+
+// From node to client
+// ===================
+//
+//     (snat_prepare_reply)   hash                    asks for the bucket
+//     guess                  bucket                  asks for the flow
+//     reply                  flow, service, route    rewrites, sends
+
+// NULL where there is no flow, or only a resting port.
+static inline __attribute__((always_inline)) struct flow *find(
+	const struct flow_table *ft, const struct packet *p, enum family family)
+{
+	flow_at at = p->flow;
+
+	if (unlikely(at == FLOW_NONE ||
+		    !flow_is_back(flow_table_flow(ft, family, at), snat_return_key(p))))
+		at = flow_table_find_back(ft, p->hash, snat_return_key(p));
+	if (unlikely(at == FLOW_NONE))
+		return NULL;
+
+	struct flow *flow = flow_table_flow(ft, family, at);
+	return likely(flow->state != FLOW_RESTING) ? flow : NULL;
+}
+
+static inline __attribute__((always_inline)) void turn_back(struct packet *p, enum family family,
+	const struct service *service, const struct flow *flow)
+{
+	const struct rewrite to = {
+		.source = family == IPV4 ? (const void *)&service->vip.words[3] : &service->vip,
+		.destination = flow->client,
+		.source_port = service->port,
+		.destination_port = flow->client_port,
+	};
+
+	rewrite_packet(p->l3, p->l4, family, p->protocol, &to);
+}
+
+static inline __attribute__((always_inline)) void reply(
+	struct burst *b, struct packet *p, struct flow_table *ft, enum family family)
+{
+	struct flow *flow = find(ft, p, family);
+	if (unlikely(flow == NULL || !snat_has_service(b->table, flow)))
+		return burst_drop(b, p, DROP_NO_FLOW);
+
+	p->service = flow->service;
+	p->next_hop = route_find(b->table->routes.steps[family], (const uint8_t *)flow->client);
+	if (unlikely(!burst_fits(b, p)))
+		return;
+
+	snat_follow_state(b, ft, flow, p, TCP_NODE);
+	snat_count_out(b, flow, p->ip_len);
+	turn_back(p, family, &b->table->services[flow->service], flow);
+	burst_send(b, p);
+}
+
+static inline __attribute__((always_inline)) void reply_family(
+	struct burst *b, const struct packet_list *list, enum family family)
+{
+	struct flow_table *ft = b->pipeline->flows[family];
+
+	for (uint16_t i = 0; i < RTE_MIN(list->n, SNAT_GUESS_AHEAD); i++)
+		snat_guess(ft, family, FLOW_BACK, list->at[i]);
+	for (uint16_t i = 0; i < list->n; i++) {
+		if (i + SNAT_GUESS_AHEAD < list->n)
+			snat_guess(ft, family, FLOW_BACK, list->at[i + SNAT_GUESS_AHEAD]);
+		reply(b, list->at[i], ft, family);
+	}
+}
+
+void snat_reply(struct burst *b, enum family family, struct packet_list *list)
+{
+	if (family == IPV4)
+		reply_family(b, list, IPV4);
+	else
+		reply_family(b, list, IPV6);
+}
