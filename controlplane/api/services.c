@@ -1,0 +1,89 @@
+#include "api/api.h"
+#include "verdict_log.h"
+
+// What its nodes are to a service, counted.
+static json_t *counts_of(const struct pool *pool)
+{
+	return json_pack("{s:i, s:i, s:i, s:i}", "up", (int)pool->n_in[TARGET_UP], "draining",
+		(int)pool->n_in[TARGET_DRAINING], "down", (int)pool->n_in[TARGET_DOWN], "total",
+		(int)(pool->n_members - pool->n_leaving));
+}
+
+static json_t *members_of(const struct plan *plan, const struct pool *pool, uint64_t now_ns)
+{
+	json_t *members = json_array();
+
+	for (size_t i = 0; i < pool->n_members; i++) {
+		const struct member *m = &pool->members[i];
+
+		json_array_append_new(members,
+			json_pack("{s:s, s:s, s:i, s:b}", "node", plan->names[m->node].name,
+				"state", target_state_word(member_state(plan, m, now_ns)), "weight",
+				(int)plan->nodes[m->node].weight, "leaving", m->leaving));
+	}
+	return members;
+}
+
+static json_t *traffic_of(const struct control_sources *from, service_id id)
+{
+	struct traffic traffic = {0};
+
+	if (id != SERVICE_NONE)
+		dataplane_read_service(from->dp, id, &traffic);
+	return api_traffic(&traffic);
+}
+
+static json_t *document_of(const struct api_call *call, size_t i, bool with_members)
+{
+	const struct plan *plan = reconcile_plan(call->from->reconcile);
+	const struct service_config *s = &plan->config->services[i];
+	const struct pool *pool = &plan->pools[plan->pool_of[i]];
+	service_id id = table_builder_service(reconcile_builder(call->from->reconcile), s->name);
+
+	json_t *document = json_pack("{s:s, s:o, s:i, s:s, s:i, s:s, s:s, s:b, s:i, s:o, s:o}",
+		"name", s->name, "vip", api_address(&s->vip), "port", s->port, "protocol",
+		protocol_word(s->protocol), "node_port", s->node_port, "mode", "snat", "check",
+		check_kind_word(s->check.kind), "fail_open", s->fail_open, "idle_s", (int)s->idle_s,
+		"nodes", counts_of(pool), "traffic", traffic_of(call->from, id));
+	if (document != NULL && id != SERVICE_NONE)
+		json_object_set_new(document, "id", json_integer(id));
+	if (document != NULL && with_members)
+		json_object_set_new(document, "members", members_of(plan, pool, loop_clock_ns()));
+	return document;
+}
+
+static void begin(struct api_call *call)
+{
+	const char *name = api_argument(call, "service");
+
+	reconcile_refresh(call->from->reconcile);
+	if (name == NULL) {
+		api_list(call, "{\"services\":[");
+		return;
+	}
+	size_t i = plan_find_service(reconcile_plan(call->from->reconcile), name);
+	if (i == SIZE_MAX)
+		api_fail(call, 404, "there is no service \"%s\"", name);
+	else
+		api_reply(call, json_pack("{s:[o]}", "services", document_of(call, i, true)));
+}
+
+// A service a step. Its place is a number: a reload in between may make one come twice or not at
+// all, as it would between two calls.
+static bool step(struct api_call *call)
+{
+	if (call->at < reconcile_plan(call->from->reconcile)->config->n_services) {
+		api_item(call, document_of(call, call->at++, false));
+		return true;
+	}
+	api_text(call, "]}");
+	return false;
+}
+
+const struct api_route services_route = {
+	.method = "GET",
+	.path = "/v1/services",
+	.arguments = (const char *const[]){"service", NULL},
+	.begin = begin,
+	.step = step,
+};

@@ -1,0 +1,76 @@
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#include "address_text.h"
+#include "api/api.h"
+#include "guideway/flow.h"
+
+// Pieces that several documents have.
+
+const char *protocol_word(uint8_t protocol)
+{
+	return protocol == IPPROTO_TCP ? "tcp" : protocol == IPPROTO_UDP ? "udp" : "none";
+}
+
+uint8_t protocol_of_word(const char *word)
+{
+	if (strcasecmp(word, "tcp") == 0)
+		return IPPROTO_TCP;
+	return strcasecmp(word, "udp") == 0 ? IPPROTO_UDP : 0;
+}
+
+const char *target_state_word(enum target_state state)
+{
+	static const char *const words[] = {
+		[TARGET_ABSENT] = "gone",
+		[TARGET_UP] = "up",
+		[TARGET_DRAINING] = "draining",
+		[TARGET_DOWN] = "down",
+	};
+
+	return words[state];
+}
+
+const char *verdict_word(enum verdict verdict)
+{
+	static const char *const words[] = {
+		[VERDICT_NONE] = "unknown",
+		[VERDICT_UP] = "up",
+		[VERDICT_DOWN] = "down",
+	};
+
+	return words[verdict];
+}
+
+json_t *api_address(const struct address *address)
+{
+	char text[ADDRESS_TEXT_MAX];
+
+	return json_string(address_format(address, text));
+}
+
+json_t *api_traffic(const struct traffic *traffic)
+{
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "packets_in",
+		(json_int_t)traffic->packets_in, "bytes_in", (json_int_t)traffic->bytes_in,
+		"packets_out", (json_int_t)traffic->packets_out, "bytes_out",
+		(json_int_t)traffic->bytes_out, "flows_created", (json_int_t)traffic->flows_created,
+		"flows", (json_int_t)traffic->flows);
+}
+
+json_t *api_flow(const struct control_sources *from, const struct flow_view *flow)
+{
+	const struct table_builder *builder = reconcile_builder(from->reconcile);
+	const char *service = table_builder_service_name(builder, flow->service);
+	const char *node = table_builder_node_name(builder, flow->node);
+	char client[ENDPOINT_TEXT_MAX];
+
+	return json_pack("{s:s, s:s, s:s?, s:s?, s:i, s:i, s:i, s:s, s:i, s:i}", "protocol",
+		protocol_word(flow->protocol), "client",
+		endpoint_format(&flow->client, ntohs(flow->client_port), client), "service",
+		service, "node", node, "node_port", ntohs(flow->node_port), "snat_port",
+		ntohs(flow->snat_port), "snat_index", flow->snat_index, "state",
+		flow_state_word(flow->state), "idle_s", (int)flow->idle_s, "expires_s",
+		(int)flow->expires_s);
+}

@@ -1,0 +1,112 @@
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "guideway/dataplane.h"
+#include "model.h"
+#include "text_lines.h"
+
+// The configuration file, read and checked: what it does not say has its default here, and nothing
+// in it contradicts anything else. The language is the table in config_language.c.
+//
+// Verbs are spelled out here because libconfig has the short ones (config_read, config_destroy).
+
+enum {
+	PATH_TEXT_MAX = 256,
+	SOCKET_TEXT_MAX = 108, // sockaddr_un's sun_path.
+	WORD_TEXT_MAX = 64,
+};
+
+enum check_kind {
+	CHECK_NONE, // The node counts as up.
+	CHECK_TCP,  // A connection can be made.
+	CHECK_HTTP, // GET answers with one of the expected statuses.
+	CHECK_HTTPS,
+};
+
+// How it is found out whether a node serves.
+struct check_config {
+	enum check_kind kind;
+	uint16_t port;            // Host byte order; 0 for the service's node port.
+	char path[PATH_TEXT_MAX]; // Of HTTP and HTTPS, as are the next four.
+	char host[NAME_TEXT_MAX]; // What the Host header says; empty for the node's address.
+	uint16_t status_first;    // Statuses that count as up, from
+	uint16_t status_last;     // to.
+	bool verify;              // HTTPS: the certificate must be good for 'host'.
+	uint32_t interval_ms;
+	uint32_t timeout_ms; // Never above interval_ms.
+	uint32_t rise;       // As many good answers in a row make a node up,
+	uint32_t fall;       // and as many bad ones down. The first answer of all decides alone.
+};
+
+struct node_config {
+	char name[NAME_TEXT_MAX];
+	struct address address[N_FAMILIES]; // No address where it has none of a family.
+	uint32_t weight;                    // 0 takes no new flows.
+};
+
+struct service_config {
+	char name[NAME_TEXT_MAX];
+	struct address vip;
+	uint16_t port;      // Host byte order.
+	uint16_t node_port; // Host byte order.
+	uint8_t protocol;   // IPPROTO_TCP or IPPROTO_UDP.
+	struct check_config check;
+	size_t *nodes; // [n_nodes] indexes into the configuration's nodes, in rising order. All of
+	               // them have an address of the VIP's family.
+	size_t n_nodes;
+	uint32_t idle_s;
+	bool fail_open;   // With every node down, use them all; else new flows are rejected.
+	bool announce;    // Gratuitous ARP, unsolicited NA. Services that share a VIP agree.
+	bool answers_arp; // ARP and ND. Likewise.
+};
+
+struct config {
+	struct dataplane_config dataplane; // Its hash_key is for use if has_hash_key.
+	bool has_hash_key;                 // Else it is made once and kept in 'state'.
+	bool adopt[PORTS_MAX]; // The port's kernel interface gives its addresses to the twin.
+
+	struct forwarding_settings settings;
+	uint32_t ring_size;  // A prime.
+	uint32_t tcp_idle_s; // Of services that say nothing of it.
+	uint32_t udp_idle_s;
+	uint32_t drain_s; // A draining node's flows may go on so long; 0 for as long as they like.
+
+	struct address snat[N_FAMILIES][SNAT_ADDRESSES_MAX];
+	size_t n_snat[N_FAMILIES];
+
+	struct check_config check; // Of services that say nothing else; used up by reading.
+	struct node_config *nodes; // [n_nodes], in the file's order, as are the services.
+	size_t n_nodes;
+	size_t *all_nodes; // [n_nodes] 0, 1, 2, ...: shared by services that use them all.
+	struct service_config *services; // [n_services]
+	size_t n_services;
+
+	char control_socket[SOCKET_TEXT_MAX];
+	char control_group[WORD_TEXT_MAX]; // Whose members may use the socket; empty for root's.
+	char state[PATH_TEXT_MAX];         // The state directory.
+	uint32_t log_level;                // enum log_level.
+};
+
+// Reads the file at 'path'. Returns 0, -EINVAL if it has mistakes, -ENOMEM, or -errno of reading.
+// On failure 'ret_mistakes' has a line for each of them, all that there are:
+//     guideway.conf:31: services.[2].vip: found "10.0.0.300"; must be an IPv4 or IPv6 address, ...
+int config_parse_file(
+	const char *path, struct config **ret_config, struct text_lines *ret_mistakes);
+
+// The same of a text in memory, which need not end with a NUL; 'path' is what mistakes name.
+int config_parse_text(const char *text, size_t len, const char *path, struct config **ret_config,
+	struct text_lines *ret_mistakes);
+
+// Accepts NULL.
+void config_free(struct config *config);
+
+// The keys of which the two differ and that only a restart applies ("ports.[0].mtu"). Returns 0 or
+// -ENOMEM.
+int config_needs_restart(
+	const struct config *now, const struct config *wanted, struct text_lines *ret_keys);
+
+// The language: a line for each key, with its default and what it means.
+int config_help(struct text_lines *ret_lines);

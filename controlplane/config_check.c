@@ -1,0 +1,542 @@
+#include "config_check.h"
+
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "address_text.h"
+#include "maglev.h"
+
+static const config_setting_t *node_setting(const struct reading *reading, size_t i)
+{
+	return config_setting_get_elem(reading->nodes, (unsigned)i);
+}
+
+static const config_setting_t *service_setting(const struct reading *reading, size_t i)
+{
+	return config_setting_get_elem(reading->services, (unsigned)i);
+}
+
+static unsigned line_of(const config_setting_t *group, const char *key)
+{
+	const config_setting_t *member = config_setting_get_member(group, key);
+
+	return config_setting_source_line(member == NULL ? group : member);
+}
+
+// Ports and the ring
+
+static const config_setting_t *port_setting(const config_setting_t *root, size_t i)
+{
+	return config_setting_get_elem(config_setting_get_member(root, "ports"), (unsigned)i);
+}
+
+static void check_port_pair(
+	struct reading *reading, const config_setting_t *root, size_t i, size_t j)
+{
+	const struct port_config *a = &reading->config->dataplane.ports[i];
+	const struct port_config *b = &reading->config->dataplane.ports[j];
+
+	if (b->device[0] != '\0' && strcmp(a->device, b->device) == 0)
+		mistake(reading, port_setting(root, j), "device",
+			"found \"%s\", which port [%zu] has too; must be another device", b->device,
+			i);
+	if (strcmp(a->twin, b->twin) == 0)
+		mistake(reading, port_setting(root, j), "twin",
+			"found \"%s\", which is port [%zu]'s twin too; must be another name",
+			b->twin, i);
+}
+
+static void check_ports(struct reading *reading, const config_setting_t *root)
+{
+	const struct dataplane_config *config = &reading->config->dataplane;
+
+	for (size_t j = 0; j < config->n_ports; j++) {
+		for (size_t i = 0; i < j; i++)
+			check_port_pair(reading, root, i, j);
+		for (size_t i = 0; i < config->n_ports; i++) {
+			if (strcmp(config->ports[j].twin, config->ports[i].device) == 0)
+				mistake(reading, port_setting(root, j), "twin",
+					"found \"%s\", which is port [%zu]'s device; must be "
+					"another name",
+					config->ports[j].twin, i);
+		}
+	}
+}
+
+static void check_ring_size(struct reading *reading, const config_setting_t *root)
+{
+	uint32_t size = reading->config->ring_size, prime = size;
+
+	while (!is_prime(prime))
+		prime++;
+	if (prime != size)
+		mistake(reading, root, "ring_size",
+			"found %u; must be a prime number, of which %u is the next", size, prime);
+}
+
+// Names
+
+typedef const char *name_fn(const struct config *config, size_t i);
+
+static const char *node_name(const struct config *config, size_t i)
+{
+	return config->nodes[i].name;
+}
+
+static const char *service_name(const struct config *config, size_t i)
+{
+	return config->services[i].name;
+}
+
+struct naming {
+	const struct config *config;
+	name_fn *name_of;
+};
+
+static int compare_names(const void *left, const void *right, void *argument)
+{
+	const struct naming *naming = argument;
+	size_t a = *(const size_t *)left, b = *(const size_t *)right;
+	int order = strcmp(naming->name_of(naming->config, a), naming->name_of(naming->config, b));
+
+	return order != 0 ? order : a < b ? -1 : a > b;
+}
+
+// Indexes in the order of their names. Returns NULL when out of memory, having said so.
+static size_t *sort_names(struct reading *reading, size_t n, name_fn *name_of)
+{
+	struct naming naming = {reading->config, name_of};
+	size_t *sorted = malloc((n + 1) * sizeof(*sorted));
+
+	if (sorted == NULL) {
+		reading->out_of_memory = true;
+		return NULL;
+	}
+	for (size_t i = 0; i < n; i++)
+		sorted[i] = i;
+	qsort_r(sorted, n, sizeof(*sorted), compare_names, &naming);
+	return sorted;
+}
+
+static void check_names(struct reading *reading, const config_setting_t *list, const size_t *sorted,
+	size_t n, name_fn *name_of)
+{
+	for (size_t i = 1; i < n; i++) {
+		const char *name = name_of(reading->config, sorted[i]);
+		const config_setting_t *first =
+			config_setting_get_elem(list, (unsigned)sorted[i - 1]);
+
+		if (*name != '\0' && strcmp(name, name_of(reading->config, sorted[i - 1])) == 0)
+			mistake(reading, config_setting_get_elem(list, (unsigned)sorted[i]), "name",
+				"found \"%s\", as in line %u; must be a name of its own", name,
+				line_of(first, "name"));
+	}
+}
+
+// The node of that name, or SIZE_MAX.
+static size_t find_node(const struct config *config, const size_t *sorted, const char *name)
+{
+	size_t low = 0, high = config->n_nodes;
+
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+		int order = strcmp(name, config->nodes[sorted[middle]].name);
+
+		if (order == 0)
+			return sorted[middle];
+		if (order < 0)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return SIZE_MAX;
+}
+
+// Which nodes a service has
+
+static bool is_of_family(const struct config *config, size_t node, enum family family)
+{
+	return !address_is_none(&config->nodes[node].address[family]);
+}
+
+static const char *family_word(enum family family)
+{
+	return family == IPV4 ? "IPv4" : "IPv6";
+}
+
+// Nodes whose address was no good by itself have none.
+static bool lacks_family(const struct config *config, size_t node, const struct address *vip)
+{
+	enum family family = address_family(vip), other = family == IPV4 ? IPV6 : IPV4;
+
+	return !address_is_none(vip) && !is_of_family(config, node, family) &&
+		is_of_family(config, node, other);
+}
+
+static void check_all_nodes(struct reading *reading, size_t i)
+{
+	const struct config *config = reading->config;
+	const struct service_config *service = &config->services[i];
+	const char *word = family_word(address_family(&service->vip));
+
+	for (size_t node = 0; node < config->n_nodes; node++) {
+		if (!lacks_family(config, node, &service->vip))
+			continue;
+		mistake(reading, service_setting(reading, i), "nodes",
+			"found nothing, which is all nodes, but nodes.[%zu] \"%s\" has no %s "
+			"address; must be nodes of the VIP's family",
+			node, config->nodes[node].name, word);
+		return;
+	}
+}
+
+static int compare_indexes(const void *left, const void *right)
+{
+	size_t a = *(const size_t *)left, b = *(const size_t *)right;
+
+	return a < b ? -1 : a > b;
+}
+
+// One name of a service's list. Returns the node, or SIZE_MAX having said why not.
+static size_t read_node(struct reading *reading, const config_setting_t *setting,
+	const size_t *sorted, const struct address *vip)
+{
+	const char *name = config_setting_get_string(setting);
+	char text[FOUND_TEXT_MAX];
+	size_t node = name == NULL ? SIZE_MAX : find_node(reading->config, sorted, name);
+
+	if (node == SIZE_MAX)
+		mistake(reading, setting, NULL, "found %s; must be the name of a node",
+			found(setting, text));
+	else if (lacks_family(reading->config, node, vip)) {
+		mistake(reading, setting, NULL,
+			"found %s, which has no %s address; must be a node of the VIP's family",
+			found(setting, text), family_word(address_family(vip)));
+		return SIZE_MAX;
+	}
+	return node;
+}
+
+static void read_nodes(struct reading *reading, const config_setting_t *setting,
+	struct service_config *service, const size_t *sorted)
+{
+	int n = config_setting_length(setting);
+	size_t *nodes = malloc(((size_t)n + 1) * sizeof(*nodes)), n_nodes = 0;
+
+	if (nodes == NULL) {
+		reading->out_of_memory = true;
+		return;
+	}
+	for (int i = 0; i < n; i++) {
+		size_t node = read_node(reading, config_setting_get_elem(setting, (unsigned)i),
+			sorted, &service->vip);
+
+		if (node != SIZE_MAX)
+			nodes[n_nodes++] = node;
+	}
+	qsort(nodes, n_nodes, sizeof(*nodes), compare_indexes);
+	for (size_t i = 1; i < n_nodes; i++) {
+		if (nodes[i] == nodes[i - 1])
+			mistake(reading, setting, NULL, "found \"%s\" twice; must be once",
+				reading->config->nodes[nodes[i]].name);
+	}
+	service->nodes = nodes;
+	service->n_nodes = n_nodes;
+}
+
+static void choose_nodes(struct reading *reading, size_t i, const size_t *sorted)
+{
+	struct service_config *service = &reading->config->services[i];
+	const config_setting_t *setting =
+		config_setting_get_member(service_setting(reading, i), "nodes");
+	char text[FOUND_TEXT_MAX];
+
+	service->nodes = reading->config->all_nodes;
+	service->n_nodes = reading->config->n_nodes;
+	if (setting == NULL)
+		check_all_nodes(reading, i);
+	else if (config_setting_is_array(setting) || config_setting_is_list(setting))
+		read_nodes(reading, setting, service, sorted);
+	else
+		mistake(reading, setting, NULL,
+			"found %s; must be a list of names of nodes, such as [ \"n1\", \"n2\" ]",
+			found(setting, text));
+}
+
+// Who has which address
+
+enum claim_kind { CLAIM_SNAT, CLAIM_NODE, CLAIM_VIP };
+
+struct claim {
+	struct address address;
+	enum claim_kind kind;
+	size_t index; // Of the node or service.
+	const config_setting_t *setting;
+};
+
+static int compare_claims(const void *left, const void *right)
+{
+	const struct claim *a = left, *b = right;
+	int order = memcmp(&a->address, &b->address, sizeof(a->address));
+
+	if (order != 0)
+		return order;
+	if (a->kind != b->kind)
+		return a->kind < b->kind ? -1 : 1;
+	return a->index < b->index ? -1 : a->index > b->index;
+}
+
+static void add_claim(struct claim *claims, size_t *n, const struct address *address,
+	enum claim_kind kind, size_t index, const config_setting_t *setting)
+{
+	if (!address_is_none(address) && setting != NULL)
+		claims[(*n)++] = (struct claim){*address, kind, index, setting};
+}
+
+static size_t take_claims(
+	const struct reading *reading, const config_setting_t *root, struct claim *claims)
+{
+	const struct config *config = reading->config;
+	size_t n = 0;
+
+	for (enum family family = IPV4; family < N_FAMILIES; family++) {
+		for (size_t i = 0; i < config->n_snat[family]; i++)
+			add_claim(claims, &n, &config->snat[family][i], CLAIM_SNAT, i,
+				config_setting_get_member(root, "snat"));
+		for (size_t i = 0; i < config->n_nodes; i++)
+			add_claim(claims, &n, &config->nodes[i].address[family], CLAIM_NODE, i,
+				config_setting_get_member(node_setting(reading, i), "address"));
+	}
+	for (size_t i = 0; i < config->n_services; i++)
+		add_claim(claims, &n, &config->services[i].vip, CLAIM_VIP, i,
+			config_setting_get_member(service_setting(reading, i), "vip"));
+	return n;
+}
+
+static void agree(struct reading *reading, const struct claim *a, const struct claim *b,
+	const char *key, bool first, bool second)
+{
+	const config_setting_t *group = service_setting(reading, b->index);
+
+	if (first != second)
+		mistake(reading, group, key,
+			"found %s; must be as of the service with the same VIP in line %u, %s",
+			second ? "true" : "false", line_of(service_setting(reading, a->index), key),
+			first ? "true" : "false");
+}
+
+// 'a' comes before 'b', and has the same address.
+static void check_claims(struct reading *reading, const struct claim *a, const struct claim *b)
+{
+	static const char *const owners[] = {"an SNAT address", "the address of a node", "a VIP"};
+	const struct service_config *services = reading->config->services;
+	char text[ADDRESS_TEXT_MAX];
+
+	if (b->kind == CLAIM_VIP && a->kind == CLAIM_VIP) {
+		agree(reading, a, b, "announce", services[a->index].announce,
+			services[b->index].announce);
+		agree(reading, a, b, "answer_arp", services[a->index].answers_arp,
+			services[b->index].answers_arp);
+		return;
+	}
+	mistake(reading, b->setting, NULL,
+		"found \"%s\", which is %s in line %u; must be an address of its own",
+		address_format(&b->address, text), owners[a->kind],
+		config_setting_source_line(a->setting));
+}
+
+static void check_addresses(struct reading *reading, const config_setting_t *root)
+{
+	const struct config *config = reading->config;
+	size_t most = config->n_snat[IPV4] + config->n_snat[IPV6] + config->n_nodes * N_FAMILIES +
+		config->n_services;
+	struct claim *claims = malloc((most + 1) * sizeof(*claims));
+	size_t first = 0;
+
+	if (claims == NULL) {
+		reading->out_of_memory = true;
+		return;
+	}
+
+	size_t n = take_claims(reading, root, claims);
+	qsort(claims, n, sizeof(*claims), compare_claims);
+	for (size_t i = 1; i < n; i++) {
+		if (address_equal(&claims[first].address, &claims[i].address))
+			check_claims(reading, &claims[first], &claims[i]);
+		else
+			first = i;
+	}
+	free(claims);
+}
+
+// Services
+
+static int compare_endpoints(const void *left, const void *right, void *argument)
+{
+	const struct config *config = argument;
+	size_t i = *(const size_t *)left, j = *(const size_t *)right;
+	const struct service_config *a = &config->services[i], *b = &config->services[j];
+	int order = memcmp(&a->vip, &b->vip, sizeof(a->vip));
+
+	if (order == 0)
+		order = (int)a->port - (int)b->port;
+	if (order == 0)
+		order = (int)a->protocol - (int)b->protocol;
+	return order != 0 ? order : i < j ? -1 : i > j;
+}
+
+static bool same_endpoint(const struct service_config *a, const struct service_config *b)
+{
+	return address_equal(&a->vip, &b->vip) && a->port == b->port && a->port != 0 &&
+		a->protocol == b->protocol && !address_is_none(&a->vip);
+}
+
+static void check_endpoints(struct reading *reading)
+{
+	struct config *config = reading->config;
+	size_t *sorted = sort_names(reading, config->n_services, service_name);
+	char text[ENDPOINT_TEXT_MAX];
+
+	if (sorted == NULL)
+		return;
+	qsort_r(sorted, config->n_services, sizeof(*sorted), compare_endpoints, config);
+	for (size_t i = 1; i < config->n_services; i++) {
+		const struct service_config *service = &config->services[sorted[i]];
+
+		if (same_endpoint(&config->services[sorted[i - 1]], service))
+			mistake(reading, service_setting(reading, sorted[i]), "port",
+				"found %s/%s, as of the service in line %u; must be another port, "
+				"protocol or VIP",
+				endpoint_format(&service->vip, service->port, text),
+				service->protocol == IPPROTO_TCP ? "tcp" : "udp",
+				line_of(service_setting(reading, sorted[i - 1]), "port"));
+	}
+	free(sorted);
+}
+
+static bool says_times(const config_setting_t *group)
+{
+	return config_setting_get_member(group, "timeout") != NULL ||
+		config_setting_get_member(group, "interval") != NULL;
+}
+
+// 'group' is a service's own, or 'health': what both leave out is said once.
+static void check_times(
+	struct reading *reading, const config_setting_t *group, const struct check_config *check)
+{
+	if (check->timeout_ms > check->interval_ms && says_times(group))
+		mistake(reading, group, "timeout",
+			"found %g; must be at most the interval, %g seconds",
+			check->timeout_ms / 1000.0, check->interval_ms / 1000.0);
+}
+
+// Nothing that we send to a UDP port must be answered: it is checked at a port that the
+// configuration names, or not at all.
+static void settle_check(struct reading *reading, size_t i)
+{
+	struct service_config *service = &reading->config->services[i];
+	const config_setting_t *setting =
+		config_setting_get_member(service_setting(reading, i), "check");
+
+	if (setting != NULL && config_setting_is_group(setting))
+		check_times(reading, setting, &service->check);
+	if (service->protocol != IPPROTO_UDP || service->check.port != 0)
+		return;
+	if (setting == NULL)
+		service->check.kind = CHECK_NONE;
+	else if (service->check.kind != CHECK_NONE)
+		mistake(reading, setting, NULL,
+			"found no port to ask about a UDP service; must be a group with a port, "
+			"such as { kind = \"tcp\"; port = 10256; }, or \"none\"");
+}
+
+static void settle_service(struct reading *reading, size_t i)
+{
+	struct config *config = reading->config;
+	struct service_config *service = &config->services[i];
+	enum family family = address_family(&service->vip);
+
+	if (service->idle_s == 0)
+		service->idle_s =
+			service->protocol == IPPROTO_UDP ? config->udp_idle_s : config->tcp_idle_s;
+	settle_check(reading, i);
+	if (!address_is_none(&service->vip) && config->n_snat[family] == 0)
+		mistake(reading, service_setting(reading, i), "vip",
+			"found an %s address, but snat has none; must be of a family that snat has",
+			family_word(family));
+}
+
+// Of all together
+
+static void check_counts(struct reading *reading, const config_setting_t *root)
+{
+	const struct config *config = reading->config;
+
+	if (config->n_nodes > config->dataplane.nodes_max)
+		mistake(reading, root, "nodes",
+			"found %zu nodes; must be at most memory.nodes, %zu", config->n_nodes,
+			config->dataplane.nodes_max);
+	if (config->n_services > config->dataplane.services_max)
+		mistake(reading, root, "services",
+			"found %zu services; must be at most memory.services, %zu",
+			config->n_services, config->dataplane.services_max);
+}
+
+static void check_nodes(struct reading *reading)
+{
+	struct config *config = reading->config;
+	size_t *sorted = sort_names(reading, config->n_nodes, node_name);
+
+	config->all_nodes = malloc((config->n_nodes + 1) * sizeof(*config->all_nodes));
+	if (sorted == NULL || config->all_nodes == NULL) {
+		reading->out_of_memory = true;
+		free(sorted);
+		return;
+	}
+	for (size_t i = 0; i < config->n_nodes; i++)
+		config->all_nodes[i] = i;
+	check_names(reading, reading->nodes, sorted, config->n_nodes, node_name);
+	for (size_t i = 0; i < config->n_services; i++)
+		choose_nodes(reading, i, sorted);
+	free(sorted);
+}
+
+static void check_services(struct reading *reading)
+{
+	size_t n = reading->config->n_services;
+	size_t *sorted = sort_names(reading, n, service_name);
+
+	if (sorted != NULL)
+		check_names(reading, reading->services, sorted, n, service_name);
+	free(sorted);
+	check_endpoints(reading);
+	for (size_t i = 0; i < n; i++)
+		settle_service(reading, i);
+}
+
+static void fill_in_paths(struct config *config)
+{
+	if (config->control_socket[0] == '\0')
+		snprintf(config->control_socket, sizeof(config->control_socket),
+			"/run/guideway/%s.sock", config->dataplane.instance);
+	if (config->state[0] == '\0')
+		snprintf(config->state, sizeof(config->state), "/var/lib/guideway/%s",
+			config->dataplane.instance);
+}
+
+void config_check(struct reading *reading, const config_setting_t *root)
+{
+	const config_setting_t *health = config_setting_get_member(root, "health");
+
+	check_ports(reading, root);
+	check_ring_size(reading, root);
+	check_counts(reading, root);
+	if (health != NULL)
+		check_times(reading, health, &reading->config->check);
+	check_nodes(reading);
+	check_services(reading);
+	check_addresses(reading, root);
+	fill_in_paths(reading->config);
+}

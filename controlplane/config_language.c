@@ -1,0 +1,313 @@
+#include "config_language.h"
+
+#include <ctype.h>
+#include <limits.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "log.h"
+#include "maglev.h"
+#include "table_builder.h"
+
+#define FIELD(type, member) .field = offsetof(type, member), .size = sizeof(((type *)NULL)->member)
+#define KEYS(of)                                   \
+	{                                          \
+		(of), sizeof(of) / sizeof((of)[0]) \
+	}
+
+static const char *const drivers[] = {"auto", "af_xdp", "af_packet", NULL};
+static const char *const steerings[] = {"auto", "rss", "software", NULL};
+static const char *const idles[] = {"poll", "sleep", NULL};
+static const char *const unknown_tcp[] = {"drop", "reset", NULL};
+static const char *const dead_node[] = {"restart", "reset", NULL};
+static const char *const check_kinds[] = {"none", "tcp", "http", "https", NULL};
+static const char *const all_down[] = {"reject", "fail-open", NULL};
+static const char *const levels[] = {"error", "warning", "info", "debug", NULL};
+
+static bool is_of(const char *text, const char *others)
+{
+	for (; *text != '\0'; text++) {
+		if (!isalnum((unsigned char)*text) && strchr(others, *text) == NULL)
+			return false;
+	}
+	return true;
+}
+
+static bool is_instance(const char *text)
+{
+	return *text != '\0' && is_of(text, "-_");
+}
+
+// What the kernel takes for an interface's name.
+static bool is_interface(const char *text)
+{
+	return strlen(text) < IFNAMSIZ && is_of(text, "-_.") && strcmp(text, ".") != 0 &&
+		strcmp(text, "..") != 0;
+}
+
+static bool is_name(const char *text)
+{
+	return *text != '\0' && is_of(text, "-_.:/");
+}
+
+static bool is_something(const char *text)
+{
+	return *text != '\0';
+}
+
+static bool is_path(const char *text)
+{
+	return *text == '/';
+}
+
+static bool is_absent_or_path(const char *text)
+{
+	return *text == '\0' || is_path(text);
+}
+
+// What may stand in the first line of an HTTP request, and in its header.
+static bool is_url_path(const char *text)
+{
+	for (const char *c = text; *c != '\0'; c++) {
+		if ((unsigned char)*c <= ' ' || *c == 0x7f)
+			return false;
+	}
+	return *text == '/';
+}
+
+static bool is_host(const char *text)
+{
+	return is_of(text, "-_.:[]");
+}
+
+static const struct key ports[] = {
+	{"device",
+		"the port: a PCI address (0000:3b:00.0), a kernel interface (eth1), or a DPDK "
+		"device (net_tap0,iface=t0)",
+		VALUE_TEXT, KEY_REQUIRED, FIELD(struct port_entry, port.device),
+		.must = "a device, such as \"eth1\" or \"0000:3b:00.0\"", .is_good = is_something},
+	{"twin",
+		"name of the kernel interface beside it, for what is not for a VIP; gw0, gw1, ... "
+		"if empty",
+		VALUE_TEXT, 0, FIELD(struct port_entry, port.twin), .text = "",
+		.must = "an interface name of at most 15 letters, digits, -, _ or .",
+		.is_good = is_interface},
+	{"driver", "how a kernel interface is driven; auto tries AF_XDP first", VALUE_WORD, 0,
+		FIELD(struct port_entry, port.driver), .words = drivers},
+	{"steering",
+		"how a flow's packets find its worker: by the port's RSS, or by a hash and a "
+		"hand-over in software",
+		VALUE_WORD, 0, FIELD(struct port_entry, port.steering), .words = steerings},
+	{"mtu", "the largest IP packet, in bytes", VALUE_NUMBER, 0,
+		FIELD(struct port_entry, port.mtu), 68, 9000, 1500},
+	{"vlan", "the one tag that its packets carry; 0 for none", VALUE_NUMBER, 0,
+		FIELD(struct port_entry, port.vlan), 0, 4094, 0},
+	{"rx_descriptors", "of each receive queue; 0 for what the driver likes", VALUE_NUMBER, 0,
+		FIELD(struct port_entry, port.rx_descriptors), 0, 32768, 0},
+	{"tx_descriptors", "of each send queue; 0 for what the driver likes", VALUE_NUMBER, 0,
+		FIELD(struct port_entry, port.tx_descriptors), 0, 32768, 0},
+	{"adopt",
+		"move the addresses and routes of the kernel interface to the twin at start, and "
+		"back at the end",
+		VALUE_TRUTH, 0, FIELD(struct port_entry, adopt), .standard = false},
+};
+const struct keys port_keys = KEYS(ports);
+
+static const struct key workers[] = {
+	{"cpus", "the CPUs that forward, one worker each", VALUE_OTHER, KEY_REQUIRED | KEY_RESTART,
+		.must = "a list of 1 to 64 CPU numbers, such as [ 2, 3 ]", .parse = parse_cpus},
+	{"idle",
+		"what a worker does with nothing to do: poll on, or sleep for less than a "
+		"millisecond at a time",
+		VALUE_WORD, KEY_RESTART, FIELD(struct config, dataplane.idle_sleeps),
+		.words = idles},
+};
+
+static const struct key flows[] = {
+	{"ipv4", "IPv4 flows that there is memory for, over all workers", VALUE_NUMBER, KEY_RESTART,
+		FIELD(struct config, dataplane.flows_max[IPV4]), 64, 1 << 28, 1 << 20},
+	{"ipv6", "IPv6 flows that there is memory for, over all workers", VALUE_NUMBER, KEY_RESTART,
+		FIELD(struct config, dataplane.flows_max[IPV6]), 64, 1 << 28, 1 << 18},
+};
+
+static const struct key memory[] = {
+	{"services", "services that there is room for, those included whose last flows go on",
+		VALUE_NUMBER, KEY_RESTART, FIELD(struct config, dataplane.services_max), 1, 65536,
+		4096},
+	{"nodes", "nodes that there is room for, those included whose last flows go on",
+		VALUE_NUMBER, KEY_RESTART, FIELD(struct config, dataplane.nodes_max), 1,
+		NODES_LIMIT, 1024},
+	{"packet_buffers", "packet buffers over all workers; 0 for what ports and workers need",
+		VALUE_NUMBER, KEY_RESTART, FIELD(struct config, dataplane.packet_buffers), 0,
+		1 << 24, 0},
+	{"hugepages", "use huge pages if enough are free; else 4 kB pages, always", VALUE_TRUTH,
+		KEY_RESTART, FIELD(struct config, dataplane.hugepages), .standard = true},
+};
+
+static const struct key timeouts[] = {
+	{"tcp", "seconds of silence that end an established TCP flow", VALUE_NUMBER, 0,
+		FIELD(struct config, tcp_idle_s), 1, 604800, 3600},
+	{"tcp_half_open", "seconds from SYN to the handshake's third packet", VALUE_NUMBER, 0,
+		FIELD(struct config, settings.tcp_half_open_s), 1, 3600, 30},
+	{"tcp_closing", "seconds after FIN from both sides, or a RST", VALUE_NUMBER, 0,
+		FIELD(struct config, settings.tcp_closing_s), 1, 3600, 30},
+	{"udp", "seconds of silence that end a UDP flow that was answered", VALUE_NUMBER, 0,
+		FIELD(struct config, udp_idle_s), 1, 604800, 120},
+	{"udp_one_way", "seconds of silence that end a UDP flow before its first answer",
+		VALUE_NUMBER, 0, FIELD(struct config, settings.udp_one_way_s), 1, 3600, 30},
+	{"snat_rest", "seconds that a freed SNAT port rests for its node while others are free",
+		VALUE_NUMBER, 0, FIELD(struct config, settings.snat_rest_s), 0, 3600, 60},
+	{"drain", "seconds that the flows of a draining node may go on; 0 for as long as they like",
+		VALUE_NUMBER, 0, FIELD(struct config, drain_s), 0, 604800, 300},
+};
+
+static const struct key answers[] = {
+	{"unknown_tcp", "what TCP of no known flow gets that does not begin one", VALUE_WORD, 0,
+		FIELD(struct config, settings.reset_unknown_tcp), .words = unknown_tcp,
+		.standard = 1},
+	{"dead_node",
+		"what the client of a node that died gets at its next packet: a reset, or a new "
+		"flow in silence",
+		VALUE_WORD, 0, FIELD(struct config, settings.reset_dead_target), .words = dead_node,
+		.standard = 1},
+	{"per_second", "resets, and ICMP errors, that are sent each second at most", VALUE_NUMBER,
+		0, FIELD(struct config, settings.answers_per_s), 0, 1000000, 1000},
+	{"echoes_per_second", "pings of VIPs that are answered each second at most", VALUE_NUMBER,
+		0, FIELD(struct config, settings.echoes_per_s), 0, 1000000, 1000},
+};
+
+static const struct key check[] = {
+	{"kind", "how a node is asked whether it serves: a TCP connection, or GET by HTTP or HTTPS",
+		VALUE_WORD, 0, FIELD(struct check_config, kind), .words = check_kinds,
+		.standard = CHECK_TCP},
+	{"port", "the port that is asked; 0 for the service's node_port", VALUE_NUMBER, 0,
+		FIELD(struct check_config, port), 0, 65535, 0},
+	{"path", "what is got", VALUE_TEXT, 0, FIELD(struct check_config, path), .text = "/",
+		.must = "a path that begins with / and has no blank", .is_good = is_url_path},
+	{"host", "what the Host header says; the node's address if empty", VALUE_TEXT, 0,
+		FIELD(struct check_config, host), .text = "", .must = "a host name",
+		.is_good = is_host},
+	{"status", "the HTTP statuses that are good", VALUE_OTHER, 0, .text = "\"200-399\"",
+		.must = "a status or a range of them from 100 to 599, such as 200 or \"200-399\"",
+		.parse = parse_status},
+	{"verify", "take an HTTPS answer only under a certificate that is good for 'host'",
+		VALUE_TRUTH, 0, FIELD(struct check_config, verify), .standard = false},
+	{"interval", "seconds from one question to the next", VALUE_SECONDS, 0,
+		FIELD(struct check_config, interval_ms), 100, 3600000, 2000},
+	{"timeout", "seconds until no answer is a bad one; never more than the interval",
+		VALUE_SECONDS, 0, FIELD(struct check_config, timeout_ms), 50, 3600000, 1000},
+	{"rise", "good answers in a row that make a node up", VALUE_NUMBER, 0,
+		FIELD(struct check_config, rise), 1, 100, 2},
+	{"fall", "bad answers in a row that make a node down", VALUE_NUMBER, 0,
+		FIELD(struct check_config, fall), 1, 100, 3},
+};
+const struct keys check_keys = KEYS(check);
+
+static const struct key nodes[] = {
+	{"name", "tells nodes apart, now and after a reload", VALUE_TEXT, KEY_REQUIRED,
+		FIELD(struct node_config, name),
+		.must = "a name of at most 253 letters, digits, -, _, ., : or /",
+		.is_good = is_name},
+	{"address", "where its NodePorts are: one address, or one of each family", VALUE_OTHER,
+		KEY_REQUIRED,
+		.must = "a unicast IPv4 or IPv6 address, such as \"10.0.0.11\", or one of each, "
+			"such as [ "
+			"\"10.0.0.11\", \"fd00::11\" ]",
+		.parse = parse_node_address},
+	{"weight", "its share of new flows, relative to the other nodes; 0 for none", VALUE_NUMBER,
+		0, FIELD(struct node_config, weight), 0, 1000000, 1},
+};
+const struct keys node_keys = KEYS(nodes);
+
+static const struct key services[] = {
+	{"name", "tells services apart, now and after a reload", VALUE_TEXT, KEY_REQUIRED,
+		FIELD(struct service_config, name),
+		.must = "a name of at most 253 letters, digits, -, _, ., : or /",
+		.is_good = is_name},
+	{"vip", "the virtual IP address that clients use", VALUE_OTHER, KEY_REQUIRED,
+		.must = "a unicast IPv4 or IPv6 address, such as \"192.0.2.80\"",
+		.parse = parse_vip},
+	{"port", "the port that clients use", VALUE_NUMBER, KEY_REQUIRED,
+		FIELD(struct service_config, port), 1, 65535},
+	{"protocol", "tcp or udp", VALUE_OTHER, 0, .text = "\"tcp\"", .must = "\"tcp\" or \"udp\"",
+		.parse = parse_protocol},
+	{"node_port", "the port of its nodes", VALUE_NUMBER, KEY_REQUIRED,
+		FIELD(struct service_config, node_port), 1, 65535},
+	{"nodes", "names of its nodes; all of them if left out", VALUE_OTHER, 0,
+		.text = "all nodes", .must = "a list of names of nodes, such as [ \"n1\", \"n2\" ]",
+		.parse = parse_nothing},
+	{"check",
+		"how its nodes are checked: a kind, or a group of the keys of 'health', which has "
+		"what is left out",
+		VALUE_OTHER, 0, .text = "as 'health' says; none for udp",
+		.must = "\"none\", \"tcp\", \"http\", \"https\", or a group of the keys of health",
+		.parse = parse_check},
+	{"idle", "seconds of silence that end one of its flows; 0 for what 'timeouts' says",
+		VALUE_NUMBER, 0, FIELD(struct service_config, idle_s), 0, 604800, 0},
+	{"on_all_down", "with all of its nodes down, reject new flows or use all nodes", VALUE_WORD,
+		0, FIELD(struct service_config, fail_open), .words = all_down},
+	{"announce", "announce the VIP when it appears (gratuitous ARP, unsolicited NA)",
+		VALUE_TRUTH, 0, FIELD(struct service_config, announce), .standard = true},
+	{"answer_arp", "answer ARP and neighbour solicitations for the VIP", VALUE_TRUTH, 0,
+		FIELD(struct service_config, answers_arp), .standard = true},
+};
+const struct keys service_keys = KEYS(services);
+
+static const struct key control[] = {
+	{"socket", "where guidewayctl reaches us; /run/guideway/INSTANCE.sock if empty", VALUE_TEXT,
+		KEY_RESTART, FIELD(struct config, control_socket), .text = "",
+		.must = "a path that begins with /, of at most 107 bytes",
+		.is_good = is_absent_or_path},
+	{"group", "whose members may use it; root alone if empty", VALUE_TEXT, KEY_RESTART,
+		FIELD(struct config, control_group), .text = "", .must = "the name of a group",
+		.is_good = is_host},
+};
+
+// In the order of reading: services need what stands before them.
+static const struct key whole[] = {
+	{"instance", "keeps several Guideways on one machine apart", VALUE_TEXT, KEY_RESTART,
+		FIELD(struct config, dataplane.instance), .text = "guideway",
+		.must = "a name of at most 31 letters, digits, - or _", .is_good = is_instance},
+	{"log", "how much is said: errors only, or more", VALUE_WORD, 0,
+		FIELD(struct config, log_level), .words = levels, .standard = LEVEL_INFO},
+	{"ports", "where packets come and go", VALUE_OTHER, KEY_REQUIRED | KEY_RESTART,
+		.must = "a list of 1 to 16 ports, such as ( { device = \"eth1\"; } )",
+		.parse = parse_ports, .keys = KEYS(ports)},
+	{"workers", "who forwards", VALUE_GROUP, KEY_REQUIRED,
+		.must = "a group, such as { cpus = [ 1 ]; }", .keys = KEYS(workers)},
+	{"flows", "memory for flows", VALUE_GROUP, 0, .keys = KEYS(flows)},
+	{"memory", "memory for the rest", VALUE_GROUP, 0, .keys = KEYS(memory)},
+	{"snat",
+		"addresses that nodes see as the client's, of each family that services use; "
+		"nobody "
+		"else's",
+		VALUE_OTHER, 0, .text = "none",
+		.must = "a list of at most 256 unicast addresses of each family, such as [ "
+			"\"192.0.2.10\" ]",
+		.parse = parse_snat},
+	{"timeouts", "how long things last", VALUE_GROUP, 0, .keys = KEYS(timeouts)},
+	{"answers", "what we send of ourselves", VALUE_GROUP, 0, .keys = KEYS(answers)},
+	{"ring_size", "slots of a service's ring; at least a hundred times the nodes spreads well",
+		VALUE_NUMBER, 0, FIELD(struct config, ring_size), RING_SIZE_MIN, RING_SIZE_MAX,
+		65537},
+	{"hash_key",
+		"the secret by which flows choose slots; the same on several Guideways behind ECMP",
+		VALUE_OTHER, KEY_RESTART, .text = "made once, and kept in the state directory",
+		.must = "32 hexadecimal digits", .parse = parse_hash_key},
+	{"health", "how nodes are checked, unless a service says otherwise", VALUE_GROUP, 0,
+		FIELD(struct config, check), .keys = KEYS(check)},
+	{"nodes", "the machines that answer on NodePorts", VALUE_OTHER, 0, .text = "none",
+		.must = "a list of nodes, such as ( { name = \"n1\"; address = \"10.0.0.11\"; } )",
+		.parse = parse_nodes, .keys = KEYS(nodes)},
+	{"services", "what is balanced", VALUE_OTHER, 0, .text = "none",
+		.must = "a list of services, such as ( { name = \"web\"; vip = \"192.0.2.80\"; "
+			"port "
+			"= 80; node_port = 30080; } )",
+		.parse = parse_services, .keys = KEYS(services)},
+	{"control", "the management socket", VALUE_GROUP, 0, .keys = KEYS(control)},
+	{"state", "the directory that outlives a restart; /var/lib/guideway/INSTANCE if empty",
+		VALUE_TEXT, KEY_RESTART, FIELD(struct config, state), .text = "",
+		.must = "a path that begins with /, of at most 255 bytes",
+		.is_good = is_absent_or_path},
+};
+const struct keys config_language = KEYS(whole);

@@ -1,0 +1,14 @@
+#pragma once
+
+// The life of one Guideway, from its configuration file to its end.
+
+// Exit statuses.
+enum {
+	EXIT_ENDED = 0,   // By SIGTERM or SIGINT, everything being given back.
+	EXIT_START = 1,   // It could not start, and said why; or the configuration has mistakes.
+	EXIT_USAGE = 2,   // The command line is wrong.
+	EXIT_RUNNING = 3, // Its loop failed while running.
+};
+
+// Starts, runs until told to end, and gives everything back. Returns an exit status.
+int daemon_run(const char *config_path);

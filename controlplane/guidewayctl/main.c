@@ -1,0 +1,292 @@
+#include <curl/curl.h>
+#include <getopt.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client.h"
+#include "show.h"
+
+// The program guidewayctl: asks a running guideway, and shows the answer.
+
+#define DEFAULT_SOCKET "/run/guideway/guideway.sock"
+
+enum {
+	EXIT_USAGE = 2,
+	PATH_MAX_LEN = 4096,
+};
+
+static const char help[] =
+	"NAME\n"
+	"    guidewayctl - asks and tells a running guideway\n"
+	"\n"
+	"SYNOPSIS\n"
+	"    guidewayctl [-s SOCKET] [-o json] COMMAND\n"
+	"\n"
+	"COMMANDS\n"
+	"    status            how all of it fares: ports, workers, flows, health\n"
+	"    services [NAME]   services, how many of their nodes are up, their traffic;\n"
+	"                      of one service, what each node is to it\n"
+	"    nodes [NAME]      nodes, their state, why checks fail, their traffic\n"
+	"    flows [FILTER]... flows, 1000 unless --limit says otherwise. Filters:\n"
+	"                      --service NAME, --node NAME, --client ADDRESS[/LENGTH],\n"
+	"                      --protocol tcp|udp, --limit N (at most 10000),\n"
+	"                      --state half-open|established|closing|resting\n"
+	"    counters          packets and bytes by service and node, drops by reason,\n"
+	"                      events; drops and events that did not happen are left out\n"
+	"    drain NODE        NODE takes no new flows and keeps the old, over reloads and\n"
+	"                      restarts too, until:\n"
+	"    undrain NODE\n"
+	"    explain PROTOCOL CLIENT:PORT VIP:PORT\n"
+	"                      what would become of such a packet, and why:\n"
+	"                      explain tcp 198.51.100.7:31337 192.0.2.80:80\n"
+	"\n"
+	"OPTIONS\n"
+	"    -s, --socket SOCKET   the control socket (" DEFAULT_SOCKET ")\n"
+	"    -o, --output json     the answer as it comes, for programs\n"
+	"    -h, --help            print this\n"
+	"    -V, --version         print the version\n"
+	"\n"
+	"EXIT STATUS\n"
+	"    0   done\n"
+	"    1   guideway answered with an error\n"
+	"    2   the command line is wrong\n"
+	"    3   no guideway answers at the socket\n"
+	"\n"
+	"ENVIRONMENT\n"
+	"    GUIDEWAY_SOCKET   the control socket, where -s names none\n"
+	"\n"
+	"The same may be asked by curl --unix-socket SOCKET http://localhost/v1/status and so "
+	"on.\n";
+
+// Of flows: options by the name of the call's argument.
+enum filter { SERVICE, NODE, CLIENT, PROTOCOL, STATE, LIMIT, N_FILTERS };
+
+static const char *const filter_names[] = {
+	[SERVICE] = "service",
+	[NODE] = "node",
+	[CLIENT] = "client",
+	[PROTOCOL] = "protocol",
+	[STATE] = "state",
+	[LIMIT] = "limit",
+};
+
+typedef void show_fn(const json_t *answer);
+
+// What the command line says.
+struct request {
+	const char *socket;
+	bool json;
+	char **words; // [n_words]: the command, then its own.
+	size_t n_words;
+	const char *filters[N_FILTERS]; // NULL for none.
+	char path[PATH_MAX_LEN];
+};
+
+struct command {
+	const char *name;
+	const char *method;
+	size_t n_words_min; // Of its own.
+	size_t n_words_max;
+	void (*make_path)(struct request *request);
+	show_fn *show;
+};
+
+// The path of a call
+
+static void add_text(struct request *request, const char *text)
+{
+	size_t len = strlen(request->path);
+
+	snprintf(request->path + len, sizeof(request->path) - len, "%s", text);
+}
+
+static void add_escaped(struct request *request, const char *text)
+{
+	char *escaped = curl_easy_escape(NULL, text, 0);
+
+	add_text(request, escaped != NULL ? escaped : "");
+	curl_free(escaped);
+}
+
+static void add_argument(struct request *request, const char *name, const char *value)
+{
+	add_text(request, strchr(request->path, '?') == NULL ? "?" : "&");
+	add_text(request, name);
+	add_text(request, "=");
+	add_escaped(request, value);
+}
+
+static void status_path(struct request *request)
+{
+	add_text(request, "/v1/status");
+}
+
+static void services_path(struct request *request)
+{
+	add_text(request, "/v1/services");
+	if (request->n_words > 1)
+		add_argument(request, "service", request->words[1]);
+}
+
+static void nodes_path(struct request *request)
+{
+	add_text(request, "/v1/nodes");
+	if (request->n_words > 1)
+		add_argument(request, "node", request->words[1]);
+}
+
+static void flows_path(struct request *request)
+{
+	add_text(request, "/v1/flows");
+	for (enum filter f = 0; f < N_FILTERS; f++) {
+		if (request->filters[f] != NULL)
+			add_argument(request, filter_names[f], request->filters[f]);
+	}
+}
+
+static void counters_path(struct request *request)
+{
+	add_text(request, "/v1/counters");
+}
+
+static void drain_path(struct request *request)
+{
+	add_text(request, "/v1/nodes/");
+	add_escaped(request, request->words[1]);
+	add_text(request, "/");
+	add_text(request, request->words[0]); // "drain" or "undrain".
+}
+
+static void explain_path(struct request *request)
+{
+	add_text(request, "/v1/explain");
+	add_argument(request, "protocol", request->words[1]);
+	add_argument(request, "client", request->words[2]);
+	add_argument(request, "vip", request->words[3]);
+}
+
+static const struct command commands[] = {
+	{"status", "GET", 0, 0, status_path, show_status},
+	{"services", "GET", 0, 1, services_path, show_services},
+	{"nodes", "GET", 0, 1, nodes_path, show_nodes},
+	{"flows", "GET", 0, 0, flows_path, show_flows},
+	{"counters", "GET", 0, 0, counters_path, show_counters},
+	{"drain", "POST", 1, 1, drain_path, show_drain},
+	{"undrain", "POST", 1, 1, drain_path, show_drain},
+	{"explain", "GET", 3, 3, explain_path, show_explanation},
+};
+
+static const struct command *find_command(const char *name)
+{
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	}
+	return NULL;
+}
+
+static int wrong_usage(const char *what)
+{
+	fprintf(stderr, "guidewayctl: %s; guidewayctl --help explains it\n", what);
+	return EXIT_USAGE;
+}
+
+static bool is_filtered(const struct request *request)
+{
+	for (enum filter f = 0; f < N_FILTERS; f++) {
+		if (request->filters[f] != NULL)
+			return true;
+	}
+	return false;
+}
+
+static int run(struct request *request)
+{
+	json_t *answer;
+
+	const struct command *command = find_command(request->words[0]);
+	if (command == NULL)
+		return wrong_usage("there is no such command");
+	if (request->n_words - 1 < command->n_words_min ||
+		request->n_words - 1 > command->n_words_max)
+		return wrong_usage("the command has other arguments");
+	if (command->make_path != flows_path && is_filtered(request))
+		return wrong_usage("only flows takes filters");
+	command->make_path(request);
+
+	enum client_result r = client_ask(request->socket, command->method, request->path, &answer);
+	if (r != CLIENT_OK)
+		return (int)r;
+
+	if (request->json) {
+		json_dumpf(answer, stdout, JSON_INDENT(2));
+		printf("\n");
+	} else {
+		command->show(answer);
+	}
+	json_decref(answer);
+	return 0;
+}
+
+static const char *default_socket(void)
+{
+	const char *socket = getenv("GUIDEWAY_SOCKET");
+
+	return socket != NULL && socket[0] != '\0' ? socket : DEFAULT_SOCKET;
+}
+
+enum {
+	OPTION_FILTER = 256, // And as many after it as there are filters.
+};
+
+static const struct option options[] = {
+	{"socket", required_argument, NULL, 's'},
+	{"output", required_argument, NULL, 'o'},
+	{"help", no_argument, NULL, 'h'},
+	{"version", no_argument, NULL, 'V'},
+	{"service", required_argument, NULL, OPTION_FILTER + SERVICE},
+	{"node", required_argument, NULL, OPTION_FILTER + NODE},
+	{"client", required_argument, NULL, OPTION_FILTER + CLIENT},
+	{"protocol", required_argument, NULL, OPTION_FILTER + PROTOCOL},
+	{"state", required_argument, NULL, OPTION_FILTER + STATE},
+	{"limit", required_argument, NULL, OPTION_FILTER + LIMIT},
+	{0},
+};
+
+int main(int argc, char **argv)
+{
+	struct request request = {.socket = default_socket()};
+	int option;
+
+	while ((option = getopt_long(argc, argv, "s:o:hV", options, NULL)) != -1) {
+		switch (option) {
+		case 's':
+			request.socket = optarg;
+			break;
+		case 'o':
+			if (strcmp(optarg, "json") != 0)
+				return wrong_usage("the only other output is json");
+			request.json = true;
+			break;
+		case 'h':
+			fputs(help, stdout);
+			return 0;
+		case 'V':
+			printf("guidewayctl %s\n", GUIDEWAY_VERSION);
+			return 0;
+		case '?':
+			return wrong_usage("the options are wrong");
+		default:
+			request.filters[option - OPTION_FILTER] = optarg;
+		}
+	}
+	if (optind == argc)
+		return wrong_usage("a command is missing");
+
+	request.words = argv + optind;
+	request.n_words = (size_t)(argc - optind);
+	return run(&request);
+}

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+
+// Prints an answer of guideway's for people. What an answer lacks is shown as a dash or a 0.
+
+void show_status(const json_t *answer);
+void show_services(const json_t *answer);
+void show_nodes(const json_t *answer);
+void show_flows(const json_t *answer);
+void show_counters(const json_t *answer);
+void show_explanation(const json_t *answer);
+void show_drain(const json_t *answer);
+
+// Parts of answers
+
+const char *text_of(const json_t *object, const char *name);
+json_int_t number_of(const json_t *object, const char *name);
+double real_of(const json_t *object, const char *name);
+bool is_true(const json_t *object, const char *name);
+
+enum { UNITS_TEXT_MAX = 32 };
+
+// "1.5 MB"; "12.3 M" with 'unit' empty. Returns 'ret_text'.
+char *with_units(double value, const char *unit, char ret_text[UNITS_TEXT_MAX]);
+
+// "3 d 4 h", "5 min 6 s". Returns 'ret_text'.
+char *as_duration(json_int_t s, char ret_text[UNITS_TEXT_MAX]);

@@ -1,0 +1,77 @@
+#include <stdio.h>
+
+#include "show.h"
+#include "table.h"
+
+static const char *const flow_headers[] = {"PROTOCOL", "CLIENT", "SERVICE", "NODE", ">NODE PORT",
+	">SNAT PORT", "STATE", ">IDLE", ">EXPIRES IN", NULL};
+
+static void add_flow(struct table *table, const json_t *flow)
+{
+	char text[UNITS_TEXT_MAX];
+
+	table_cell(table, "%s", text_of(flow, "protocol"));
+	table_cell(table, "%s", text_of(flow, "client"));
+	table_cell(table, "%s", text_of(flow, "service"));
+	table_cell(table, "%s", text_of(flow, "node"));
+	table_cell(table, "%lld", number_of(flow, "node_port"));
+	table_cell(table, "%lld", number_of(flow, "snat_port"));
+	table_cell(table, "%s", text_of(flow, "state"));
+	table_cell(table, "%s", as_duration(number_of(flow, "idle_s"), text));
+	table_cell(table, "%s", as_duration(number_of(flow, "expires_s"), text));
+}
+
+void show_flows(const json_t *answer)
+{
+	struct table table;
+	size_t i;
+	json_t *flow;
+
+	table_begin(&table, flow_headers);
+	json_array_foreach(json_object_get(answer, "flows"), i, flow) add_flow(&table, flow);
+	table_print(&table);
+	if (is_true(answer, "truncated"))
+		printf("\nThese are the first %lld, and there are more: --limit N, or filter "
+		       "them.\n",
+			number_of(answer, "limit"));
+}
+
+static void show_choice(const json_t *answer)
+{
+	if (json_object_get(answer, "slot") == NULL)
+		return;
+	printf("slot      %lld of the service's ring, node %s\n", number_of(answer, "slot"),
+		text_of(answer, "slot_node"));
+}
+
+void show_explanation(const json_t *answer)
+{
+	bool forwarded = is_true(answer, "forwarded");
+	struct table table;
+
+	if (forwarded)
+		printf("forwarded to node %s\n", text_of(answer, "node"));
+	else
+		printf("dropped: %s (%s)\n", text_of(answer, "sentence"), text_of(answer, "drop"));
+	printf("service   %s\n", text_of(answer, "service"));
+	if (json_object_get(answer, "worker") != NULL)
+		printf("worker    %lld\n", number_of(answer, "worker"));
+	else
+		printf("worker    whichever the port's RSS chooses\n");
+	show_choice(answer);
+	if (json_object_get(answer, "node") != NULL)
+		printf("next hop  %s\n",
+			is_true(answer, "next_hop_resolved")
+				? "resolved"
+				: "not resolved: packets wait a little");
+	printf("flow      %s\n",
+		is_true(answer, "flow_found")
+			? "there is one, and it stays with its node:"
+			: "there is none: a SYN or a datagram would make one");
+	if (!is_true(answer, "flow_found"))
+		return;
+	printf("\n");
+	table_begin(&table, flow_headers);
+	add_flow(&table, json_object_get(answer, "flow"));
+	table_print(&table);
+}

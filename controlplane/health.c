@@ -1,0 +1,357 @@
+#include "health.h"
+
+#include <errno.h>
+#include <search.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "probe.h"
+
+// A probe is a timer that begins a check, and a deadline that ends it if no answer does:
+//
+//     next ──► tcp_check_begin ──► answer ────────┐
+//      ▲       http_check_begin    deadline ──────┤
+//      └──────────── interval ± 10 % ◄── verdict ─┘
+//
+// The interval runs from the beginning of one check to that of the next, so that slow nodes are not
+// asked less often than quick ones.
+
+#define FIRST_WITHIN_NS (100 * NSEC_PER_MSEC)
+#define RETRY_NS (200 * NSEC_PER_MSEC) // After a fault of this machine.
+
+enum {
+	JITTER_PERCENT = 10,
+	LATE_DIVISOR = 10,    // A tenth of a check's time, lost, makes its end say nothing;
+	REPEATED_IN_A_ROW = 3 // but only so often.
+};
+
+struct health {
+	struct loop *loop;
+	struct http_client *http;
+	health_changed_fn *changed;
+	void *argument;
+	void *probes; // A tree (tsearch) of struct probe.
+	size_t n_unsettled;
+	uint64_t random;
+	struct health_status status;
+};
+
+// Verdicts
+
+bool standing_take(struct standing *standing, bool good, uint32_t rise, uint32_t fall)
+{
+	enum verdict before = standing->verdict;
+	enum verdict named = good ? VERDICT_UP : VERDICT_DOWN;
+
+	standing->run = standing->last == good ? standing->run + 1 : 1;
+	standing->last = good;
+	if (before == VERDICT_NONE || standing->run >= (good ? rise : fall))
+		standing->verdict = named;
+	return standing->verdict != before;
+}
+
+bool timeout_counts(uint64_t lost_ns, uint64_t timeout_ns, unsigned n_repeated)
+{
+	return lost_ns <= timeout_ns / LATE_DIVISOR || n_repeated >= REPEATED_IN_A_ROW;
+}
+
+// Probes
+
+struct loop *health_loop(const struct health *health)
+{
+	return health->loop;
+}
+
+struct http_client *health_http_client(const struct health *health)
+{
+	return health->http;
+}
+
+const struct probe_config *probe_config_of(const struct probe *probe)
+{
+	return &probe->config;
+}
+
+enum verdict probe_verdict(const struct probe *probe)
+{
+	return probe->standing.verdict;
+}
+
+const char *probe_reason(const struct probe *probe)
+{
+	return probe->reason;
+}
+
+unsigned probe_run(const struct probe *probe)
+{
+	return probe->standing.run;
+}
+
+// Xorshift64 (Marsaglia, "Xorshift RNGs", 2003): jitter needs no better.
+static uint64_t random_below(struct health *health, uint64_t n)
+{
+	health->random ^= health->random << 13;
+	health->random ^= health->random >> 7;
+	health->random ^= health->random << 17;
+	return health->random % n;
+}
+
+static void settle(struct probe *probe)
+{
+	if (!probe->settled)
+		probe->health->n_unsettled--;
+	probe->settled = true;
+}
+
+static void end_check(struct probe *probe)
+{
+	if (!probe->under_way)
+		return;
+
+	tcp_check_end(probe);
+	http_check_end(probe);
+	loop_timer_cancel(probe->health->loop, &probe->deadline);
+	probe->under_way = false;
+	probe->health->status.n_under_way--;
+	probe->health->status.n_checks++;
+}
+
+static void set_next(struct probe *probe, uint64_t now_ns)
+{
+	uint64_t interval_ns = probe->config.check.interval_ms * NSEC_PER_MSEC;
+	uint64_t spread_ns = interval_ns * 2 * JITTER_PERCENT / 100;
+	uint64_t due_ns = probe->began_ns + interval_ns - spread_ns / 2 +
+		random_below(probe->health, spread_ns + 1);
+
+	loop_timer_set(probe->health->loop, &probe->next, due_ns > now_ns ? due_ns : now_ns);
+}
+
+void probe_answer(struct probe *probe, bool good, const char *reason, uint64_t now_ns)
+{
+	const struct check_config *check = &probe->config.check;
+
+	end_check(probe);
+	settle(probe);
+	probe->n_repeated = 0;
+	snprintf(probe->reason, sizeof(probe->reason), "%s", reason);
+	set_next(probe, now_ns);
+	enum verdict before = probe->standing.verdict;
+	if (standing_take(&probe->standing, good, check->rise, check->fall))
+		probe->health->changed(probe->health->argument, probe, before);
+}
+
+static void repeat_check(struct probe *probe, uint64_t due_ns)
+{
+	end_check(probe);
+	settle(probe);
+	probe->n_repeated++;
+	probe->health->status.n_repeated++;
+	loop_timer_set(probe->health->loop, &probe->next, due_ns);
+}
+
+// Faults of this machine, which say nothing of the node.
+static bool is_ours(const struct probe *probe, int error)
+{
+	switch (error) {
+	case EMFILE:
+	case ENFILE:
+	case ENOMEM:
+	case ENOBUFS:
+	case EADDRNOTAVAIL:
+	case EAGAIN:
+		return true;
+	case ENETUNREACH:
+		return probe->standing.verdict == VERDICT_NONE;
+	default:
+		return false;
+	}
+}
+
+// Soon at first, then as seldom as any check.
+static uint64_t retry_ns(const struct probe *probe)
+{
+	uint64_t interval_ns = probe->config.check.interval_ms * NSEC_PER_MSEC;
+	unsigned doublings = probe->n_repeated < 10 ? probe->n_repeated : 10;
+	uint64_t delay_ns = RETRY_NS << doublings;
+
+	return delay_ns < interval_ns ? delay_ns : interval_ns;
+}
+
+void probe_unable(struct probe *probe, int error, uint64_t now_ns)
+{
+	const char *reason = probe_error_words(error);
+
+	if (!is_ours(probe, error)) {
+		probe_answer(probe, false, reason, now_ns);
+		return;
+	}
+	snprintf(probe->reason, sizeof(probe->reason), "%s", reason);
+	repeat_check(probe, now_ns + retry_ns(probe));
+}
+
+static void run_out(void *argument, uint64_t now_ns)
+{
+	struct probe *probe = argument;
+	uint32_t timeout_ms = probe->config.check.timeout_ms;
+	uint64_t lost_ns = loop_lost_ns(probe->health->loop) - probe->lost_ns;
+	char reason[REASON_MAX];
+
+	if (!timeout_counts(lost_ns, timeout_ms * NSEC_PER_MSEC, probe->n_repeated)) {
+		repeat_check(probe, now_ns);
+		return;
+	}
+	snprintf(reason, sizeof(reason), "%s after %g s",
+		probe->config.check.kind == CHECK_TCP ? "connection timed out" : "no answer",
+		timeout_ms / 1000.0);
+	probe_answer(probe, false, reason, now_ns);
+}
+
+static void begin_check(void *argument, uint64_t now_ns)
+{
+	struct probe *probe = argument;
+	struct health *health = probe->health;
+	const struct check_config *check = &probe->config.check;
+
+	probe->began_ns = now_ns;
+	probe->lost_ns = loop_lost_ns(health->loop);
+	probe->under_way = true;
+	health->status.n_under_way++;
+	loop_timer_set(health->loop, &probe->deadline, now_ns + check->timeout_ms * NSEC_PER_MSEC);
+	if (check->kind == CHECK_TCP)
+		tcp_check_begin(probe, now_ns);
+	else
+		http_check_begin(probe, now_ns);
+}
+
+static int order(uint64_t a, uint64_t b)
+{
+	return (a > b) - (a < b);
+}
+
+int check_config_compare(const struct check_config *a, const struct check_config *b)
+{
+	const int orders[] = {
+		order(a->kind, b->kind),
+		order(a->status_first, b->status_first),
+		order(a->status_last, b->status_last),
+		order(a->verify, b->verify),
+		order(a->interval_ms, b->interval_ms),
+		order(a->timeout_ms, b->timeout_ms),
+		order(a->rise, b->rise),
+		order(a->fall, b->fall),
+		strcmp(a->path, b->path),
+		strcmp(a->host, b->host),
+	};
+
+	for (size_t i = 0; i < sizeof(orders) / sizeof(orders[0]); i++) {
+		if (orders[i] != 0)
+			return orders[i];
+	}
+	return 0;
+}
+
+static int compare(const void *a, const void *b)
+{
+	const struct probe_config *l = &((const struct probe *)a)->config;
+	const struct probe_config *r = &((const struct probe *)b)->config;
+	int by_address = memcmp(&l->address, &r->address, sizeof(l->address));
+	int by_port = order(l->port, r->port);
+
+	if (by_address != 0)
+		return by_address;
+	return by_port != 0 ? by_port : check_config_compare(&l->check, &r->check);
+}
+
+static struct probe *make(
+	struct health *health, const struct probe_config *config, enum verdict inherited)
+{
+	struct probe *probe = calloc(1, sizeof(*probe));
+	if (probe == NULL)
+		return NULL;
+
+	probe->health = health;
+	probe->config = *config;
+	probe->fd = -1;
+	probe->standing.verdict = inherited;
+	probe->settled = inherited != VERDICT_NONE;
+	probe->next =
+		(struct loop_timer){.name = "health check", .fn = begin_check, .argument = probe};
+	probe->deadline =
+		(struct loop_timer){.name = "health deadline", .fn = run_out, .argument = probe};
+	return probe;
+}
+
+struct probe *health_acquire(
+	struct health *health, const struct probe_config *config, enum verdict inherited)
+{
+	struct probe *probe = make(health, config, inherited);
+	if (probe == NULL)
+		return NULL;
+
+	struct probe **place = tsearch(probe, &health->probes, compare);
+	if (place == NULL || *place != probe) {
+		free(probe);
+		if (place != NULL)
+			(*place)->n_owners++;
+		return place == NULL ? NULL : *place;
+	}
+	probe->n_owners = 1;
+	health->status.n_probes++;
+	health->n_unsettled += !probe->settled;
+	loop_timer_set(health->loop, &probe->next,
+		loop_clock_ns() + random_below(health, FIRST_WITHIN_NS));
+	return probe;
+}
+
+void health_release(struct health *health, struct probe *probe)
+{
+	if (probe == NULL || --probe->n_owners > 0)
+		return;
+
+	end_check(probe);
+	settle(probe);
+	loop_timer_cancel(health->loop, &probe->next);
+	tdelete(probe, &health->probes, compare);
+	health->status.n_probes--;
+	free(probe);
+}
+
+bool health_is_settled(const struct health *health)
+{
+	return health->n_unsettled == 0;
+}
+
+void health_read_status(const struct health *health, struct health_status *ret_status)
+{
+	*ret_status = health->status;
+}
+
+int health_create(
+	struct loop *loop, health_changed_fn *changed, void *argument, struct health **ret_health)
+{
+	struct health *health = calloc(1, sizeof(*health));
+	if (health == NULL)
+		return -ENOMEM;
+
+	health->loop = loop;
+	health->changed = changed;
+	health->argument = argument;
+	health->random = loop_clock_ns() | 1; // Never 0.
+	if (http_client_create(loop, &health->http) < 0) {
+		health_destroy(health);
+		return -ENOMEM;
+	}
+	*ret_health = health;
+	return 0;
+}
+
+void health_destroy(struct health *health)
+{
+	if (health == NULL)
+		return;
+
+	http_client_destroy(health->http);
+	free(health);
+}

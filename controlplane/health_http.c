@@ -1,0 +1,160 @@
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+
+#include "probe.h"
+
+// A check by HTTP or HTTPS: GET, and the status decides. Of the body nothing is looked at. Each
+// check makes a connection of its own, since that is what a client's first request has to do.
+
+static size_t refuse(char *, size_t, size_t, void *)
+{
+	return 0; // Ends the transfer with CURLE_WRITE_ERROR, the status being known by then.
+}
+
+// "192.0.2.1" or "[2001:db8::1]".
+static void write_address(const struct address *address, char ret_text[ADDRESS_TEXT_MAX + 2])
+{
+	char text[ADDRESS_TEXT_MAX];
+
+	if (address_is_ipv4(address)) {
+		inet_ntop(AF_INET, &address->words[3], ret_text, ADDRESS_TEXT_MAX);
+	} else {
+		inet_ntop(AF_INET6, address->bytes, text, sizeof(text));
+		snprintf(ret_text, ADDRESS_TEXT_MAX + 2, "[%s]", text);
+	}
+}
+
+// The errno that kept us from connecting, or 0.
+static int connect_error(const struct probe *probe, CURLcode result)
+{
+	long error = 0;
+
+	if (result == CURLE_COULDNT_CONNECT)
+		curl_easy_getinfo(probe->transfer.easy, CURLINFO_OS_ERRNO, &error);
+	return (int)error;
+}
+
+// Writes why, if the answer is bad.
+static bool judge(const struct probe *probe, CURLcode result, char ret_reason[REASON_MAX])
+{
+	const struct check_config *check = &probe->config.check;
+	long status = 0;
+
+	curl_easy_getinfo(probe->transfer.easy, CURLINFO_RESPONSE_CODE, &status);
+	if (result != CURLE_OK && result != CURLE_WRITE_ERROR) {
+		snprintf(ret_reason, REASON_MAX, "%s",
+			probe->error[0] != '\0' ? probe->error : curl_easy_strerror(result));
+		return false;
+	}
+	if (status < check->status_first || status > check->status_last) {
+		snprintf(ret_reason, REASON_MAX, "HTTP status %ld", status);
+		return false;
+	}
+	return true;
+}
+
+static void set_url(CURL *easy, const struct probe_config *config)
+{
+	const struct check_config *check = &config->check;
+	char url[PATH_TEXT_MAX + NAME_TEXT_MAX + 32];
+	char address[ADDRESS_TEXT_MAX + 2];
+
+	write_address(&config->address, address);
+	snprintf(url, sizeof(url), "%s://%s:%u%s", check->kind == CHECK_HTTPS ? "https" : "http",
+		check->host[0] != '\0' ? check->host : address, config->port, check->path);
+	curl_easy_setopt(easy, CURLOPT_URL, url);
+}
+
+// With a host of its own, TLS and the Host header speak of that, and the connection still goes to
+// the node. The header is given too, since libcurl would add the node's port to it.
+// Returns false when out of memory.
+static bool set_host(struct probe *probe, CURL *easy)
+{
+	const struct probe_config *config = &probe->config;
+	char text[NAME_TEXT_MAX + ADDRESS_TEXT_MAX + 16];
+	char address[ADDRESS_TEXT_MAX + 2];
+
+	if (config->check.host[0] == '\0')
+		return true;
+
+	write_address(&config->address, address);
+	snprintf(text, sizeof(text), "::%s:%u", address, config->port);
+	probe->connect_to = curl_slist_append(NULL, text);
+	snprintf(text, sizeof(text), "Host: %s", config->check.host);
+	probe->headers = curl_slist_append(NULL, text);
+	curl_easy_setopt(easy, CURLOPT_CONNECT_TO, probe->connect_to);
+	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, probe->headers);
+	return probe->connect_to != NULL && probe->headers != NULL;
+}
+
+static bool set_options(struct probe *probe, CURL *easy)
+{
+	bool verify = probe->config.check.verify;
+
+	probe->error[0] = '\0';
+	set_url(easy, &probe->config);
+	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, probe->error);
+	curl_easy_setopt(easy, CURLOPT_USERAGENT, "guideway/" GUIDEWAY_VERSION);
+	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
+	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+	curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
+	curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
+	curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
+	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, refuse);
+	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, verify ? 1L : 0L);
+	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, verify ? 2L : 0L);
+	return set_host(probe, easy);
+}
+
+static void clean_up(struct probe *probe)
+{
+	curl_easy_cleanup(probe->transfer.easy);
+	curl_slist_free_all(probe->connect_to);
+	curl_slist_free_all(probe->headers);
+	probe->transfer.easy = NULL;
+	probe->connect_to = NULL;
+	probe->headers = NULL;
+}
+
+static void answered(void *argument, CURLcode result)
+{
+	struct probe *probe = argument;
+	char reason[REASON_MAX] = "";
+	int error = connect_error(probe, result);
+	bool good = judge(probe, result, reason);
+
+	clean_up(probe);
+	if (error != 0)
+		probe_unable(probe, error, loop_clock_ns());
+	else
+		probe_answer(probe, good, reason, loop_clock_ns());
+}
+
+static bool begin(struct probe *probe)
+{
+	CURL *easy = curl_easy_init();
+
+	probe->transfer = (struct http_transfer){.easy = easy, .fn = answered, .argument = probe};
+	return easy != NULL && set_options(probe, easy) &&
+		http_client_start(health_http_client(probe->health), &probe->transfer) == 0;
+}
+
+void http_check_begin(struct probe *probe, uint64_t now_ns)
+{
+	if (begin(probe))
+		return;
+
+	clean_up(probe);
+	probe_unable(probe, ENOMEM, now_ns);
+}
+
+void http_check_end(struct probe *probe)
+{
+	if (probe->transfer.easy == NULL)
+		return;
+
+	http_client_cancel(health_http_client(probe->health), &probe->transfer);
+	clean_up(probe);
+}

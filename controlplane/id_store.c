@@ -1,0 +1,156 @@
+#include "id_store.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct id {
+	char *name; // NULL if the id is free.
+	uint64_t hash;
+	uint64_t generation;
+};
+
+// Open addressing with linear probing, at most half full.
+struct id_store {
+	struct id *ids; // [ids_max]
+	size_t ids_max;
+	size_t count;
+	size_t lowest_free;
+	size_t end;
+	uint32_t *slots; // [mask + 1], ids or ID_NONE.
+	size_t mask;
+};
+
+struct id_store *id_store_create(size_t ids_max)
+{
+	struct id_store *store = calloc(1, sizeof(*store));
+	size_t n_slots = 8;
+
+	if (store == NULL)
+		return NULL;
+	while (n_slots < ids_max * 2)
+		n_slots *= 2;
+
+	store->ids_max = ids_max;
+	store->mask = n_slots - 1;
+	store->ids = calloc(ids_max, sizeof(*store->ids));
+	store->slots = malloc(n_slots * sizeof(*store->slots));
+	if (store->ids == NULL || store->slots == NULL) {
+		id_store_destroy(store);
+		return NULL;
+	}
+	for (size_t i = 0; i < n_slots; i++)
+		store->slots[i] = ID_NONE;
+	return store;
+}
+
+void id_store_destroy(struct id_store *store)
+{
+	if (store == NULL)
+		return;
+
+	for (size_t i = 0; i < store->end; i++)
+		free(store->ids[i].name);
+	free(store->ids);
+	free(store->slots);
+	free(store);
+}
+
+// The slot of the name, or the empty one where it would be.
+static size_t slot_of(const struct id_store *store, const char *name, uint64_t hash)
+{
+	size_t slot = hash & store->mask;
+
+	for (; store->slots[slot] != ID_NONE; slot = (slot + 1) & store->mask) {
+		const struct id *id = &store->ids[store->slots[slot]];
+
+		if (id->hash == hash && strcmp(id->name, name) == 0)
+			break;
+	}
+	return slot;
+}
+
+uint32_t id_store_find(const struct id_store *store, const char *name, uint64_t hash)
+{
+	return store->slots[slot_of(store, name, hash)];
+}
+
+int id_store_put(struct id_store *store, const char *name, uint64_t hash, uint32_t *ret_id)
+{
+	size_t slot = slot_of(store, name, hash), at = store->lowest_free;
+
+	assert(store->slots[slot] == ID_NONE);
+	while (at < store->end && store->ids[at].name != NULL)
+		at++;
+	if (at == store->ids_max)
+		return -ENOSPC;
+
+	char *copy = strdup(name);
+	if (copy == NULL)
+		return -ENOMEM;
+
+	store->ids[at] = (struct id){.name = copy, .hash = hash};
+	store->slots[slot] = (uint32_t)at;
+	store->lowest_free = at + 1;
+	store->count++;
+	if (at == store->end)
+		store->end++;
+	*ret_id = (uint32_t)at;
+	return 0;
+}
+
+// Moves back whoever follows and had been pushed past the slot that is now empty, so that no search
+// ends too early (Knuth, TAOCP volume 3, section 6.4, algorithm R).
+static void close_gap(struct id_store *store, size_t gap)
+{
+	for (size_t i = (gap + 1) & store->mask; store->slots[i] != ID_NONE;
+		i = (i + 1) & store->mask) {
+		size_t home = store->ids[store->slots[i]].hash & store->mask;
+
+		if (((i - home) & store->mask) < ((i - gap) & store->mask))
+			continue; // Its home is behind the gap.
+		store->slots[gap] = store->slots[i];
+		gap = i;
+	}
+	store->slots[gap] = ID_NONE;
+}
+
+void id_store_remove(struct id_store *store, uint32_t id)
+{
+	assert(id < store->end && store->ids[id].name != NULL);
+
+	close_gap(store, slot_of(store, store->ids[id].name, store->ids[id].hash));
+	free(store->ids[id].name);
+	store->ids[id] = (struct id){0};
+	store->count--;
+	if (id < store->lowest_free)
+		store->lowest_free = id;
+	while (store->end > 0 && store->ids[store->end - 1].name == NULL)
+		store->end--;
+}
+
+void id_store_mark(struct id_store *store, uint32_t id, uint64_t generation)
+{
+	store->ids[id].generation = generation;
+}
+
+uint64_t id_store_generation(const struct id_store *store, uint32_t id)
+{
+	return store->ids[id].generation;
+}
+
+const char *id_store_name(const struct id_store *store, uint32_t id)
+{
+	return id < store->end ? store->ids[id].name : NULL;
+}
+
+size_t id_store_count(const struct id_store *store)
+{
+	return store->count;
+}
+
+size_t id_store_end(const struct id_store *store)
+{
+	return store->end;
+}

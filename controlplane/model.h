@@ -1,0 +1,57 @@
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "guideway/address.h"
+#include "guideway/forwarding_table.h"
+#include "name.h"
+
+// What is wanted right now: the configuration joined with the nodes' health, in plain terms. The
+// whole input of table_builder_build(), together with the routes.
+
+struct model_node {
+	char name[NAME_TEXT_MAX];           // The same name is the same node; none comes twice.
+	struct address address[N_FAMILIES]; // No address where it has none of a family.
+};
+
+// A node as a member of a target set. Where it has no address of a service's family, it is none of
+// that service's targets.
+struct model_target {
+	size_t node;             // Index into the model's nodes.
+	uint32_t weight;         // Relative to the other members; 0 takes no new flows.
+	enum target_state state; // Never TARGET_ABSENT.
+};
+
+// Nodes that any number of services use alike.
+struct model_set {
+	const struct model_target *targets; // [n_targets], in any order, no node twice.
+	size_t n_targets;
+	bool fail_open; // With no target up, those down are used as if up; else new flows are
+	                // rejected.
+};
+
+struct model_service {
+	char name[NAME_TEXT_MAX]; // Tells services apart, and salts their hash.
+	struct address vip;
+	uint16_t port;      // Host byte order.
+	uint16_t node_port; // Host byte order.
+	uint8_t protocol;   // IPPROTO_TCP or IPPROTO_UDP.
+	bool answers_arp;   // ARP and ND for the VIP; services that share one agree.
+	uint32_t idle_s;
+	size_t set; // Index into the model's sets.
+};
+
+struct model {
+	const struct model_node *nodes; // [n_nodes], in any order.
+	size_t n_nodes;
+	const struct model_set *sets; // [n_sets]
+	size_t n_sets;
+	const struct model_service *services; // [n_services], in any order.
+	size_t n_services;
+	const struct address *snat[N_FAMILIES]; // [n_snat[family]]
+	size_t n_snat[N_FAMILIES];
+	uint32_t ring_size; // A prime.
+	struct forwarding_settings settings;
+};

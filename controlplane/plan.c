@@ -1,0 +1,597 @@
+#include "plan.h"
+
+#include <errno.h>
+#include <search.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+
+// Ten thousand services over a thousand nodes are one pool, not ten million memberships: services
+// with the same nodes, checked in the same way, share one. A reload makes all of it anew, and looks
+// up by name what was there before, so that there is one way to any state, not one for each change.
+
+// Services with equal keys share a pool.
+struct key {
+	const struct pool *before; // What the service had in the plan before, or NULL.
+	const struct service_config *service;
+	uint16_t check_port; // Host byte order.
+	uint64_t nodes_hash;
+	size_t pool;
+};
+
+// What is needed only while a plan is made.
+struct making {
+	struct plan *plan;
+	const struct plan *before; // NULL for none.
+	struct health *health;
+	uint64_t now_ns;
+	bool *carried;                 // [before->n_nodes]: some service still has it.
+	size_t *now_at;                // [before->n_nodes]: indexes into plan->nodes, or SIZE_MAX.
+	const struct member **members; // [plan->n_nodes]: of the pool before the one being made.
+	struct key *keys;              // [config->n_services]
+	void *tree;                    // Of keys (tsearch).
+};
+
+// Names
+
+typedef const char *name_fn(const struct plan *plan, size_t i);
+
+static const char *node_name(const struct plan *plan, size_t i)
+{
+	return plan->names[i].name;
+}
+
+static const char *service_name(const struct plan *plan, size_t i)
+{
+	return plan->config->services[i].name;
+}
+
+static int by_node_name(const void *a, const void *b, void *plan)
+{
+	return strcmp(node_name(plan, *(const size_t *)a), node_name(plan, *(const size_t *)b));
+}
+
+static int by_service_name(const void *a, const void *b, void *plan)
+{
+	return strcmp(
+		service_name(plan, *(const size_t *)a), service_name(plan, *(const size_t *)b));
+}
+
+static void sort(struct plan *plan, size_t *indexes, size_t n,
+	int (*compare)(const void *, const void *, void *))
+{
+	for (size_t i = 0; i < n; i++)
+		indexes[i] = i;
+	qsort_r(indexes, n, sizeof(size_t), compare, plan);
+}
+
+static size_t find(
+	const struct plan *plan, const size_t *sorted, size_t n, name_fn *name_of, const char *name)
+{
+	size_t low = 0;
+
+	while (n > 0) {
+		size_t middle = low + n / 2;
+		int by_name = strcmp(name, name_of(plan, sorted[middle]));
+
+		if (by_name == 0)
+			return sorted[middle];
+		if (by_name > 0) {
+			low = middle + 1;
+			n -= 1;
+		}
+		n /= 2;
+	}
+	return SIZE_MAX;
+}
+
+size_t plan_find_node(const struct plan *plan, const char *name)
+{
+	return find(plan, plan->nodes_by_name, plan->n_nodes, node_name, name);
+}
+
+size_t plan_find_service(const struct plan *plan, const char *name)
+{
+	return find(plan, plan->services_by_name, plan->config->n_services, service_name, name);
+}
+
+// Time
+
+// 'since_ns' and the drain time; 0 of that is for ever.
+static uint64_t drain_end(const struct plan *plan, uint64_t since_ns)
+{
+	uint32_t drain_s = plan->config->drain_s;
+
+	return drain_s == 0 ? UINT64_MAX : since_ns + drain_s * NSEC_PER_SEC;
+}
+
+void plan_set_drained(struct plan *plan, size_t node, bool drained, uint64_t since_ns)
+{
+	plan->nodes[node].drained = drained;
+	plan->nodes[node].until_ns = drained ? drain_end(plan, since_ns) : UINT64_MAX;
+}
+
+bool plan_drain_ended(const struct plan *plan, uint64_t after_ns, uint64_t now_ns)
+{
+	for (size_t i = 0; i < plan->n_nodes; i++) {
+		uint64_t until_ns = plan->nodes[i].until_ns;
+
+		if (until_ns > after_ns && until_ns <= now_ns)
+			return true;
+	}
+	return false;
+}
+
+enum target_state member_state(
+	const struct plan *plan, const struct member *member, uint64_t now_ns)
+{
+	const struct plan_node *node = &plan->nodes[member->node];
+	enum verdict verdict = member->probe == NULL ? VERDICT_UP : probe_verdict(member->probe);
+
+	if (member->gone || now_ns >= member->until_ns || now_ns >= node->until_ns)
+		return TARGET_ABSENT;
+	if (verdict != VERDICT_UP)
+		return TARGET_DOWN;
+	return member->leaving || node->drained ? TARGET_DRAINING : TARGET_UP;
+}
+
+static void refresh_pool(const struct plan *plan, struct pool *pool, uint64_t now_ns)
+{
+	pool->n_targets = 0;
+	memset(pool->n_in, 0, sizeof(pool->n_in));
+	for (size_t i = 0; i < pool->n_members; i++) {
+		const struct member *m = &pool->members[i];
+		enum target_state state = member_state(plan, m, now_ns);
+
+		pool->n_in[state]++;
+		if (state == TARGET_ABSENT)
+			continue;
+		pool->targets[pool->n_targets++] = (struct model_target){
+			.node = m->node, .weight = plan->nodes[m->node].weight, .state = state};
+	}
+}
+
+const struct model *plan_refresh(struct plan *plan, uint64_t now_ns)
+{
+	for (size_t i = 0; i < plan->n_pools; i++) {
+		struct pool *pool = &plan->pools[i];
+
+		refresh_pool(plan, pool, now_ns);
+		plan->sets[i] = (struct model_set){
+			.targets = pool->targets,
+			.n_targets = pool->n_targets,
+			.fail_open = pool->fail_open,
+		};
+	}
+	return &plan->model;
+}
+
+bool plan_end_leaving(struct plan *plan, node_held_fn *held, void *argument, uint64_t now_ns)
+{
+	bool ended = false;
+
+	for (size_t i = 0; i < plan->n_pools; i++) {
+		struct pool *pool = &plan->pools[i];
+
+		for (size_t j = 0; pool->n_leaving > 0 && j < pool->n_members; j++) {
+			struct member *m = &pool->members[j];
+
+			if (!m->leaving || m->gone)
+				continue;
+			m->gone =
+				now_ns >= m->until_ns || !held(argument, plan->names[m->node].name);
+			ended |= m->gone;
+		}
+	}
+	return ended;
+}
+
+static int by_bytes(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct address));
+}
+
+int plan_announced(const struct plan *plan, struct address **ret_addresses, size_t *ret_n)
+{
+	const struct config *config = plan->config;
+	size_t n = config->n_services + config->n_snat[IPV4] + config->n_snat[IPV6];
+	size_t n_found = 0;
+	size_t n_unique = 0;
+
+	struct address *found = calloc(n + 1, sizeof(*found));
+	if (found == NULL)
+		return -ENOMEM;
+
+	for (size_t i = 0; i < config->n_services; i++) {
+		if (config->services[i].announce)
+			found[n_found++] = config->services[i].vip;
+	}
+	for (enum family f = IPV4; f < N_FAMILIES; f++) {
+		memcpy(&found[n_found], config->snat[f], config->n_snat[f] * sizeof(*found));
+		n_found += config->n_snat[f];
+	}
+	qsort(found, n_found, sizeof(*found), by_bytes);
+	for (size_t i = 0; i < n_found; i++) {
+		if (n_unique == 0 || !address_equal(&found[i], &found[n_unique - 1]))
+			found[n_unique++] = found[i];
+	}
+	*ret_addresses = found;
+	*ret_n = n_unique;
+	return 0;
+}
+
+// Nodes
+
+// Of the nodes before, those that a service has which is still there.
+static void find_carried(struct making *m)
+{
+	const struct plan *before = m->before;
+
+	for (size_t i = 0; i < m->plan->config->n_services; i++) {
+		const struct pool *pool = m->keys[i].before;
+
+		// Services beside each other mostly share their pool.
+		if (pool == NULL || (i > 0 && pool == m->keys[i - 1].before))
+			continue;
+		for (size_t j = 0; j < pool->n_members; j++)
+			m->carried[pool->members[j].node] |= !pool->members[j].gone;
+	}
+	for (size_t i = 0; i < before->n_nodes; i++)
+		m->now_at[i] = plan_find_node(m->plan, before->names[i].name);
+}
+
+static void add_leaving_nodes(struct making *m)
+{
+	struct plan *plan = m->plan;
+
+	for (size_t i = 0; i < m->before->n_nodes; i++) {
+		if (!m->carried[i] || m->now_at[i] != SIZE_MAX)
+			continue;
+		m->now_at[i] = plan->n_nodes;
+		plan->names[plan->n_nodes] = m->before->names[i];
+		plan->nodes[plan->n_nodes] =
+			(struct plan_node){.weight = m->before->nodes[i].weight};
+		plan->n_nodes++;
+	}
+}
+
+static void add_nodes(struct making *m, const struct drains *drains)
+{
+	struct plan *plan = m->plan;
+	uint64_t since_ns;
+
+	for (size_t i = 0; i < plan->config->n_nodes; i++) {
+		const struct node_config *node = &plan->config->nodes[i];
+
+		strcpy(plan->names[i].name, node->name);
+		memcpy(plan->names[i].address, node->address, sizeof(node->address));
+		plan->nodes[i] = (struct plan_node){.configured = true, .weight = node->weight};
+	}
+	plan->n_nodes = plan->config->n_nodes;
+	sort(plan, plan->nodes_by_name, plan->n_nodes, by_node_name);
+	if (m->before != NULL) {
+		find_carried(m);
+		add_leaving_nodes(m);
+		sort(plan, plan->nodes_by_name, plan->n_nodes, by_node_name);
+	}
+	for (size_t i = 0; i < plan->n_nodes; i++) {
+		bool drained = drains_has(drains, plan->names[i].name, &since_ns);
+		plan_set_drained(plan, i, drained, since_ns);
+	}
+}
+
+// Pools
+
+static uint64_t hash_nodes(const struct service_config *service)
+{
+	uint64_t hash = service->n_nodes;
+
+	for (size_t i = 0; i < service->n_nodes; i++)
+		hash = fold_multiply(hash ^ service->nodes[i], 0x9e3779b97f4a7c15);
+	return hash;
+}
+
+// What the service had before. Under another family it is another service, whatever its name.
+static const struct pool *pool_before(
+	const struct plan *before, const struct service_config *service)
+{
+	size_t i = before == NULL ? SIZE_MAX : plan_find_service(before, service->name);
+	if (i == SIZE_MAX)
+		return NULL;
+
+	const struct pool *pool = &before->pools[before->pool_of[i]];
+	return pool->family == address_family(&service->vip) ? pool : NULL;
+}
+
+// 'beside' is the key of another service, or empty: services that use all nodes share one list of
+// them, which has to be hashed only once.
+static struct key key_of(
+	const struct making *m, const struct service_config *service, const struct key *beside)
+{
+	const struct check_config *check = &service->check;
+	bool is_shared = beside->service != NULL && beside->service->nodes == service->nodes &&
+		beside->service->n_nodes == service->n_nodes;
+	bool of_node_port = check->kind != CHECK_NONE && check->port == 0;
+
+	return (struct key){
+		.before = pool_before(m->before, service),
+		.service = service,
+		.check_port = of_node_port ? service->node_port : check->port,
+		.nodes_hash = is_shared ? beside->nodes_hash : hash_nodes(service),
+	};
+}
+
+static int order(uint64_t a, uint64_t b)
+{
+	return (a > b) - (a < b);
+}
+
+static int compare_keys(const void *l, const void *r)
+{
+	const struct key *a = l;
+	const struct key *b = r;
+	const struct service_config *s = a->service;
+	const struct service_config *t = b->service;
+	const int orders[] = {
+		order(a->nodes_hash, b->nodes_hash),
+		order((uintptr_t)a->before, (uintptr_t)b->before),
+		order(a->check_port, b->check_port),
+		order(address_family(&s->vip), address_family(&t->vip)),
+		order(s->fail_open, t->fail_open),
+		order(s->n_nodes, t->n_nodes),
+	};
+
+	for (size_t i = 0; i < sizeof(orders) / sizeof(orders[0]); i++) {
+		if (orders[i] != 0)
+			return orders[i];
+	}
+	int by_check = check_config_compare(&s->check, &t->check);
+	if (by_check != 0 || s->nodes == t->nodes)
+		return by_check;
+	return memcmp(s->nodes, t->nodes, s->n_nodes * sizeof(size_t));
+}
+
+// Returns false when out of memory.
+static bool add_member(struct making *m, struct pool *pool, const struct key *key, size_t node)
+{
+	const struct member *before = m->members[node];
+	struct member *member = &pool->members[pool->n_members];
+
+	*member = (struct member){.node = node, .until_ns = UINT64_MAX};
+	if (key->service->check.kind != CHECK_NONE) {
+		struct probe_config config = {
+			.address = m->plan->names[node].address[pool->family],
+			.port = key->check_port,
+			.check = key->service->check,
+		};
+		enum verdict inherited = VERDICT_NONE;
+
+		if (before != NULL)
+			inherited =
+				before->probe == NULL ? VERDICT_UP : probe_verdict(before->probe);
+		member->probe = health_acquire(m->health, &config, inherited);
+		if (member->probe == NULL)
+			return false;
+	}
+	pool->n_members++;
+	return true;
+}
+
+static bool add_leaving_members(struct making *m, struct pool *pool, const struct key *key)
+{
+	for (size_t i = 0; key->before != NULL && i < key->before->n_members; i++) {
+		const struct member *before = &key->before->members[i];
+		size_t node = m->now_at[before->node];
+
+		if (before->gone || node == SIZE_MAX || m->members[node] == NULL)
+			continue;
+		if (!add_member(m, pool, key, node))
+			return false;
+
+		struct member *member = &pool->members[pool->n_members - 1];
+
+		member->leaving = true;
+		member->until_ns =
+			before->leaving ? before->until_ns : drain_end(m->plan, m->now_ns);
+		pool->n_leaving++;
+	}
+	return true;
+}
+
+// Lays out the members before by where their nodes are now.
+static void lay_out(struct making *m, const struct pool *before)
+{
+	memset(m->members, 0, m->plan->n_nodes * sizeof(m->members[0]));
+	for (size_t i = 0; before != NULL && i < before->n_members; i++) {
+		const struct member *member = &before->members[i];
+
+		if (!member->gone && m->now_at[member->node] != SIZE_MAX)
+			m->members[m->now_at[member->node]] = member;
+	}
+}
+
+static bool make_pool(struct making *m, const struct key *key)
+{
+	struct plan *plan = m->plan;
+	const struct service_config *service = key->service;
+	size_t n_max = service->n_nodes + (key->before != NULL ? key->before->n_members : 0);
+	struct pool *pool = &plan->pools[plan->n_pools++];
+
+	pool->family = address_family(&service->vip);
+	pool->fail_open = service->fail_open;
+	pool->first_service = (size_t)(service - plan->config->services);
+	pool->members = calloc(n_max + 1, sizeof(*pool->members));
+	pool->targets = calloc(n_max + 1, sizeof(*pool->targets));
+	if (pool->members == NULL || pool->targets == NULL)
+		return false;
+
+	lay_out(m, key->before);
+	for (size_t i = 0; i < service->n_nodes; i++) {
+		if (!add_member(m, pool, key, service->nodes[i]))
+			return false;
+		m->members[service->nodes[i]] = NULL; // It does not leave.
+	}
+	return add_leaving_members(m, pool, key);
+}
+
+static bool add_pools(struct making *m)
+{
+	struct plan *plan = m->plan;
+
+	for (size_t i = 0; i < plan->config->n_services; i++) {
+		struct key **place = tsearch(&m->keys[i], &m->tree, compare_keys);
+		if (place == NULL)
+			return false;
+		if (*place == &m->keys[i]) {
+			m->keys[i].pool = plan->n_pools;
+			if (!make_pool(m, &m->keys[i]))
+				return false;
+		}
+		plan->pool_of[i] = (*place)->pool;
+		plan->pools[(*place)->pool].n_services++;
+	}
+	return true;
+}
+
+// The model
+
+static void add_services(struct plan *plan)
+{
+	for (size_t i = 0; i < plan->config->n_services; i++) {
+		const struct service_config *from = &plan->config->services[i];
+		struct model_service *to = &plan->services[i];
+
+		*to = (struct model_service){
+			.vip = from->vip,
+			.port = from->port,
+			.node_port = from->node_port,
+			.protocol = from->protocol,
+			.answers_arp = from->answers_arp,
+			.idle_s = from->idle_s,
+			.set = plan->pool_of[i],
+		};
+		strcpy(to->name, from->name);
+	}
+}
+
+static void fill_model(struct plan *plan)
+{
+	const struct config *config = plan->config;
+
+	add_services(plan);
+	plan->model = (struct model){
+		.nodes = plan->names,
+		.n_nodes = plan->n_nodes,
+		.sets = plan->sets,
+		.n_sets = plan->n_pools,
+		.services = plan->services,
+		.n_services = config->n_services,
+		.snat = {config->snat[IPV4], config->snat[IPV6]},
+		.n_snat = {config->n_snat[IPV4], config->n_snat[IPV6]},
+		.ring_size = config->ring_size,
+		.settings = config->settings,
+	};
+}
+
+// Life
+
+// One more than asked, since calloc() may answer a wish for nothing with NULL.
+static void *array(size_t n, size_t size)
+{
+	return calloc(n + 1, size);
+}
+
+static bool allocate(struct making *m, const struct config *config)
+{
+	struct plan *plan = m->plan;
+	size_t n_before = m->before != NULL ? m->before->n_nodes : 0;
+	size_t n_nodes = config->n_nodes + n_before;
+	size_t n_services = config->n_services;
+
+	plan->config = config;
+	plan->names = array(n_nodes, sizeof(*plan->names));
+	plan->nodes = array(n_nodes, sizeof(*plan->nodes));
+	plan->nodes_by_name = array(n_nodes, sizeof(size_t));
+	plan->pools = array(n_services, sizeof(*plan->pools));
+	plan->sets = array(n_services, sizeof(*plan->sets));
+	plan->pool_of = array(n_services, sizeof(size_t));
+	plan->services_by_name = array(n_services, sizeof(size_t));
+	plan->services = array(n_services, sizeof(*plan->services));
+	m->carried = array(n_before, sizeof(bool));
+	m->now_at = array(n_before, sizeof(size_t));
+	m->members = array(n_nodes, sizeof(*m->members));
+	m->keys = array(n_services, sizeof(*m->keys));
+	return plan->names != NULL && plan->nodes != NULL && plan->nodes_by_name != NULL &&
+		plan->pools != NULL && plan->sets != NULL && plan->pool_of != NULL &&
+		plan->services_by_name != NULL && plan->services != NULL && m->carried != NULL &&
+		m->now_at != NULL && m->members != NULL && m->keys != NULL;
+}
+
+static void keep_key(void *)
+{
+}
+
+static bool make(struct making *m, const struct config *config, const struct drains *drains)
+{
+	if (m->plan == NULL || !allocate(m, config))
+		return false;
+
+	sort(m->plan, m->plan->services_by_name, config->n_services, by_service_name);
+	for (size_t i = 0; i < config->n_services; i++)
+		m->keys[i] = key_of(m, &config->services[i], &m->keys[i > 0 ? i - 1 : 0]);
+	add_nodes(m, drains);
+	if (!add_pools(m))
+		return false;
+	fill_model(m->plan);
+	plan_refresh(m->plan, m->now_ns);
+	return true;
+}
+
+struct plan *plan_create(const struct config *config, const struct plan *before,
+	const struct drains *drains, struct health *health, uint64_t now_ns)
+{
+	struct making m = {
+		.plan = calloc(1, sizeof(struct plan)),
+		.before = before,
+		.health = health,
+		.now_ns = now_ns,
+	};
+	bool made = make(&m, config, drains);
+
+	tdestroy(m.tree, keep_key);
+	free(m.carried);
+	free(m.now_at);
+	free(m.members);
+	free(m.keys);
+	if (made)
+		return m.plan;
+	plan_destroy(m.plan, health);
+	return NULL;
+}
+
+static void destroy_pool(struct pool *pool, struct health *health)
+{
+	for (size_t i = 0; i < pool->n_members; i++)
+		health_release(health, pool->members[i].probe);
+	free(pool->members);
+	free(pool->targets);
+}
+
+void plan_destroy(struct plan *plan, struct health *health)
+{
+	if (plan == NULL)
+		return;
+
+	for (size_t i = 0; i < plan->n_pools; i++)
+		destroy_pool(&plan->pools[i], health);
+	free(plan->names);
+	free(plan->nodes);
+	free(plan->nodes_by_name);
+	free(plan->pools);
+	free(plan->sets);
+	free(plan->pool_of);
+	free(plan->services_by_name);
+	free(plan->services);
+	free(plan);
+}

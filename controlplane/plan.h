@@ -1,0 +1,100 @@
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "config.h"
+#include "drains.h"
+#include "health.h"
+#include "model.h"
+
+enum { N_TARGET_STATES = TARGET_DOWN + 1 };
+
+// What is wanted, joined with what is so: a configuration, the probes that it asks for, the nodes
+// that the operator drains, and those that the configuration no longer names but whose flows may
+// go on. It says the same as the model, which it holds, and why.
+
+// A node as one pool uses it.
+struct member {
+	size_t node;         // Index into the plan's nodes.
+	struct probe *probe; // NULL if it is not checked: then it is up.
+	bool leaving;        // The services do not name it any more.
+	bool gone;           // Its time is over: no flow may name it.
+	uint64_t until_ns;   // When its time is over if it leaves; UINT64_MAX for never.
+};
+
+// Nodes that any number of services use alike, checked alike.
+struct pool {
+	enum family family;
+	struct member *members; // [n_members]
+	size_t n_members;
+	size_t n_leaving; // Of the members.
+	size_t n_services;
+	size_t first_service; // Index into the configuration's services.
+	bool fail_open;
+
+	// Written by plan_refresh().
+	struct model_target *targets; // [n_targets], at most n_members.
+	size_t n_targets;
+	size_t n_in[N_TARGET_STATES]; // How many members are so.
+};
+
+struct plan_node {
+	bool configured;   // Else it is here only as a member that leaves.
+	bool drained;      // By the operator.
+	uint64_t until_ns; // When a drained node's time is over; UINT64_MAX for never.
+	uint32_t weight;
+};
+
+struct plan {
+	const struct config *config; // Borrowed.
+	struct model_node *names;    // [n_nodes]: the configuration's nodes, then those that leave.
+	struct plan_node *nodes;     // [n_nodes]
+	size_t n_nodes;
+	struct pool *pools; // [n_pools]
+	size_t n_pools;
+	size_t *pool_of;          // [config->n_services]
+	size_t *nodes_by_name;    // [n_nodes]
+	size_t *services_by_name; // [config->n_services]
+	struct model_service *services;
+	struct model_set *sets;
+	struct model model;
+};
+
+// The plan of 'config', which outlives it. What 'before' (or NULL) had and 'config' has not goes
+// on, leaving, until its time is over. Both plans hold their probes: 'before' is destroyed next.
+// Returns NULL when out of memory.
+struct plan *plan_create(const struct config *config, const struct plan *before,
+	const struct drains *drains, struct health *health, uint64_t now_ns);
+
+// Accepts NULL.
+void plan_destroy(struct plan *plan, struct health *health);
+
+// Brings the model in line with verdicts, drains and the time. The model is good until the next.
+const struct model *plan_refresh(struct plan *plan, uint64_t now_ns);
+
+// Asked of a node that leaves: does a flow still name it?
+typedef bool node_held_fn(void *argument, const char *name);
+
+// Marks members whose time is over, or that leave and are not held by any flow. Returns true if
+// there are new ones: the plan should be made anew, without them.
+bool plan_end_leaving(struct plan *plan, node_held_fn *held, void *argument, uint64_t now_ns);
+
+// True if a drained node's time came to its end after 'after_ns' and not after 'now_ns'.
+bool plan_drain_ended(const struct plan *plan, uint64_t after_ns, uint64_t now_ns);
+
+// A drain or its end, of a node of the plan.
+void plan_set_drained(struct plan *plan, size_t node, bool drained, uint64_t since_ns);
+
+// The addresses to be announced, each once: VIPs that are not told to be quiet, and those of SNAT.
+// 'ret_addresses' is the caller's to free. Returns 0 or -ENOMEM.
+int plan_announced(const struct plan *plan, struct address **ret_addresses, size_t *ret_n);
+
+// Index of the node or service, or SIZE_MAX.
+size_t plan_find_node(const struct plan *plan, const char *name);
+size_t plan_find_service(const struct plan *plan, const char *name);
+
+// What the services of a pool may do with a member now.
+enum target_state member_state(
+	const struct plan *plan, const struct member *member, uint64_t now_ns);

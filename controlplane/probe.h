@@ -1,0 +1,50 @@
+#pragma once
+
+#include "health.h"
+#include "http_client.h"
+
+// What health.c and the kinds of check share, and nobody else sees.
+
+struct probe {
+	struct health *health;
+	struct probe_config config;
+	unsigned n_owners;
+	struct standing standing;
+	bool settled;        // Had a result or a timeout.
+	unsigned n_repeated; // Checks in a row that did not count.
+	char reason[REASON_MAX];
+
+	struct loop_timer next;     // Begins a check.
+	struct loop_timer deadline; // Of the check under way.
+	uint64_t began_ns;
+	uint64_t lost_ns; // loop_lost_ns() when it began.
+	bool under_way;
+
+	int fd;                        // CHECK_TCP: the socket, or -1.
+	struct http_transfer transfer; // CHECK_HTTP and CHECK_HTTPS: 'easy' is NULL without one.
+	struct curl_slist *connect_to;
+	struct curl_slist *headers;
+	char error[CURL_ERROR_SIZE];
+};
+
+struct loop *health_loop(const struct health *health);
+struct http_client *health_http_client(const struct health *health);
+
+// The answer to the check under way; 'reason' is why it is bad.
+void probe_answer(struct probe *probe, bool good, const char *reason, uint64_t now_ns);
+
+// The check under way could not be made, for 'error', an errno. Most say something of this machine,
+// and the check is repeated. So is one without a route to a node that has no verdict yet: at start
+// the twin gets its addresses only after it is there. Of a node that has one it is a bad answer.
+void probe_unable(struct probe *probe, int error, uint64_t now_ns);
+
+// Begins a check: one of the two above follows, or came already.
+void tcp_check_begin(struct probe *probe, uint64_t now_ns);
+void http_check_begin(struct probe *probe, uint64_t now_ns);
+
+// "connection refused", of an errno.
+const char *probe_error_words(int error);
+
+// Gives up what is under way, if anything.
+void tcp_check_end(struct probe *probe);
+void http_check_end(struct probe *probe);

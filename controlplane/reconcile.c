@@ -1,0 +1,432 @@
+#include "reconcile.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "log.h"
+#include "verdict_log.h"
+
+// From a change to a table
+// ========================
+//
+//     verdict, drain, reload, route ──► touch ──► build ──► publish ──► reclaim ──► free ids
+//                                         1 ms              every 5 ms while an old one is seen
+//
+// A change waits a millisecond for others to join it, and tables are at least GAP_NS apart: so a
+// thousand nodes that fail together are one table or two. Nothing is queued; what is built is
+// always the state of that moment.
+//
+// Before the first table each probe has had its first check: what is announced then is served.
+
+#define JOIN_NS (1 * NSEC_PER_MSEC)
+#define GAP_NS (4 * NSEC_PER_MSEC)
+#define RECLAIM_NS (5 * NSEC_PER_MSEC)
+#define SETTLE_NS (10 * NSEC_PER_MSEC)
+#define AGE_NS (1000 * NSEC_PER_MSEC)
+#define RETRY_NS (1000 * NSEC_PER_MSEC)
+
+enum {
+	WAITING_MAX = 8, // Tables. With as many, workers hang, and more tables would not help.
+};
+
+struct reconcile {
+	struct reconcile_config config;
+	struct health *health;
+	struct table_builder *builder;
+	struct plan *plan;
+	struct reconcile_status status;
+	uint64_t published_ns;    // When the last table was.
+	uint64_t oldest;          // The oldest generation that a worker may see.
+	uint64_t plan_generation; // The first one built from this plan, or 0.
+	uint64_t aged_ns;         // When age() ran last.
+	bool routes_changed;
+	bool started; // Each probe had its first check.
+
+	struct loop_timer settle;  // Waits until then.
+	struct loop_timer build;   // Waits while there is something to build.
+	struct loop_timer reclaim; // Waits while old tables are about.
+	struct loop_timer age;     // Always waits: drains and leaving nodes.
+};
+
+static void touch(struct reconcile *r)
+{
+	uint64_t due_ns = loop_clock_ns() + JOIN_NS;
+
+	if (!r->started)
+		return;
+	if (due_ns < r->published_ns + GAP_NS)
+		due_ns = r->published_ns + GAP_NS;
+	// One that waits for longer waits to try again what failed: now there is something new.
+	if (!loop_timer_waits(&r->build) || r->build.due_ns > due_ns)
+		loop_timer_set(r->config.loop, &r->build, due_ns);
+}
+
+// Building
+
+// Takes the kernel's routes into the builder. Returns 0 or -errno.
+static int take_routes(struct reconcile *r)
+{
+	const struct route *routes;
+	size_t n_routes;
+
+	if (r->config.kernel == NULL || !r->routes_changed)
+		return 0;
+
+	int e = kernel_routes(r->config.kernel, r->status.generation + 1, &routes, &n_routes);
+	if (e < 0)
+		return e;
+	e = table_builder_set_routes(r->builder, routes, n_routes);
+	if (e < 0)
+		return e;
+	r->routes_changed = false;
+	return 0;
+}
+
+static int build(struct reconcile *r, const struct forwarding_table **ret_table)
+{
+	struct reconcile_status *s = &r->status;
+	uint64_t began_ns = loop_clock_ns();
+	const struct model *model = plan_refresh(r->plan, began_ns);
+
+	int e = take_routes(r);
+	if (e < 0) {
+		snprintf(
+			s->why, sizeof(s->why), "the kernel's routes do not fit: %s", strerror(-e));
+		return e;
+	}
+	e = table_builder_build(r->builder, model, NULL, ret_table, &s->report, s->why);
+	s->build_ns = loop_clock_ns() - began_ns;
+	if (s->build_ns > s->build_longest_ns)
+		s->build_longest_ns = s->build_ns;
+	return e;
+}
+
+// What is served now is announced, once the table that serves it is out.
+static void announce(struct reconcile *r)
+{
+	struct address *addresses;
+	size_t n;
+
+	if (r->config.kernel == NULL)
+		return;
+
+	int e = plan_announced(r->plan, &addresses, &n);
+	if (e == 0) {
+		e = kernel_announce(r->config.kernel, addresses, n, loop_clock_ns());
+		free(addresses);
+	}
+	if (e < 0)
+		log_error("addresses cannot be announced: %s", strerror(-e));
+}
+
+static void publish(struct reconcile *r, const struct forwarding_table *table)
+{
+	struct reconcile_status *s = &r->status;
+
+	dataplane_publish(r->config.dp, table);
+	r->published_ns = loop_clock_ns();
+	if (s->generation == 0)
+		r->oldest = table->generation;
+	else
+		s->n_waiting++;
+	s->generation = table->generation;
+	s->n_published++;
+	if (s->n_waiting > 0 && !loop_timer_waits(&r->reclaim))
+		loop_timer_set(r->config.loop, &r->reclaim, r->published_ns + RECLAIM_NS);
+	if (r->plan_generation == 0) {
+		r->plan_generation = table->generation;
+		announce(r);
+	}
+	if (!s->ready) {
+		s->ready = true;
+		r->config.ready(r->config.argument);
+	}
+}
+
+static void build_and_publish(void *argument, uint64_t now_ns)
+{
+	struct reconcile *r = argument;
+	const struct forwarding_table *table;
+
+	if (r->status.n_waiting >= WAITING_MAX) {
+		loop_timer_set(r->config.loop, &r->build, now_ns + RECLAIM_NS);
+		return;
+	}
+	int e = build(r, &table);
+	r->status.failing = e < 0;
+	if (e == 0) {
+		publish(r, table);
+		return;
+	}
+	log_about("table", LEVEL_ERROR, "a change is not in force yet, the state before it is: %s",
+		r->status.why);
+	loop_timer_set(r->config.loop, &r->build, now_ns + RETRY_NS);
+}
+
+// Nothing is published before every probe has had its first check.
+static void settle(void *argument, uint64_t now_ns)
+{
+	struct reconcile *r = argument;
+
+	if (!health_is_settled(r->health)) {
+		loop_timer_set(r->config.loop, &r->settle, now_ns + SETTLE_NS);
+		return;
+	}
+	r->started = true;
+	build_and_publish(r, now_ns);
+}
+
+// What is over
+
+static bool service_held(void *argument, uint32_t id)
+{
+	const struct reconcile *r = argument;
+	struct traffic traffic;
+
+	dataplane_read_service(r->config.dp, id, &traffic);
+	return traffic.flows != 0;
+}
+
+static bool node_held(void *argument, uint32_t id)
+{
+	const struct reconcile *r = argument;
+	struct traffic traffic;
+
+	dataplane_read_node(r->config.dp, (node_id)id, &traffic);
+	return traffic.flows != 0;
+}
+
+// A node that leaves. That it has no flow says something only once no worker sees a table by which
+// it could get a new one.
+static bool leaving_held(void *argument, const char *name)
+{
+	struct reconcile *r = argument;
+	node_id id = table_builder_node(r->builder, name);
+
+	if (id == NODE_NONE)
+		return false; // It never was in a table.
+	if (r->plan_generation == 0 || r->oldest < r->plan_generation)
+		return true;
+	return node_held(r, id);
+}
+
+// Gives back what no worker sees any more. Never waits: what is not free yet is asked for again.
+static void reclaim(void *argument, uint64_t now_ns)
+{
+	struct reconcile *r = argument;
+	const struct forwarding_table *table;
+
+	while ((table = dataplane_reclaim(r->config.dp)) != NULL) {
+		r->oldest = table->generation + 1;
+		r->status.n_waiting--;
+		table_builder_release(r->builder, table);
+	}
+	if (r->config.kernel != NULL)
+		kernel_forget_before(r->config.kernel, r->oldest);
+	if (r->status.n_waiting > 0)
+		loop_timer_set(r->config.loop, &r->reclaim, now_ns + RECLAIM_NS);
+}
+
+// Makes the plan anew of 'config' and of what the one in force has. Returns 0 or -ENOMEM.
+static int replan(struct reconcile *r, const struct config *config, uint64_t now_ns)
+{
+	struct plan *plan = plan_create(config, r->plan, r->config.drains, r->health, now_ns);
+	if (plan == NULL)
+		return -ENOMEM;
+
+	plan_destroy(r->plan, r->health);
+	r->plan = plan;
+	r->plan_generation = 0;
+	touch(r);
+	return 0;
+}
+
+static void age(void *argument, uint64_t now_ns)
+{
+	struct reconcile *r = argument;
+
+	loop_timer_set(r->config.loop, &r->age, now_ns + AGE_NS);
+	if (r->plan == NULL)
+		return;
+	if (plan_end_leaving(r->plan, leaving_held, r, now_ns))
+		replan(r, r->plan->config, now_ns); // Out of memory, they are gone all the same.
+	if (plan_drain_ended(r->plan, r->aged_ns, now_ns))
+		touch(r);
+	table_builder_free_ids(r->builder, service_held, node_held, r);
+	r->aged_ns = now_ns;
+}
+
+// What changes
+
+static void verdict_changed(void *argument, const struct probe *probe, enum verdict before)
+{
+	struct reconcile *r = argument;
+
+	// That all is well at first is said once for all of them, when the first table is out.
+	if (before != VERDICT_NONE || probe_verdict(probe) == VERDICT_DOWN)
+		log_verdict(r->plan, probe, loop_clock_ns());
+	touch(r);
+}
+
+void reconcile_routes_changed(struct reconcile *r)
+{
+	if (r->config.kernel == NULL || !kernel_routes_changed(r->config.kernel))
+		return;
+
+	r->routes_changed = true;
+	touch(r);
+}
+
+// Has the kernel keep the nodes resolved. Returns 0 or -ENOMEM.
+static int want_nodes(struct reconcile *r, uint64_t now_ns)
+{
+	const struct plan *plan = r->plan;
+	size_t n = 0;
+
+	if (r->config.kernel == NULL)
+		return 0;
+
+	struct address *addresses = calloc(plan->n_nodes * N_FAMILIES + 1, sizeof(*addresses));
+	if (addresses == NULL)
+		return -ENOMEM;
+
+	for (size_t i = 0; i < plan->n_nodes * N_FAMILIES; i++) {
+		const struct address *a = &plan->names[i / N_FAMILIES].address[i % N_FAMILIES];
+
+		if (!address_is_none(a))
+			addresses[n++] = *a;
+	}
+	int e = kernel_want(r->config.kernel, addresses, n, now_ns);
+	free(addresses);
+	return e;
+}
+
+int reconcile_want(struct reconcile *r, const struct config *config)
+{
+	uint64_t now_ns = loop_clock_ns();
+
+	int e = replan(r, config, now_ns);
+	if (e < 0)
+		return e;
+	if (!r->started)
+		loop_timer_set(r->config.loop, &r->settle, now_ns);
+	if (want_nodes(r, now_ns) < 0)
+		log_error("the kernel is not asked to keep nodes resolved: out of memory");
+	return 0;
+}
+
+int reconcile_drain(struct reconcile *r, const char *node)
+{
+	uint64_t now_ns = loop_clock_ns();
+	size_t i = r->plan == NULL ? SIZE_MAX : plan_find_node(r->plan, node);
+	if (i == SIZE_MAX)
+		return -ENOENT;
+
+	int e = drains_put(r->config.drains, node, now_ns);
+	if (e < 0 || r->plan->nodes[i].drained)
+		return e;
+
+	plan_set_drained(r->plan, i, true, now_ns);
+	log_info("node %s drains: it takes no new flows and keeps the old", node);
+	touch(r);
+	return 0;
+}
+
+int reconcile_undrain(struct reconcile *r, const char *node)
+{
+	size_t i = r->plan == NULL ? SIZE_MAX : plan_find_node(r->plan, node);
+	uint64_t since_ns;
+
+	if (i == SIZE_MAX && !drains_has(r->config.drains, node, &since_ns))
+		return -ENOENT;
+
+	int e = drains_remove(r->config.drains, node);
+	if (e < 0 || i == SIZE_MAX || !r->plan->nodes[i].drained)
+		return e;
+
+	plan_set_drained(r->plan, i, false, 0);
+	log_info("node %s drains no more: it takes new flows again", node);
+	touch(r);
+	return 0;
+}
+
+// Life
+
+void reconcile_read_status(const struct reconcile *r, struct reconcile_status *ret_status)
+{
+	*ret_status = r->status;
+}
+
+void reconcile_refresh(struct reconcile *r)
+{
+	plan_refresh(r->plan, loop_clock_ns());
+}
+
+const struct plan *reconcile_plan(const struct reconcile *r)
+{
+	return r->plan;
+}
+
+const struct table_builder *reconcile_builder(const struct reconcile *r)
+{
+	return r->builder;
+}
+
+const struct health *reconcile_health(const struct reconcile *r)
+{
+	return r->health;
+}
+
+static struct loop_timer timer(struct reconcile *r, const char *name, loop_timer_fn *fn)
+{
+	return (struct loop_timer){.name = name, .fn = fn, .argument = r};
+}
+
+int reconcile_create(const struct reconcile_config *config, struct reconcile **ret_reconcile)
+{
+	int e = -ENOMEM;
+
+	struct reconcile *r = calloc(1, sizeof(*r));
+	if (r == NULL)
+		return e;
+
+	r->config = *config;
+	r->routes_changed = config->kernel != NULL;
+	r->aged_ns = loop_clock_ns();
+	r->settle = timer(r, "wait for first verdicts", settle);
+	r->build = timer(r, "build a table", build_and_publish);
+	r->reclaim = timer(r, "reclaim tables", reclaim);
+	r->age = timer(r, "end drains", age);
+	e = table_builder_create(config->services_max, config->nodes_max, &r->builder);
+	if (e < 0)
+		goto fail;
+	e = health_create(config->loop, verdict_changed, r, &r->health);
+	if (e < 0)
+		goto fail;
+
+	loop_timer_set(config->loop, &r->age, r->aged_ns + AGE_NS);
+	*ret_reconcile = r;
+	return 0;
+
+fail:
+	reconcile_destroy(r);
+	return e;
+}
+
+void reconcile_destroy(struct reconcile *r)
+{
+	if (r == NULL)
+		return;
+
+	loop_timer_cancel(r->config.loop, &r->settle);
+	loop_timer_cancel(r->config.loop, &r->build);
+	loop_timer_cancel(r->config.loop, &r->reclaim);
+	loop_timer_cancel(r->config.loop, &r->age);
+	plan_destroy(r->plan, r->health);
+	health_destroy(r->health);
+	table_builder_destroy(r->builder);
+	free(r);
+}

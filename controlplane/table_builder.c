@@ -1,0 +1,782 @@
+#include "table_builder.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdalign.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "address_text.h"
+#include "id_store.h"
+#include "index_builder.h"
+#include "part_store.h"
+#include "route_trie.h"
+#include "target_sets.h"
+
+// A table is built anew each time, in one piece of memory, but for its largest parts: the rings,
+// the states and the routes. Those are kept apart, found by what they are made of, and shared by
+// all tables that have them alike. So with a thousand services over the same nodes, one of which
+// fails, one ring and one array of states are made, and the thousand services are pointed at them.
+//
+// What a table looks like does not depend on the order of the model: new names get their ids in
+// alphabetical order, and all that follows goes by ids.
+
+enum { CACHE_LINE = 64 };
+
+// The routes of both families, shared.
+struct routes {
+	size_t n_references;
+	struct route_step *steps[N_FAMILIES];
+};
+
+// A table lent out.
+struct built {
+	alignas(CACHE_LINE) struct forwarding_table table;
+	struct built *next;
+	struct routes *routes;
+	struct target_set *sets; // [n_sets], each with its references.
+	size_t n_sets;
+};
+
+struct table_builder {
+	struct id_store *services;
+	struct id_store *nodes;
+	size_t services_max;
+	size_t nodes_max;
+	struct part_store *rings;
+	struct part_store *states;
+	struct routes *routes;
+	struct built *built; // Newest first.
+	uint64_t generation; // Of the last table built.
+};
+
+static void release_routes(struct routes *routes)
+{
+	if (routes == NULL || --routes->n_references > 0)
+		return;
+
+	free(routes->steps[IPV4]);
+	free(routes->steps[IPV6]);
+	free(routes);
+}
+
+int table_builder_create(size_t services_max, size_t nodes_max, struct table_builder **ret_builder)
+{
+	assert(nodes_max <= NODES_LIMIT && services_max < SERVICE_NONE);
+
+	struct table_builder *b = calloc(1, sizeof(*b));
+	if (b == NULL)
+		return -ENOMEM;
+
+	b->services_max = services_max;
+	b->nodes_max = nodes_max;
+	b->services = id_store_create(services_max);
+	b->nodes = id_store_create(nodes_max);
+	b->rings = part_store_create();
+	b->states = part_store_create();
+	if (b->services == NULL || b->nodes == NULL || b->rings == NULL || b->states == NULL ||
+		table_builder_set_routes(b, NULL, 0) < 0) {
+		table_builder_destroy(b);
+		return -ENOMEM;
+	}
+	*ret_builder = b;
+	return 0;
+}
+
+static void destroy_built(struct table_builder *b, struct built *built)
+{
+	for (size_t i = 0; i < built->n_sets; i++)
+		target_set_release(&built->sets[i], b->rings, b->states);
+	free(built->sets);
+	release_routes(built->routes);
+	free(built);
+}
+
+void table_builder_destroy(struct table_builder *b)
+{
+	if (b == NULL)
+		return;
+
+	while (b->built != NULL) {
+		struct built *built = b->built;
+
+		b->built = built->next;
+		destroy_built(b, built);
+	}
+	release_routes(b->routes);
+	part_store_destroy(b->rings);
+	part_store_destroy(b->states);
+	id_store_destroy(b->services);
+	id_store_destroy(b->nodes);
+	free(b);
+}
+
+int table_builder_set_routes(struct table_builder *b, const struct route *routes, size_t n_routes)
+{
+	struct routes *made = calloc(1, sizeof(*made));
+	int r = made == NULL ? -ENOMEM : 0;
+
+	for (enum family family = IPV4; family < N_FAMILIES && r == 0; family++) {
+		size_t n_steps;
+		r = route_trie_build(family, routes, n_routes, &made->steps[family], &n_steps);
+	}
+	if (made != NULL)
+		made->n_references = 1;
+	if (r < 0) {
+		release_routes(made);
+		return r;
+	}
+	release_routes(b->routes);
+	b->routes = made;
+	return 0;
+}
+
+void table_builder_release(struct table_builder *b, const struct forwarding_table *table)
+{
+	struct built **link = &b->built;
+
+	if (table == NULL)
+		return;
+	while (&(*link)->table != table) {
+		assert((*link)->next != NULL);
+		link = &(*link)->next;
+	}
+
+	struct built *built = *link;
+	*link = built->next;
+	destroy_built(b, built);
+}
+
+// A table in the making
+
+// A model's names, of services or of nodes, and the ids that they have.
+struct names {
+	struct id_store *store;
+	size_t n;
+	const char **names;   // [n]
+	uint64_t *identities; // [n]
+	uint32_t *ids;        // [n]
+	size_t *fresh;        // [n_fresh], those that had none before.
+	size_t n_fresh;
+};
+
+struct making {
+	struct table_builder *builder;
+	const struct model *model;
+	const struct next_hop_finder *finder;
+	struct names services;
+	struct names nodes;
+	struct target_sets sets;
+	const struct model_service **service_of; // [n_services of the table], by id, or NULL.
+	bool *preferred; // [n_nodes of the model], those that some set does not merely drain.
+	struct built *built;
+	struct index_slot *service_slots;
+	struct index_slot *node_slots;
+	struct index_slot *own_slots;
+	struct own_address *own;
+	struct service *service_rows;
+	struct node *node_rows;
+	struct address *snat_rows[N_FAMILIES];
+	struct build_report report;
+	char *why; // [WHY_MAX]
+};
+
+static int __attribute__((format(printf, 3, 4)))
+complain(struct making *m, int r, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(m->why, WHY_MAX, format, arguments);
+	va_end(arguments);
+	return r;
+}
+
+// Names and ids
+
+static int create_names(struct names *names, struct id_store *store, size_t n)
+{
+	names->store = store;
+	names->n = n;
+	names->names = calloc(n + 1, sizeof(*names->names));
+	names->identities = calloc(n + 1, sizeof(*names->identities));
+	names->ids = calloc(n + 1, sizeof(*names->ids));
+	names->fresh = calloc(n + 1, sizeof(*names->fresh));
+	return names->names == NULL || names->identities == NULL || names->ids == NULL ||
+			names->fresh == NULL
+		? -ENOMEM
+		: 0;
+}
+
+static void destroy_names(struct names *names)
+{
+	free(names->names);
+	free(names->identities);
+	free(names->ids);
+	free(names->fresh);
+}
+
+static void find_ids(struct names *names)
+{
+	for (size_t i = 0; i < names->n; i++) {
+		names->identities[i] = name_hash(names->names[i]);
+		names->ids[i] = id_store_find(names->store, names->names[i], names->identities[i]);
+		if (names->ids[i] == ID_NONE)
+			names->fresh[names->n_fresh++] = i;
+	}
+}
+
+static int compare_fresh(const void *left, const void *right, void *argument)
+{
+	const struct names *names = argument;
+
+	return strcmp(names->names[*(const size_t *)left], names->names[*(const size_t *)right]);
+}
+
+// Gives ids to those that have none. On failure 'fresh' is those that got one.
+static int put_fresh(struct names *names)
+{
+	qsort_r(names->fresh, names->n_fresh, sizeof(*names->fresh), compare_fresh, names);
+	for (size_t i = 0; i < names->n_fresh; i++) {
+		size_t at = names->fresh[i];
+		int r = i > 0 && compare_fresh(&names->fresh[i - 1], &names->fresh[i], names) == 0
+			? -EEXIST
+			: id_store_put(names->store, names->names[at], names->identities[at],
+				  &names->ids[at]);
+		if (r < 0) {
+			names->n_fresh = i;
+			return r;
+		}
+	}
+	return 0;
+}
+
+static void take_back_fresh(struct names *names)
+{
+	for (size_t i = 0; i < names->n_fresh; i++)
+		id_store_remove(names->store, names->ids[names->fresh[i]]);
+}
+
+// Fresh names are known to differ: of the others no id may come twice.
+static int check_names(struct making *m, const struct names *names, const char *what)
+{
+	bool *seen = calloc(id_store_end(names->store) + 1, sizeof(*seen));
+	int r = seen == NULL ? -ENOMEM : 0;
+
+	for (size_t i = 0; i < names->n && r == 0; i++) {
+		if (seen[names->ids[i]])
+			r = complain(m, -EINVAL, "two %ss are named %s", what, names->names[i]);
+		seen[names->ids[i]] = true;
+	}
+	free(seen);
+	return r;
+}
+
+static int put_names(struct making *m, struct names *names, const char *what, size_t most)
+{
+	find_ids(names);
+
+	size_t held = id_store_count(names->store) - (names->n - names->n_fresh);
+	size_t wanted = names->n_fresh;
+	int r = put_fresh(names);
+	if (r == -EEXIST)
+		return complain(m, -EINVAL, "two %ss are named %s", what,
+			names->names[names->fresh[names->n_fresh]]);
+	if (r == -ENOSPC)
+		return complain(m, r,
+			"there are %zu %ss, %zu of them new, and room for %zu, of which %zu are "
+			"held by flows of %ss that are gone",
+			names->n, what, wanted, most, held, what);
+	return r < 0 ? r : check_names(m, names, what);
+}
+
+static int take_names(struct making *m)
+{
+	const struct model *model = m->model;
+	struct table_builder *b = m->builder;
+
+	if (create_names(&m->nodes, b->nodes, model->n_nodes) < 0 ||
+		create_names(&m->services, b->services, model->n_services) < 0)
+		return -ENOMEM;
+
+	for (size_t i = 0; i < model->n_nodes; i++)
+		m->nodes.names[i] = model->nodes[i].name;
+	for (size_t i = 0; i < model->n_services; i++)
+		m->services.names[i] = model->services[i].name;
+
+	int r = put_names(m, &m->nodes, "node", b->nodes_max);
+	return r < 0 ? r : put_names(m, &m->services, "service", b->services_max);
+}
+
+// Memory
+
+static size_t padded(size_t len)
+{
+	return (len + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
+}
+
+// Cuts the next 'len' bytes off 'memory' at 'at', and begins the rest at a cache line. Of NULL it
+// is only measured.
+static void *cut(uint8_t *memory, size_t *at, size_t len)
+{
+	void *piece = memory == NULL ? NULL : memory + *at;
+
+	*at += padded(len);
+	return piece;
+}
+
+// How many of each thing a table has.
+struct sizes {
+	size_t services;
+	size_t nodes;
+	size_t own;
+	size_t snat[N_FAMILIES];
+	size_t service_slots;
+	size_t node_slots;
+	size_t own_slots;
+};
+
+static struct sizes measure(const struct making *m)
+{
+	const struct model *model = m->model;
+	size_t n_own = model->n_services + model->n_snat[IPV4] + model->n_snat[IPV6];
+
+	return (struct sizes){
+		.services = id_store_end(m->services.store),
+		.nodes = id_store_end(m->nodes.store),
+		.own = n_own,
+		.snat = {model->n_snat[IPV4], model->n_snat[IPV6]},
+		.service_slots = index_builder_slots(model->n_services),
+		.node_slots = index_builder_slots(model->n_nodes * N_FAMILIES),
+		.own_slots = index_builder_slots(n_own),
+	};
+}
+
+// Lays out in 'memory' all that is not shared. Returns how many bytes that takes.
+static size_t lay_out(struct making *m, const struct sizes *n, uint8_t *memory)
+{
+	size_t at = 0;
+
+	m->built = cut(memory, &at, sizeof(*m->built));
+	m->service_rows = cut(memory, &at, n->services * sizeof(*m->service_rows));
+	m->node_rows = cut(memory, &at, n->nodes * sizeof(*m->node_rows));
+	m->own = cut(memory, &at, n->own * sizeof(*m->own));
+	m->snat_rows[IPV4] = cut(memory, &at, n->snat[IPV4] * sizeof(struct address));
+	m->snat_rows[IPV6] = cut(memory, &at, n->snat[IPV6] * sizeof(struct address));
+	m->service_slots = cut(memory, &at, n->service_slots * sizeof(*m->service_slots));
+	m->node_slots = cut(memory, &at, n->node_slots * sizeof(*m->node_slots));
+	m->own_slots = cut(memory, &at, n->own_slots * sizeof(*m->own_slots));
+	return at;
+}
+
+static void share_routes(struct making *m)
+{
+	m->built->routes = m->builder->routes;
+	m->built->routes->n_references++;
+	for (enum family family = IPV4; family < N_FAMILIES; family++)
+		m->built->table.routes.steps[family] = m->built->routes->steps[family];
+}
+
+// One piece of memory, in which all is 0 that is not an index.
+static int create_built(struct making *m)
+{
+	struct sizes n = measure(m);
+	size_t len = lay_out(m, &n, NULL);
+	uint8_t *memory = aligned_alloc(CACHE_LINE, len);
+
+	if (memory == NULL)
+		return -ENOMEM;
+	memset(memory, 0, len);
+	lay_out(m, &n, memory);
+
+	struct forwarding_table *table = &m->built->table;
+	table->generation = m->builder->generation + 1;
+	table->settings = m->model->settings;
+	table->services = m->service_rows;
+	table->n_services = n.services;
+	table->nodes = m->node_rows;
+	table->n_nodes = n.nodes;
+	table->own = m->own;
+	table->service_index = index_builder_begin(m->service_slots, n.service_slots);
+	table->node_index = index_builder_begin(m->node_slots, n.node_slots);
+	table->own_index = index_builder_begin(m->own_slots, n.own_slots);
+	share_routes(m);
+	return 0;
+}
+
+// Nodes
+
+static next_hop_id find_next_hop(const struct making *m, const struct address *address)
+{
+	enum family family = address_family(address);
+
+	if (address_is_none(address))
+		return NEXT_HOP_NONE;
+	if (m->finder != NULL && m->finder->find != NULL)
+		return m->finder->find(m->finder->argument, address);
+	return route_find(m->builder->routes->steps[family],
+		family == IPV4 ? &address->bytes[12] : address->bytes);
+}
+
+static void write_node(struct making *m, size_t i)
+{
+	const struct model_node *from = &m->model->nodes[i];
+	struct node *node = &m->node_rows[m->nodes.ids[i]];
+
+	node->ipv4 = from->address[IPV4].words[3];
+	node->ipv6 = from->address[IPV6];
+	for (enum family family = IPV4; family < N_FAMILIES; family++)
+		node->next_hop[family] = find_next_hop(m, &from->address[family]);
+}
+
+// An address whose node was renamed is that of two nodes until the one that leaves is gone: it is
+// found as the other's, which comes first.
+static void index_nodes(struct making *m, bool preferred)
+{
+	struct forwarding_table *table = &m->built->table;
+
+	for (size_t i = 0; i < m->model->n_nodes; i++) {
+		for (enum family family = IPV4; family < N_FAMILIES; family++) {
+			const struct address *address = &m->model->nodes[i].address[family];
+
+			if (m->preferred[i] == preferred && !address_is_none(address) &&
+				forwarding_table_find_node(table, address) == NODE_NONE)
+				index_builder_put(&table->node_index, index_hash_address(address),
+					m->nodes.ids[i]);
+		}
+	}
+}
+
+static void prefer_nodes(struct making *m)
+{
+	for (size_t i = 0; i < m->model->n_sets; i++) {
+		const struct model_set *set = &m->model->sets[i];
+
+		for (size_t j = 0; j < set->n_targets; j++) {
+			const struct model_target *target = &set->targets[j];
+
+			if (target->node < m->model->n_nodes && target->state != TARGET_DRAINING)
+				m->preferred[target->node] = true;
+		}
+	}
+}
+
+static void write_nodes(struct making *m)
+{
+	for (size_t id = 0; id < m->built->table.n_nodes; id++) {
+		m->node_rows[id].next_hop[IPV4] = NEXT_HOP_NONE;
+		m->node_rows[id].next_hop[IPV6] = NEXT_HOP_NONE;
+	}
+	for (size_t i = 0; i < m->model->n_nodes; i++)
+		write_node(m, i);
+
+	prefer_nodes(m);
+	index_nodes(m, true);
+	index_nodes(m, false);
+}
+
+// Services
+
+static int take_set(
+	struct making *m, const struct model_service *service, const struct target_set **ret_set)
+{
+	int r = -EINVAL;
+
+	if (service->set < m->model->n_sets)
+		r = target_sets_take(
+			&m->sets, service->set, address_family(&service->vip), ret_set);
+	if (r == -EINVAL)
+		return complain(
+			m, r, "service %s uses a node that is none, or one twice", service->name);
+	return r;
+}
+
+static int write_service(struct making *m, size_t i)
+{
+	const struct model_service *from = &m->model->services[i];
+	const struct target_set *set;
+	int r = take_set(m, from, &set);
+	if (r < 0)
+		return r;
+
+	m->service_rows[m->services.ids[i]] = (struct service){
+		.vip = from->vip,
+		.ring = target_set_ring(set),
+		.states = set->states->value,
+		.salt = m->services.identities[i],
+		.ring_size = m->model->ring_size,
+		.idle_s = from->idle_s,
+		.port = __builtin_bswap16(from->port),
+		.node_port = __builtin_bswap16(from->node_port),
+		.protocol = from->protocol,
+	};
+	if (set->ring == NULL)
+		m->report.n_services_unserved++;
+	return 0;
+}
+
+static int index_service(struct making *m, uint32_t id)
+{
+	struct forwarding_table *table = &m->built->table;
+	const struct service *s = &m->service_rows[id];
+	uint64_t hash = index_hash_endpoint(&s->vip, s->port, s->protocol);
+	service_id other =
+		forwarding_table_find_service(table, hash, &s->vip, s->port, s->protocol);
+
+	if (other != SERVICE_NONE)
+		return complain(m, -EINVAL, "services %s and %s have one address and port",
+			m->service_of[other]->name, m->service_of[id]->name);
+	index_builder_put(&table->service_index, hash, id);
+	return 0;
+}
+
+static int write_services(struct making *m)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < m->model->n_services && r == 0; i++) {
+		m->service_of[m->services.ids[i]] = &m->model->services[i];
+		r = write_service(m, i);
+	}
+	for (uint32_t id = 0; id < m->built->table.n_services && r == 0; id++) {
+		if (m->service_of[id] != NULL)
+			r = index_service(m, id);
+	}
+	return r;
+}
+
+// Our own addresses
+
+static struct own_address *find_own(struct making *m, const struct address *address)
+{
+	return (struct own_address *)forwarding_table_find_own(&m->built->table, address);
+}
+
+static void add_own(struct making *m, const struct own_address *own)
+{
+	struct forwarding_table *table = &m->built->table;
+
+	m->own[table->n_own] = *own;
+	index_builder_put(
+		&table->own_index, index_hash_address(&own->address), (uint32_t)table->n_own++);
+}
+
+static int write_snat(struct making *m, enum family family)
+{
+	const struct model *model = m->model;
+	char text[ADDRESS_TEXT_MAX];
+
+	if (model->n_snat[family] > SNAT_ADDRESSES_MAX)
+		return complain(m, -EINVAL, "there are more than %d SNAT addresses of a family",
+			SNAT_ADDRESSES_MAX);
+
+	for (size_t i = 0; i < model->n_snat[family]; i++) {
+		const struct address *address = &model->snat[family][i];
+
+		if (find_own(m, address) != NULL || address_family(address) != family)
+			return complain(m, -EINVAL,
+				"SNAT address %s comes twice, or among the wrong family's",
+				address_format(address, text));
+		m->snat_rows[family][i] = *address;
+		add_own(m, &(struct own_address){*address, OWN_SNAT, (uint8_t)i, true, {0}});
+	}
+	m->built->table.snat[family] = m->snat_rows[family];
+	m->built->table.n_snat[family] = model->n_snat[family];
+	return 0;
+}
+
+static int write_vip(struct making *m, const struct model_service *service)
+{
+	struct own_address *own = find_own(m, &service->vip);
+
+	if (own != NULL && own->kind == OWN_SNAT)
+		return complain(
+			m, -EINVAL, "service %s has an SNAT address for its VIP", service->name);
+	if (own != NULL)
+		own->answers_arp |= service->answers_arp;
+	else
+		add_own(m,
+			&(struct own_address){service->vip, OWN_VIP, 0, service->answers_arp, {0}});
+	return 0;
+}
+
+static int write_own(struct making *m)
+{
+	int r = write_snat(m, IPV4);
+
+	if (r == 0)
+		r = write_snat(m, IPV6);
+	for (size_t id = 0; id < m->built->table.n_services && r == 0; id++) {
+		if (m->service_of[id] != NULL)
+			r = write_vip(m, m->service_of[id]);
+	}
+	return r;
+}
+
+// The whole
+
+static int begin(struct making *m)
+{
+	int r = take_names(m);
+	if (r < 0)
+		return r;
+
+	r = create_built(m);
+	if (r < 0)
+		return r;
+
+	m->sets = (struct target_sets){
+		.rings = m->builder->rings,
+		.states = m->builder->states,
+		.model = m->model,
+		.ids = m->nodes.ids,
+		.identities = m->nodes.identities,
+		.n_nodes = m->built->table.n_nodes,
+	};
+	m->service_of = calloc(m->built->table.n_services + 1, sizeof(*m->service_of));
+	m->preferred = calloc(m->model->n_nodes + 1, sizeof(*m->preferred));
+	if (m->service_of == NULL || m->preferred == NULL)
+		return -ENOMEM;
+	return target_sets_create(&m->sets);
+}
+
+static void count_rings(struct making *m)
+{
+	m->report.n_rings_built = m->sets.n_rings_built;
+	for (size_t i = 0; i < m->built->n_sets; i++) {
+		const struct maglev_fit *fit = &m->built->sets[i].fit;
+
+		m->report.n_rings_scaled += fit->n_raised + fit->n_left_out > 0;
+		m->report.n_targets_left_out += fit->n_left_out;
+	}
+}
+
+static int make(struct making *m)
+{
+	int r = begin(m);
+	if (r < 0)
+		return r;
+
+	write_nodes(m);
+	r = write_services(m);
+	if (r < 0)
+		return r;
+	return write_own(m);
+}
+
+// Nothing can fail any more.
+static void commit(struct making *m)
+{
+	struct table_builder *b = m->builder;
+
+	b->generation = m->built->table.generation;
+	for (size_t i = 0; i < m->services.n; i++)
+		id_store_mark(b->services, m->services.ids[i], b->generation);
+	for (size_t i = 0; i < m->nodes.n; i++)
+		id_store_mark(b->nodes, m->nodes.ids[i], b->generation);
+
+	m->built->sets = target_sets_give(&m->sets, &m->built->n_sets);
+	count_rings(m);
+	m->built->next = b->built;
+	b->built = m->built;
+}
+
+static void give_up(struct making *m)
+{
+	take_back_fresh(&m->services);
+	take_back_fresh(&m->nodes);
+	if (m->built != NULL)
+		destroy_built(m->builder, m->built);
+}
+
+static void clean_up(struct making *m)
+{
+	if (m->sets.model != NULL)
+		target_sets_destroy(&m->sets);
+	destroy_names(&m->services);
+	destroy_names(&m->nodes);
+	free(m->service_of);
+	free(m->preferred);
+}
+
+int table_builder_build(struct table_builder *b, const struct model *model,
+	const struct next_hop_finder *finder, const struct forwarding_table **ret_table,
+	struct build_report *ret_report, char ret_why[WHY_MAX])
+{
+	struct making m = {.builder = b, .model = model, .finder = finder, .why = ret_why};
+
+	strcpy(ret_why, "out of memory");
+	int r = make(&m);
+	if (r == 0) {
+		commit(&m);
+		*ret_table = &m.built->table;
+		if (ret_report != NULL)
+			*ret_report = m.report;
+	} else {
+		give_up(&m);
+	}
+	clean_up(&m);
+	return r;
+}
+
+// Ids
+
+service_id table_builder_service(const struct table_builder *b, const char *name)
+{
+	return id_store_find(b->services, name, name_hash(name));
+}
+
+node_id table_builder_node(const struct table_builder *b, const char *name)
+{
+	uint32_t id = id_store_find(b->nodes, name, name_hash(name));
+
+	return id == ID_NONE ? NODE_NONE : (node_id)id;
+}
+
+const char *table_builder_service_name(const struct table_builder *b, service_id id)
+{
+	return id_store_name(b->services, id);
+}
+
+const char *table_builder_node_name(const struct table_builder *b, node_id id)
+{
+	return id_store_name(b->nodes, id);
+}
+
+// The oldest generation that a worker may still see, or one that none has.
+static uint64_t oldest_lent(const struct table_builder *b)
+{
+	uint64_t oldest = UINT64_MAX;
+
+	for (const struct built *built = b->built; built != NULL; built = built->next)
+		oldest = built->table.generation;
+	return oldest;
+}
+
+static size_t free_ids(
+	const struct table_builder *b, struct id_store *store, id_held_fn *held, void *argument)
+{
+	uint64_t oldest = oldest_lent(b);
+	size_t n = 0;
+
+	// Downwards: what is removed may be the end.
+	for (size_t id = id_store_end(store); id-- > 0;) {
+		uint64_t generation = id_store_generation(store, (uint32_t)id);
+
+		if (id_store_name(store, (uint32_t)id) == NULL || generation == b->generation ||
+			generation >= oldest || held(argument, (uint32_t)id))
+			continue;
+		id_store_remove(store, (uint32_t)id);
+		n++;
+	}
+	return n;
+}
+
+size_t table_builder_free_ids(
+	struct table_builder *b, id_held_fn *service_held, id_held_fn *node_held, void *argument)
+{
+	return free_ids(b, b->services, service_held, argument) +
+		free_ids(b, b->nodes, node_held, argument);
+}

@@ -1,0 +1,73 @@
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "guideway/dataplane.h"
+#include "guideway/forwarding_table.h"
+#include "model.h"
+#include "route.h"
+
+// Makes forwarding tables of models, and remembers what must be the same from table to table: the
+// ids of services and nodes, and every part that did not change.
+struct table_builder;
+
+// Ids stay below 'services_max' and 'nodes_max' (at most NODES_LIMIT). Returns 0 or -ENOMEM.
+int table_builder_create(size_t services_max, size_t nodes_max, struct table_builder **ret_builder);
+
+enum { NODES_LIMIT = NODE_NONE };
+
+// Accepts NULL. Tables not released are freed with it: the dataplane must have stopped.
+void table_builder_destroy(struct table_builder *builder);
+
+// What the tables built from now on route by; before the first call, no route at all. On failure
+// the routes are as before. Returns 0 or what route_trie_build() returns.
+int table_builder_set_routes(
+	struct table_builder *builder, const struct route *routes, size_t n_routes);
+
+// Who knows the next hop towards a node. With 'find' NULL, the routes do.
+struct next_hop_finder {
+	next_hop_id (*find)(void *argument, const struct address *address);
+	void *argument;
+};
+
+// What was built, for whoever tells the operator.
+struct build_report {
+	size_t n_rings_built;       // Those that no table had yet.
+	size_t n_rings_scaled;      // Sets whose ring cannot do justice to their weights,
+	size_t n_targets_left_out;  // and members of them without a slot.
+	size_t n_services_unserved; // Services without a ring: no node may be used.
+};
+
+// The table of 'model', with the next generation. It is the builder's, and lent until
+// table_builder_release(). 'finder' may be NULL.
+//
+// A node that is not in the model any more, or not in the service's set, is TARGET_ABSENT. On
+// failure 'ret_why' says in one sentence why, and nothing has changed. Returns 0, -ENOSPC if there
+// are more services or nodes than ids for them (those that flows still hold count), -EINVAL if the
+// model contradicts itself, or -ENOMEM. 'ret_report' may be NULL.
+int table_builder_build(struct table_builder *builder, const struct model *model,
+	const struct next_hop_finder *finder, const struct forwarding_table **ret_table,
+	struct build_report *ret_report, char ret_why[WHY_MAX]);
+
+// Gives a table back that no worker can see: what dataplane_reclaim() returned, or one that was
+// never published. Accepts NULL.
+void table_builder_release(struct table_builder *builder, const struct forwarding_table *table);
+
+// The id that the name has, be it in the last table or only still held; or SERVICE_NONE, NODE_NONE.
+service_id table_builder_service(const struct table_builder *builder, const char *name);
+node_id table_builder_node(const struct table_builder *builder, const char *name);
+
+// The other way round: NULL if the id is free. Good until the next table_builder_free_ids().
+const char *table_builder_service_name(const struct table_builder *builder, service_id id);
+const char *table_builder_node_name(const struct table_builder *builder, node_id id);
+
+// True while a flow, or anything else that counts, names the id.
+typedef bool id_held_fn(void *argument, uint32_t id);
+
+// Frees the ids of names that are not in the last table, that no table not yet released knows, and
+// that are not held: so an id is reused only after a grace period. Asks 'held' only about such
+// ids. Returns how many it freed.
+size_t table_builder_free_ids(struct table_builder *builder, id_held_fn *service_held,
+	id_held_fn *node_held, void *argument);

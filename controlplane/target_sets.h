@@ -1,0 +1,53 @@
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "guideway/forwarding_table.h"
+#include "maglev.h"
+#include "model.h"
+#include "part_store.h"
+
+// What a model's sets are to the workers: a ring and the nodes' states, for each family, since a
+// node without an address of a service's family is none of its targets. Equal ones are one.
+
+struct target_set {
+	struct part *ring;   // NULL while no node may be used.
+	struct part *states; // Of uint8_t [n_nodes], enum target_state.
+	struct maglev_fit fit;
+	bool made;
+};
+
+struct target_sets {
+	struct part_store *rings;    // Borrowed.
+	struct part_store *states;   // Borrowed.
+	const struct model *model;   // Borrowed.
+	const uint32_t *ids;         // [model->n_nodes], node_ids. Borrowed.
+	const uint64_t *identities;  // [model->n_nodes], name_hash() of the names. Borrowed.
+	size_t n_nodes;              // States are of as many node_ids.
+	struct target_set *sets;     // [model->n_sets][N_FAMILIES]
+	struct maglev_member *spare; // [model->n_nodes]
+	uint8_t *state_of;           // [n_nodes]
+	size_t n_rings_built;
+};
+
+// Fills in the rest of 'sets', whose borrowed members and n_nodes are set and the others 0. Returns
+// 0 or -ENOMEM; either way target_sets_destroy() comes after.
+int target_sets_create(struct target_sets *sets);
+
+// Gives up what it refers to, but for what was given away.
+void target_sets_destroy(struct target_sets *sets);
+
+// Gives the sets, with all that they refer to, to the caller, who free()s them after
+// target_set_release() of each.
+struct target_set *target_sets_give(struct target_sets *sets, size_t *ret_n_sets);
+void target_set_release(
+	struct target_set *set, struct part_store *rings, struct part_store *states);
+
+// [ring_size], or NULL.
+const node_id *target_set_ring(const struct target_set *set);
+
+// The model's set number 'set' for services of 'family', made if nobody asked for it before.
+// Returns 0; -EINVAL if it names a node that is not in the model, or one twice; or -ENOMEM.
+int target_sets_take(struct target_sets *sets, size_t set, enum family family,
+	const struct target_set **ret_set);
