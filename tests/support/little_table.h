@@ -1,0 +1,54 @@
+#pragma once
+
+#include "guideway/forwarding_table.h"
+
+// A forwarding table made by hand, for tests of the dataplane: a few services over a few nodes.
+// Wrong use ends the test.
+
+enum {
+	LITTLE_SERVICES = 32,
+	LITTLE_NODES = 16,
+	LITTLE_ADDRESSES = 16,
+	LITTLE_SNAT = 4,
+	LITTLE_RING = 251, // A prime.
+	LITTLE_STEPS = 64,
+	LITTLE_SLOTS = 128,
+};
+
+struct little_table {
+	struct forwarding_table table; // Good once little_table_finish() was called.
+	struct service services[LITTLE_SERVICES];
+	node_id rings[LITTLE_SERVICES][LITTLE_RING];
+	uint8_t states[LITTLE_SERVICES][LITTLE_NODES]; // enum target_state, by service and node.
+	struct node nodes[LITTLE_NODES];
+	struct own_address own[LITTLE_ADDRESSES];
+	struct address snat[N_FAMILIES][LITTLE_SNAT];
+	struct index_slot service_slots[LITTLE_SLOTS];
+	struct index_slot node_slots[LITTLE_SLOTS];
+	struct index_slot own_slots[LITTLE_SLOTS];
+	struct route_step steps[N_FAMILIES][LITTLE_STEPS];
+	size_t n_steps[N_FAMILIES];
+};
+
+// "192.0.2.1" or "2001:db8::1".
+struct address address_of(const char *text);
+
+// All times and rates are set to what is usual; no routes. To be freed with free().
+struct little_table *little_table_create(void);
+
+// Either address may be NULL.
+node_id little_table_add_node(
+	struct little_table *t, const char *ipv4, const char *ipv6, next_hop_id next_hop);
+
+// Spread evenly over 'n' nodes, all up; with none of them it has no ring.
+service_id little_table_add_service(struct little_table *t, const char *vip, uint16_t port,
+	uint8_t protocol, uint16_t node_port, const node_id *nodes, size_t n);
+
+void little_table_add_vip(struct little_table *t, const char *vip, bool answers_arp);
+void little_table_add_snat(struct little_table *t, const char *address);
+
+// "192.0.2.0/24"; longer prefixes after those that they lie in.
+void little_table_add_route(struct little_table *t, const char *prefix, next_hop_id next_hop);
+
+// Makes the indexes. To be called again after a change.
+void little_table_finish(struct little_table *t);

@@ -1,0 +1,392 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <curl/curl.h>
+
+#include "api/api.h"
+#include "clock.h"
+#include "intent.h"
+#include "log.h"
+#include "recording_dataplane.h"
+
+struct place {
+	struct scratch scratch;
+	struct dataplane dp;
+	struct config *config;
+	struct control_sources sources;
+	struct load load;
+	struct loop_timer patience;
+	unsigned status; // Of the last call.
+	size_t n_steps;
+	json_t *answer;
+};
+
+static void ignore(void *)
+{
+}
+
+static void stop(void *argument, uint64_t)
+{
+	loop_stop(argument);
+}
+
+static int make_reconcile(struct place *p)
+{
+	struct reconcile_config config = {
+		.loop = p->sources.loop,
+		.dp = &p->dp,
+		.drains = p->scratch.drains,
+		.services_max = 64,
+		.nodes_max = 64,
+		.ready = ignore,
+	};
+
+	int r = reconcile_create(&config, &p->sources.reconcile);
+	return r < 0 ? r : reconcile_want(p->sources.reconcile, p->config);
+}
+
+// Services web over a, b and c, and dns over a, in force.
+static int make_place(void **state)
+{
+	struct place *p = calloc(1, sizeof(*p));
+
+	*state = p;
+	p->config = config_of("a b c");
+	p->config->dataplane.n_workers = 1;
+	strcpy(p->config->dataplane.instance, "test");
+	add_service(p->config, "web", "abc");
+	add_service(p->config, "dns", "a")->protocol = IPPROTO_UDP;
+	p->sources = (struct control_sources){.dp = &p->dp, .config = p->config, .load = &p->load};
+	if (scratch_open(&p->scratch) < 0 || loop_create(&p->sources.loop) < 0 ||
+		make_reconcile(p) < 0)
+		return -1;
+
+	p->patience =
+		(struct loop_timer){.name = "patience", .fn = stop, .argument = p->sources.loop};
+	loop_timer_set(p->sources.loop, &p->patience, loop_clock_ns() + 20 * NSEC_PER_MSEC);
+	return loop_run(p->sources.loop);
+}
+
+static int unmake_place(void **state)
+{
+	struct place *p = *state;
+
+	json_decref(p->answer);
+	reconcile_destroy(p->sources.reconcile);
+	loop_destroy(p->sources.loop);
+	free_config(p->config);
+	int r = scratch_close(&p->scratch);
+	free(p);
+	return r;
+}
+
+// Arguments are "name=value&name=value".
+static json_t *ask(struct place *p, const char *method, const char *path, const char *arguments)
+{
+	struct api_call call = {.from = &p->sources};
+	char *copy = strdup(arguments);
+
+	for (char *a = strtok(copy, "&"); a != NULL; a = strtok(NULL, "&")) {
+		char *value = strchr(a, '=');
+
+		*value = '\0';
+		call.arguments[call.n_arguments++] =
+			(struct api_argument){.name = a, .value = value + 1};
+	}
+	p->n_steps = 0;
+	for (bool more = api_start(&call, method, path); more; more = api_go_on(&call))
+		p->n_steps++;
+	json_decref(p->answer);
+	p->answer = json_loadb(call.text, call.len, 0, NULL);
+	p->status = call.status;
+	assert_non_null(p->answer);
+	api_clear(&call);
+	free(copy);
+	return p->answer;
+}
+
+static json_t *at(json_t *list, size_t i)
+{
+	json_t *item = json_array_get(list, i);
+
+	assert_non_null(item);
+	return item;
+}
+
+static long long number(json_t *object, const char *name)
+{
+	json_t *value = json_object_get(object, name);
+
+	assert_true(json_is_integer(value));
+	return json_integer_value(value);
+}
+
+static const char *text(json_t *object, const char *name)
+{
+	json_t *value = json_object_get(object, name);
+
+	assert_true(json_is_string(value));
+	return json_string_value(value);
+}
+
+static const struct refusal_case {
+	const char *name;
+	const char *method;
+	const char *path;
+	const char *arguments;
+	unsigned status;
+	const char *sentence; // A part of it.
+} refusals[] = {
+	{"no such path", "GET", "/v1/nothing", "", 404, "/v1/status"},
+	{"root", "GET", "/", "", 404, "there is no /"},
+	{"wrong method", "POST", "/v1/status", "", 405, "takes GET"},
+	{"drain by GET", "GET", "/v1/nodes/a/drain", "", 405, "takes POST"},
+	{"name with a slash", "POST", "/v1/nodes/a/b/drain", "", 404, "there is no"},
+	{"no name", "POST", "/v1/nodes//drain", "", 404, "there is no"},
+	{"unknown argument", "GET", "/v1/services", "colour=red", 400, "\"colour\""},
+	{"unknown service", "GET", "/v1/services", "service=x", 404, "\"x\""},
+	{"unknown node", "GET", "/v1/nodes", "node=x", 404, "\"x\""},
+	{"drain of an unknown node", "POST", "/v1/nodes/x/drain", "", 404, "\"x\""},
+	{"flows of an unknown node", "GET", "/v1/flows", "node=x", 404, "\"x\""},
+	{"flows of no protocol", "GET", "/v1/flows", "protocol=sctp", 400, "\"sctp\""},
+	{"flows of no state", "GET", "/v1/flows", "state=free", 400, "half-open"},
+	{"flows of no client", "GET", "/v1/flows", "client=10.0.0", 400, "\"10.0.0\""},
+	{"no limit", "GET", "/v1/flows", "limit=0", 400, "1 to 10000"},
+	{"limit too high", "GET", "/v1/flows", "limit=10001", 400, "1 to 10000"},
+	{"limit with a sign", "GET", "/v1/flows", "limit=-1", 400, "1 to 10000"},
+	{"explain nothing", "GET", "/v1/explain", "", 400, "protocol"},
+	{"explain without a port", "GET", "/v1/explain",
+		"protocol=tcp&client=198.51.100.7&vip=192.0.2.80:80", 400, "client has to be"},
+	{"explain across families", "GET", "/v1/explain",
+		"protocol=tcp&client=[2001:db8::1]:9&vip=192.0.2.80:80", 400, "one family"},
+};
+
+static void what_makes_no_sense_is_refused_with_a_sentence(void **state)
+{
+	struct place *p = *state;
+
+	for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
+		const struct refusal_case *c = &refusals[i];
+		json_t *answer = ask(p, c->method, c->path, c->arguments);
+
+		if (p->status != c->status || strstr(text(answer, "error"), c->sentence) == NULL)
+			fail_msg("%s: %u %s", c->name, p->status, text(answer, "error"));
+	}
+}
+
+static void status_tells_of_ports_tables_and_flows(void **state)
+{
+	struct place *p = *state;
+
+	p->dp.counters.flows[IPV4] = 17;
+	json_t *answer = ask(p, "GET", "/v1/status", "");
+	assert_int_equal(p->status, 200);
+	assert_string_equal(text(answer, "instance"), "test");
+	assert_true(json_is_true(json_object_get(answer, "ready")));
+	assert_int_equal(number(answer, "services"), 2);
+	assert_int_equal(number(json_object_get(answer, "flows"), "ipv4"), 17);
+	assert_int_equal(number(json_object_get(answer, "table"), "published"), 1);
+	assert_string_equal(text(at(json_object_get(answer, "ports"), 0), "driver"), "net_null");
+}
+
+static void services_come_with_what_their_nodes_are(void **state)
+{
+	struct place *p = *state;
+
+	p->dp.traffic.bytes_out = 1ull << 40;
+	assert_int_equal(reconcile_drain(p->sources.reconcile, "b"), 0);
+	json_t *services = json_object_get(ask(p, "GET", "/v1/services", ""), "services");
+	assert_int_equal(json_array_size(services), 2);
+	assert_int_equal(p->n_steps, 3); // One each, and the end.
+
+	json_t *web = at(services, 0);
+	assert_string_equal(text(web, "name"), "web");
+	assert_string_equal(text(web, "vip"), "192.0.2.80");
+	assert_string_equal(text(at(services, 1), "protocol"), "udp");
+	assert_int_equal(number(json_object_get(web, "nodes"), "up"), 2);
+	assert_int_equal(number(json_object_get(web, "nodes"), "draining"), 1);
+	assert_int_equal(number(json_object_get(web, "nodes"), "total"), 3);
+	assert_int_equal(number(json_object_get(web, "traffic"), "bytes_out"), 1ull << 40);
+}
+
+static void one_service_comes_with_its_members(void **state)
+{
+	struct place *p = *state;
+
+	assert_int_equal(reconcile_drain(p->sources.reconcile, "b"), 0);
+	json_t *services =
+		json_object_get(ask(p, "GET", "/v1/services", "service=web"), "services");
+	assert_int_equal(json_array_size(services), 1);
+
+	json_t *members = json_object_get(at(services, 0), "members");
+	assert_int_equal(json_array_size(members), 3);
+	assert_string_equal(text(at(members, 1), "node"), "b");
+	assert_string_equal(text(at(members, 1), "state"), "draining");
+}
+
+static void a_drain_is_told_by_post_and_shown_by_get(void **state)
+{
+	struct place *p = *state;
+
+	json_t *answer = ask(p, "POST", "/v1/nodes/b/drain", "");
+	assert_int_equal(p->status, 200);
+	assert_true(json_is_true(json_object_get(answer, "drained")));
+
+	json_t *nodes = json_object_get(ask(p, "GET", "/v1/nodes", "node=b"), "nodes");
+	assert_int_equal(json_array_size(nodes), 1);
+	assert_string_equal(text(at(nodes, 0), "state"), "draining");
+	assert_int_equal(number(at(nodes, 0), "services"), 1);
+
+	ask(p, "POST", "/v1/nodes/b/undrain", "");
+	nodes = json_object_get(ask(p, "GET", "/v1/nodes", ""), "nodes");
+	assert_int_equal(json_array_size(nodes), 3);
+	assert_string_equal(text(at(nodes, 1), "state"), "up");
+	assert_int_equal(number(at(nodes, 0), "services"), 2);
+}
+
+// 3000 flows: from 198.51.0.0 on, each third of node a, b or c, each tenth half-open.
+static void fill_flows(struct place *p)
+{
+	const struct table_builder *builder = reconcile_builder(p->sources.reconcile);
+
+	for (uint32_t i = 0; i < 3000; i++) {
+		char node[2] = {"abc"[i % 3], '\0'};
+
+		p->dp.flows[i] = (struct flow_view){
+			.client = address_from_ipv4(htonl(0xc6330000 + i)),
+			.client_port = htons(31337),
+			.node_port = htons(30081),
+			.protocol = IPPROTO_TCP,
+			.service = table_builder_service(builder, "web"),
+			.node = table_builder_node(builder, node),
+			.state = i % 10 == 0 ? FLOW_HALF_OPEN : FLOW_ESTABLISHED,
+		};
+	}
+	p->dp.n_flows = 3000;
+}
+
+static const struct filter_case {
+	const char *name;
+	const char *arguments;
+	size_t n_flows;
+	bool truncated;
+} filters[] = {
+	{"all, up to the limit", "", 1000, true},
+	{"all", "limit=10000", 3000, false},
+	{"as many as the limit", "limit=3000", 3000, false},
+	{"one too many", "limit=2999", 2999, true},
+	{"of a node", "node=b&limit=5000", 1000, false},
+	{"of a service", "service=dns", 0, false},
+	{"of a protocol", "protocol=udp", 0, false},
+	{"of a state", "state=half-open", 300, false},
+	{"of a client", "client=198.51.3.7", 1, false},
+	{"of clients", "client=198.51.3.0/24", 256, false},
+	{"of clients, not on a byte's edge", "client=198.51.2.0/23", 512, false},
+	{"of clients of the other family", "client=2001:db8::/32", 0, false},
+	{"of all clients of the family", "client=0.0.0.0/0&limit=10000", 3000, false},
+	{"of two filters", "node=a&state=half-open", 100, false},
+};
+
+static void flows_are_filtered_and_bounded_and_the_bound_is_said(void **state)
+{
+	struct place *p = *state;
+
+	fill_flows(p);
+	for (size_t i = 0; i < sizeof(filters) / sizeof(filters[0]); i++) {
+		const struct filter_case *c = &filters[i];
+		json_t *answer = ask(p, "GET", "/v1/flows", c->arguments);
+		size_t n = json_array_size(json_object_get(answer, "flows"));
+
+		if (p->status != 200 || n != c->n_flows ||
+			json_is_true(json_object_get(answer, "truncated")) != c->truncated)
+			fail_msg("%s: %zu flows", c->name, n);
+	}
+}
+
+static void a_flow_is_shown_by_names(void **state)
+{
+	struct place *p = *state;
+
+	fill_flows(p);
+	json_t *flow =
+		at(json_object_get(ask(p, "GET", "/v1/flows", "client=198.51.0.1"), "flows"), 0);
+	assert_string_equal(text(flow, "client"), "198.51.0.1:31337");
+	assert_string_equal(text(flow, "service"), "web");
+	assert_string_equal(text(flow, "node"), "b");
+	assert_string_equal(text(flow, "state"), "established");
+	assert_int_equal(number(flow, "node_port"), 30081);
+}
+
+static void counters_are_by_word_by_service_and_by_node(void **state)
+{
+	struct place *p = *state;
+
+	p->dp.counters.drops[DROP_NO_SERVICE] = 5;
+	p->dp.counters.events[EVENT_RX_PACKETS] = 9;
+	p->dp.flows_of_node[table_builder_node(reconcile_builder(p->sources.reconcile), "c")] = 4;
+	json_t *answer = ask(p, "GET", "/v1/counters", "");
+
+	assert_int_equal(number(json_object_get(answer, "drops"), "no-service"), 5);
+	assert_int_equal(number(json_object_get(answer, "events"), "rx-packets"), 9);
+	assert_int_equal(json_array_size(json_object_get(answer, "workers")), 1);
+	assert_int_equal(json_array_size(json_object_get(answer, "services")), 2);
+	assert_int_equal(number(at(json_object_get(answer, "nodes"), 2), "flows"), 4);
+}
+
+static void an_explanation_is_asked_in_network_order_and_told_in_names(void **state)
+{
+	struct place *p = *state;
+	const struct table_builder *builder = reconcile_builder(p->sources.reconcile);
+
+	p->dp.explanation = (struct explanation){
+		.drop = DROP_NONE,
+		.service = table_builder_service(builder, "web"),
+		.worker = UINT32_MAX,
+		.slot = 77,
+		.slot_node = table_builder_node(builder, "b"),
+		.node = table_builder_node(builder, "b"),
+	};
+	json_t *answer = ask(p, "GET", "/v1/explain",
+		"protocol=tcp&client=198.51.100.7:31337&vip=192.0.2.80:81");
+	assert_int_equal(p->dp.explained.client_port, htons(31337));
+	assert_int_equal(p->dp.explained.port, htons(81));
+	assert_true(json_is_true(json_object_get(answer, "forwarded")));
+	assert_string_equal(text(answer, "service"), "web");
+	assert_string_equal(text(answer, "slot_node"), "b");
+	assert_int_equal(number(answer, "slot"), 77);
+	assert_null(json_object_get(answer, "worker"));
+
+	p->dp.explanation = (struct explanation){.drop = DROP_NO_SERVICE,
+		.service = SERVICE_NONE,
+		.slot_node = NODE_NONE,
+		.node = NODE_NONE};
+	answer = ask(p, "GET", "/v1/explain",
+		"protocol=udp&client=[2001:db8::7]:9&vip=[2001:db8::80]:53");
+	assert_true(json_is_false(json_object_get(answer, "forwarded")));
+	assert_string_equal(text(answer, "drop"), "no-service");
+}
+
+#define IN_PLACE(test) cmocka_unit_test_setup_teardown(test, make_place, unmake_place)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		IN_PLACE(what_makes_no_sense_is_refused_with_a_sentence),
+		IN_PLACE(status_tells_of_ports_tables_and_flows),
+		IN_PLACE(services_come_with_what_their_nodes_are),
+		IN_PLACE(one_service_comes_with_its_members),
+		IN_PLACE(a_drain_is_told_by_post_and_shown_by_get),
+		IN_PLACE(flows_are_filtered_and_bounded_and_the_bound_is_said),
+		IN_PLACE(a_flow_is_shown_by_names),
+		IN_PLACE(counters_are_by_word_by_service_and_by_node),
+		IN_PLACE(an_explanation_is_asked_in_network_order_and_told_in_names),
+	};
+
+	log_start(LEVEL_ERROR);
+	curl_global_init(CURL_GLOBAL_DEFAULT);
+	return cmocka_run_group_tests_name("api", tests, NULL, NULL);
+}

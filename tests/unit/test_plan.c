@@ -1,0 +1,330 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <curl/curl.h>
+
+#include "clock.h"
+#include "intent.h"
+#include "plan.h"
+
+#define SECONDS NSEC_PER_SEC
+
+struct place {
+	struct scratch scratch;
+	struct loop *loop;
+	struct health *health;
+	struct config *configs[4]; // Freed at the end.
+	size_t n_configs;
+	struct plan *plan;
+};
+
+static void ignore(void *, const struct probe *, enum verdict)
+{
+}
+
+static int make_place(void **state)
+{
+	struct place *p = calloc(1, sizeof(*p));
+
+	*state = p;
+	if (scratch_open(&p->scratch) < 0 || loop_create(&p->loop) < 0)
+		return -1;
+	return health_create(p->loop, ignore, NULL, &p->health);
+}
+
+static int unmake_place(void **state)
+{
+	struct place *p = *state;
+
+	plan_destroy(p->plan, p->health);
+	health_destroy(p->health);
+	loop_destroy(p->loop);
+	for (size_t i = 0; i < p->n_configs; i++)
+		free_config(p->configs[i]);
+	int r = scratch_close(&p->scratch);
+	free(p);
+	return r;
+}
+
+static struct config *configure(struct place *p, const char *nodes)
+{
+	return p->configs[p->n_configs++] = config_of(nodes);
+}
+
+// Makes the plan anew, as a reload does.
+static void plan(struct place *p, const struct config *config, uint64_t now_ns)
+{
+	struct plan *made = plan_create(config, p->plan, p->scratch.drains, p->health, now_ns);
+
+	assert_non_null(made);
+	plan_destroy(p->plan, p->health);
+	p->plan = made;
+}
+
+// The service's nodes in words, sorted by name: "a:up c:draining".
+static const char *nodes_of(const struct place *p, const char *service, uint64_t now_ns)
+{
+	static char text[256];
+	static const char *const words[] = {
+		[TARGET_UP] = "up", [TARGET_DRAINING] = "draining", [TARGET_DOWN] = "down"};
+	const struct model *model = plan_refresh(p->plan, now_ns);
+	size_t i = plan_find_service(p->plan, service);
+	const struct model_set *set = &model->sets[model->services[i].set];
+	size_t len = 0;
+
+	text[0] = '\0';
+	for (char name = 'a'; name <= 'z'; name++) {
+		for (size_t j = 0; j < set->n_targets; j++) {
+			const struct model_target *t = &set->targets[j];
+
+			if (model->nodes[t->node].name[0] == name)
+				len += (size_t)sprintf(text + len, "%s%c:%s", len > 0 ? " " : "",
+					name, words[t->state]);
+		}
+	}
+	return text;
+}
+
+static bool held(void *, const char *)
+{
+	return true;
+}
+
+static bool not_held(void *, const char *)
+{
+	return false;
+}
+
+static void services_with_the_same_nodes_and_checks_share_a_pool(void **state)
+{
+	struct place *p = *state;
+	struct config *config = configure(p, "a b c");
+	struct health_status status;
+
+	add_service(config, "one", "abc")->check.kind = CHECK_TCP;
+	add_service(config, "two", "abc")->check.kind = CHECK_TCP;
+	add_service(config, "other-nodes", "ab")->check.kind = CHECK_TCP;
+	add_service(config, "unchecked", "abc");
+	add_service(config, "open", "abc")->fail_open = true;
+	for (size_t i = 0; i < 3; i++)
+		config->services[i].check.port = 10256;
+	plan(p, config, 0);
+
+	assert_int_equal(p->plan->n_pools, 4);
+	assert_int_equal(p->plan->pool_of[0], p->plan->pool_of[1]);
+	assert_int_equal(p->plan->pools[p->plan->pool_of[0]].n_services, 2);
+	health_read_status(p->health, &status);
+	assert_int_equal(status.n_probes, 3); // Of three nodes, whoever asks.
+}
+
+static void a_check_without_a_port_asks_the_services_own_node_port(void **state)
+{
+	struct place *p = *state;
+	struct config *config = configure(p, "a");
+
+	add_service(config, "one", "a")->check.kind = CHECK_TCP;
+	add_service(config, "two", "a")->check.kind = CHECK_TCP;
+	plan(p, config, 0);
+
+	assert_int_equal(p->plan->n_pools, 2);
+	const struct member *member = &p->plan->pools[p->plan->pool_of[1]].members[0];
+	assert_int_equal(probe_config_of(member->probe)->port, 30082);
+}
+
+static void a_node_removed_drains_while_flows_hold_it_and_is_then_gone(void **state)
+{
+	struct place *p = *state;
+	struct config *three = configure(p, "a b c");
+	struct config *two = configure(p, "a c");
+
+	add_service(three, "web", "abc");
+	add_service(two, "web", "ac");
+	plan(p, three, 0);
+	plan(p, two, 1 * SECONDS);
+	assert_string_equal(nodes_of(p, "web", 2 * SECONDS), "a:up b:draining c:up");
+
+	assert_false(plan_end_leaving(p->plan, held, NULL, 2 * SECONDS));
+	assert_true(plan_end_leaving(p->plan, not_held, NULL, 3 * SECONDS));
+	assert_string_equal(nodes_of(p, "web", 3 * SECONDS), "a:up c:up");
+	assert_int_equal(p->plan->model.n_nodes, 3);
+
+	plan(p, two, 3 * SECONDS);
+	assert_int_equal(p->plan->model.n_nodes, 2);
+	assert_int_equal(plan_find_node(p->plan, "b"), SIZE_MAX);
+}
+
+static void a_node_removed_is_gone_after_the_drain_time_whatever_holds_it(void **state)
+{
+	struct place *p = *state;
+	struct config *two = configure(p, "a b");
+	struct config *one = configure(p, "a");
+
+	add_service(two, "web", "ab");
+	add_service(one, "web", "a");
+	plan(p, two, 0);
+	plan(p, one, 10 * SECONDS);
+	plan(p, one, 30 * SECONDS); // Another reload does not start its time anew.
+	assert_string_equal(nodes_of(p, "web", 69 * SECONDS), "a:up b:draining");
+	assert_string_equal(nodes_of(p, "web", 70 * SECONDS), "a:up");
+	assert_true(plan_end_leaving(p->plan, held, NULL, 70 * SECONDS));
+}
+
+static void a_drain_time_of_zero_is_for_ever(void **state)
+{
+	struct place *p = *state;
+	struct config *two = configure(p, "a b");
+	struct config *one = configure(p, "a");
+
+	add_service(two, "web", "ab");
+	add_service(one, "web", "a");
+	one->drain_s = 0;
+	plan(p, two, 0);
+	plan(p, one, 1 * SECONDS);
+	assert_false(plan_end_leaving(p->plan, held, NULL, 1000000 * SECONDS));
+	assert_string_equal(nodes_of(p, "web", 1000000 * SECONDS), "a:up b:draining");
+}
+
+static void a_node_put_back_while_it_leaves_is_as_if_it_never_left(void **state)
+{
+	struct place *p = *state;
+	struct config *two = configure(p, "a b");
+	struct config *one = configure(p, "a");
+
+	add_service(two, "web", "ab");
+	add_service(one, "web", "a");
+	plan(p, two, 0);
+	plan(p, one, 1 * SECONDS);
+	plan(p, two, 2 * SECONDS);
+	assert_string_equal(nodes_of(p, "web", 100 * SECONDS), "a:up b:up");
+	assert_int_equal(p->plan->pools[0].n_leaving, 0);
+}
+
+static void a_node_that_one_service_loses_stays_with_the_others(void **state)
+{
+	struct place *p = *state;
+	struct config *before = configure(p, "a b");
+	struct config *after = configure(p, "a b");
+
+	add_service(before, "web", "ab");
+	add_service(before, "dns", "ab");
+	add_service(after, "web", "a");
+	add_service(after, "dns", "ab");
+	plan(p, before, 0);
+	plan(p, after, 0);
+	assert_string_equal(nodes_of(p, "web", 1), "a:up b:draining");
+	assert_string_equal(nodes_of(p, "dns", 1), "a:up b:up");
+}
+
+static void a_node_that_left_with_its_last_service_is_not_kept(void **state)
+{
+	struct place *p = *state;
+	struct config *before = configure(p, "a b");
+	struct config *after = configure(p, "a");
+
+	add_service(before, "web", "a");
+	add_service(before, "dns", "b");
+	add_service(after, "web", "a");
+	plan(p, before, 0);
+	plan(p, after, 0);
+	assert_int_equal(p->plan->model.n_nodes, 1);
+}
+
+static void a_new_check_inherits_the_nodes_verdict_and_a_new_node_has_none(void **state)
+{
+	struct place *p = *state;
+	struct config *before = configure(p, "a");
+	struct config *after = configure(p, "a b");
+
+	add_service(before, "web", "a");
+	add_service(after, "web", "ab")->check = (struct check_config){
+		.kind = CHECK_TCP, .interval_ms = 1000, .timeout_ms = 1000, .rise = 1, .fall = 1};
+	plan(p, before, 0);
+	plan(p, after, 0);
+	assert_string_equal(nodes_of(p, "web", 1), "a:up b:down");
+}
+
+static void a_drained_node_drains_until_its_time_is_over_or_it_is_undrained(void **state)
+{
+	struct place *p = *state;
+	struct config *config = configure(p, "a b");
+
+	add_service(config, "web", "ab");
+	assert_int_equal(drains_put(p->scratch.drains, "b", 10 * SECONDS), 0);
+	plan(p, config, 20 * SECONDS);
+	assert_string_equal(nodes_of(p, "web", 20 * SECONDS), "a:up b:draining");
+	assert_string_equal(nodes_of(p, "web", 70 * SECONDS), "a:up");
+	assert_false(plan_drain_ended(p->plan, 68 * SECONDS, 69 * SECONDS));
+	assert_true(plan_drain_ended(p->plan, 69 * SECONDS, 70 * SECONDS));
+
+	plan_set_drained(p->plan, plan_find_node(p->plan, "b"), false, 0);
+	assert_string_equal(nodes_of(p, "web", 71 * SECONDS), "a:up b:up");
+}
+
+static void each_address_is_announced_once_and_quiet_ones_are_not(void **state)
+{
+	struct place *p = *state;
+	struct config *config = configure(p, "a");
+	struct address *addresses;
+	size_t n;
+
+	add_service(config, "web", "a");
+	add_service(config, "tls", "a"); // Of the same VIP.
+	struct service_config *quiet = add_service(config, "quiet", "a");
+	quiet->vip = address_from_ipv4(htonl(0xc0000251));
+	quiet->announce = false;
+	config->snat[IPV4][0] = address_from_ipv4(htonl(0xc00002fe));
+	config->n_snat[IPV4] = 1;
+	plan(p, config, 0);
+
+	assert_int_equal(plan_announced(p->plan, &addresses, &n), 0);
+	assert_int_equal(n, 2);
+	assert_true(address_equal(&addresses[0], &config->services[0].vip));
+	assert_true(address_equal(&addresses[1], &config->snat[IPV4][0]));
+	free(addresses);
+}
+
+static void drains_are_kept_over_a_restart(void **state)
+{
+	struct place *p = *state;
+	uint64_t since_ns;
+
+	assert_int_equal(drains_put(p->scratch.drains, "a", 1), 0);
+	assert_int_equal(drains_put(p->scratch.drains, "b", 2), 0);
+	assert_int_equal(drains_put(p->scratch.drains, "c", 3), 0);
+	assert_int_equal(drains_remove(p->scratch.drains, "b"), 0);
+	drains_close(p->scratch.drains);
+	p->scratch.drains = NULL;
+
+	assert_int_equal(drains_open(p->scratch.directory, 100, &p->scratch.drains), 0);
+	assert_int_equal(drains_count(p->scratch.drains), 2);
+	assert_true(drains_has(p->scratch.drains, "c", &since_ns));
+	assert_int_equal(since_ns, 100);
+	assert_false(drains_has(p->scratch.drains, "b", &since_ns));
+}
+
+#define IN_PLACE(test) cmocka_unit_test_setup_teardown(test, make_place, unmake_place)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		IN_PLACE(services_with_the_same_nodes_and_checks_share_a_pool),
+		IN_PLACE(a_check_without_a_port_asks_the_services_own_node_port),
+		IN_PLACE(a_node_removed_drains_while_flows_hold_it_and_is_then_gone),
+		IN_PLACE(a_node_removed_is_gone_after_the_drain_time_whatever_holds_it),
+		IN_PLACE(a_drain_time_of_zero_is_for_ever),
+		IN_PLACE(a_node_put_back_while_it_leaves_is_as_if_it_never_left),
+		IN_PLACE(a_node_that_one_service_loses_stays_with_the_others),
+		IN_PLACE(a_node_that_left_with_its_last_service_is_not_kept),
+		IN_PLACE(a_new_check_inherits_the_nodes_verdict_and_a_new_node_has_none),
+		IN_PLACE(a_drained_node_drains_until_its_time_is_over_or_it_is_undrained),
+		IN_PLACE(each_address_is_announced_once_and_quiet_ones_are_not),
+		IN_PLACE(drains_are_kept_over_a_restart),
+	};
+
+	curl_global_init(CURL_GLOBAL_DEFAULT);
+	return cmocka_run_group_tests_name("plan", tests, NULL, NULL);
+}

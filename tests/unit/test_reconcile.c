@@ -1,0 +1,312 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <curl/curl.h>
+#include <errno.h>
+
+#include "clock.h"
+#include "intent.h"
+#include "log.h"
+#include "reconcile.h"
+#include "recording_dataplane.h"
+
+struct place {
+	struct scratch scratch;
+	struct loop *loop;
+	struct dataplane dp;
+	struct reconcile *reconcile;
+	struct config *configs[4];
+	size_t n_configs;
+	size_t n_ready;
+	struct loop_timer patience;
+};
+
+static void count_ready(void *argument)
+{
+	struct place *p = argument;
+
+	p->n_ready++;
+}
+
+static void stop(void *argument, uint64_t)
+{
+	struct place *p = argument;
+
+	loop_stop(p->loop);
+}
+
+static void run_for(struct place *p, uint64_t ms)
+{
+	loop_timer_set(p->loop, &p->patience, loop_clock_ns() + ms * NSEC_PER_MSEC);
+	assert_int_equal(loop_run(p->loop), 0);
+}
+
+static struct config *configure(struct place *p, const char *nodes)
+{
+	return p->configs[p->n_configs++] = config_of(nodes);
+}
+
+static int make_place(void **state)
+{
+	struct place *p = calloc(1, sizeof(*p));
+
+	*state = p;
+	p->patience = (struct loop_timer){.name = "patience", .fn = stop, .argument = p};
+	if (scratch_open(&p->scratch) < 0 || loop_create(&p->loop) < 0)
+		return -1;
+
+	struct reconcile_config config = {
+		.loop = p->loop,
+		.dp = &p->dp,
+		.drains = p->scratch.drains,
+		.services_max = 4,
+		.nodes_max = 4,
+		.ready = count_ready,
+		.argument = p,
+	};
+	return reconcile_create(&config, &p->reconcile);
+}
+
+static int unmake_place(void **state)
+{
+	struct place *p = *state;
+
+	reconcile_destroy(p->reconcile);
+	loop_destroy(p->loop);
+	for (size_t i = 0; i < p->n_configs; i++)
+		free_config(p->configs[i]);
+	int r = scratch_close(&p->scratch);
+	free(p);
+	return r;
+}
+
+static const struct forwarding_table *newest(const struct place *p)
+{
+	return p->dp.tables[p->dp.n_published - 1];
+}
+
+static node_id id_of(const struct place *p, const char *node)
+{
+	return table_builder_node(reconcile_builder(p->reconcile), node);
+}
+
+static enum target_state state_of(const struct place *p, node_id id)
+{
+	return newest(p)->services[0].states[id];
+}
+
+static void start_with_three_nodes(struct place *p)
+{
+	struct config *config = configure(p, "a b c");
+
+	add_service(config, "web", "abc");
+	assert_int_equal(reconcile_want(p->reconcile, config), 0);
+	run_for(p, 20);
+	assert_int_equal(p->dp.n_published, 1);
+}
+
+// On 127.0.0.1. Connections are made, and nobody accepts them.
+static int listen_in_silence(uint16_t *ret_port)
+{
+	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t len = sizeof(at);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	assert_int_equal(bind(fd, (struct sockaddr *)&at, len), 0);
+	assert_int_equal(listen(fd, 4), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
+	*ret_port = ntohs(at.sin_port);
+	return fd;
+}
+
+static void the_first_table_waits_for_a_verdict_on_each_node(void **state)
+{
+	struct place *p = *state;
+	struct config *config = configure(p, "a b");
+	struct service_config *web = add_service(config, "web", "ab");
+	uint16_t port;
+	int listener = listen_in_silence(&port);
+
+	// Nobody listens at a, and b never answers.
+	config->nodes[0].address[IPV4] = address_from_ipv4(htonl(INADDR_LOOPBACK + 7));
+	config->nodes[1].address[IPV4] = address_from_ipv4(htonl(INADDR_LOOPBACK));
+	web->check = (struct check_config){.kind = CHECK_HTTP,
+		.port = port,
+		.path = "/",
+		.interval_ms = 60000,
+		.timeout_ms = 400,
+		.rise = 1,
+		.fall = 1};
+	assert_int_equal(reconcile_want(p->reconcile, config), 0);
+	run_for(p, 300);
+	assert_int_equal(p->dp.n_published, 0);
+	assert_int_equal(p->n_ready, 0);
+
+	run_for(p, 700);
+	assert_true(p->dp.n_published >= 1);
+	assert_int_equal(p->n_ready, 1);
+	assert_int_equal(state_of(p, id_of(p, "a")), TARGET_DOWN);
+	assert_int_equal(state_of(p, id_of(p, "b")), TARGET_DOWN);
+	close(listener);
+}
+
+static void changes_that_come_together_share_a_table_of_the_newest_state(void **state)
+{
+	struct place *p = *state;
+
+	start_with_three_nodes(p);
+	for (int i = 0; i < 50; i++) {
+		assert_int_equal(reconcile_drain(p->reconcile, "a"), 0);
+		assert_int_equal(reconcile_drain(p->reconcile, "b"), 0);
+		assert_int_equal(reconcile_undrain(p->reconcile, "a"), 0);
+	}
+	run_for(p, 20);
+	assert_int_equal(p->dp.n_published, 2);
+	assert_int_equal(state_of(p, id_of(p, "a")), TARGET_UP);
+	assert_int_equal(state_of(p, id_of(p, "b")), TARGET_DRAINING);
+}
+
+struct storm {
+	struct place *place;
+	struct loop_timer timer;
+	bool drained;
+};
+
+static void flip(void *argument, uint64_t now_ns)
+{
+	struct storm *s = argument;
+
+	s->drained = !s->drained;
+	if (s->drained)
+		reconcile_drain(s->place->reconcile, "a");
+	else
+		reconcile_undrain(s->place->reconcile, "a");
+	loop_timer_set(s->place->loop, &s->timer, now_ns + NSEC_PER_MSEC / 4);
+}
+
+static void a_storm_of_changes_makes_a_table_every_few_milliseconds(void **state)
+{
+	struct place *p = *state;
+	struct storm storm = {.place = p};
+
+	start_with_three_nodes(p);
+	storm.timer = (struct loop_timer){.name = "storm", .fn = flip, .argument = &storm};
+	loop_timer_set(p->loop, &storm.timer, 0);
+	run_for(p, 100);
+	loop_timer_cancel(p->loop, &storm.timer);
+	assert_in_range(p->dp.n_published, 3, 27); // 100 ms / 4 ms, the first, the last.
+}
+
+static void tables_do_not_pile_up_while_workers_hang_and_the_newest_state_comes_out_then(
+	void **state)
+{
+	struct place *p = *state;
+	struct storm storm = {.place = p};
+
+	start_with_three_nodes(p);
+	p->dp.workers_hang = true;
+	storm.timer = (struct loop_timer){.name = "storm", .fn = flip, .argument = &storm};
+	loop_timer_set(p->loop, &storm.timer, 0);
+	run_for(p, 200);
+	loop_timer_cancel(p->loop, &storm.timer);
+	assert_true(p->dp.n_published <= 10);
+
+	assert_int_equal(reconcile_drain(p->reconcile, "c"), 0);
+	p->dp.workers_hang = false;
+	run_for(p, 50);
+	assert_int_equal(state_of(p, id_of(p, "c")), TARGET_DRAINING);
+
+	struct reconcile_status status;
+	reconcile_read_status(p->reconcile, &status);
+	assert_int_equal(status.n_waiting, 0);
+}
+
+static void a_removed_nodes_id_is_kept_while_a_flow_holds_it_and_then_given_to_another(void **state)
+{
+	struct place *p = *state;
+	struct config *two = configure(p, "a c");
+	struct config *new = configure(p, "a c d");
+
+	add_service(two, "web", "ac");
+	add_service(new, "web", "acd");
+	start_with_three_nodes(p);
+	node_id a = id_of(p, "a");
+	node_id b = id_of(p, "b");
+	node_id c = id_of(p, "c");
+
+	p->dp.flows_of_node[b] = 1;
+	assert_int_equal(reconcile_want(p->reconcile, two), 0);
+	run_for(p, 1200);
+	assert_int_equal(id_of(p, "b"), b);
+	assert_int_equal(state_of(p, b), TARGET_DRAINING);
+
+	assert_int_equal(reconcile_want(p->reconcile, new), 0);
+	run_for(p, 50);
+	assert_int_not_equal(id_of(p, "d"), b);
+	assert_int_equal(id_of(p, "a"), a);
+	assert_int_equal(id_of(p, "c"), c);
+
+	p->dp.flows_of_node[b] = 0;
+	run_for(p, 3200); // It ends, is absent in every table in force, and is freed.
+	assert_int_equal(id_of(p, "b"), NODE_NONE);
+	assert_int_equal(plan_find_node(reconcile_plan(p->reconcile), "b"), SIZE_MAX);
+}
+
+static void what_cannot_be_built_leaves_the_table_in_force_and_is_tried_again(void **state)
+{
+	struct place *p = *state;
+	struct config *five = configure(p, "a b c d e"); // There is room for four.
+	struct config *four = configure(p, "a b c d");
+	struct reconcile_status status;
+
+	add_service(five, "web", "abcde");
+	add_service(four, "web", "abcd");
+	start_with_three_nodes(p);
+	assert_int_equal(reconcile_want(p->reconcile, five), 0);
+	run_for(p, 50);
+	reconcile_read_status(p->reconcile, &status);
+	assert_true(status.failing);
+	assert_int_equal(p->dp.n_published, 1);
+
+	assert_int_equal(reconcile_want(p->reconcile, four), 0);
+	run_for(p, 1200);
+	reconcile_read_status(p->reconcile, &status);
+	assert_false(status.failing);
+	assert_int_equal(p->dp.n_published, 2);
+	assert_int_equal(state_of(p, id_of(p, "d")), TARGET_UP);
+}
+
+static void a_drain_of_a_node_nobody_knows_is_refused(void **state)
+{
+	struct place *p = *state;
+
+	start_with_three_nodes(p);
+	assert_int_equal(reconcile_drain(p->reconcile, "z"), -ENOENT);
+	assert_int_equal(reconcile_undrain(p->reconcile, "z"), -ENOENT);
+	assert_int_equal(drains_count(p->scratch.drains), 0);
+}
+
+#define IN_PLACE(test) cmocka_unit_test_setup_teardown(test, make_place, unmake_place)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		IN_PLACE(the_first_table_waits_for_a_verdict_on_each_node),
+		IN_PLACE(changes_that_come_together_share_a_table_of_the_newest_state),
+		IN_PLACE(a_storm_of_changes_makes_a_table_every_few_milliseconds),
+		IN_PLACE(
+			tables_do_not_pile_up_while_workers_hang_and_the_newest_state_comes_out_then),
+		IN_PLACE(
+			a_removed_nodes_id_is_kept_while_a_flow_holds_it_and_then_given_to_another),
+		IN_PLACE(what_cannot_be_built_leaves_the_table_in_force_and_is_tried_again),
+		IN_PLACE(a_drain_of_a_node_nobody_knows_is_refused),
+	};
+
+	log_start(LEVEL_ERROR);
+	curl_global_init(CURL_GLOBAL_DEFAULT);
+	return cmocka_run_group_tests_name("reconcile", tests, NULL, NULL);
+}
