@@ -1,0 +1,164 @@
+// Lets frames through the pipeline, for corpus.py, which writes lines and reads one for each:
+//
+//     world [starved]           a new world; starved of SNAT ports
+//     segments LEN              frames arrive in segments of so many bytes, 0 for whole
+//     advance SECONDS
+//     node ID STATE             enum target_state, for all services
+//     set KEY VALUE             of the settings
+//     frame ORIGIN PORT HEX     answered by: WAY PORT CLASS DROP HEX
+//
+// All but the last are answered by "ok".
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "clock.h"
+#include "snat.h"
+#include "world.h"
+
+static const char *const ways[] = {
+	[WAY_NONE] = "none",
+	[WAY_PORT] = "port",
+	[WAY_KERNEL] = "kernel",
+	[WAY_WAITING] = "waiting",
+};
+
+static void fail(const char *line)
+{
+	fprintf(stderr, "runner: cannot read: %s", line);
+	exit(2);
+}
+
+// All ports of the only worker are said to be another's.
+static void starve(struct world *w)
+{
+	static const uint8_t key[40] = {1};
+	static const uint16_t table[] = {1, 1};
+
+	owner_map_destroy(w->owners);
+	w->owners = owner_map_create_rss(2, key, sizeof(key), table, 2);
+	w->pipelines[0].owners = w->owners;
+}
+
+static struct world *renew(struct world *w, const char *line)
+{
+	if (w != NULL)
+		world_destroy(w);
+	w = world_create(1, false);
+	if (strstr(line, "starved") != NULL)
+		starve(w);
+	return w;
+}
+
+static void set_node(struct world *w, const char *line)
+{
+	unsigned node, state;
+
+	if (sscanf(line, "node %u %u", &node, &state) != 2 || node >= LITTLE_NODES)
+		fail(line);
+	for (size_t i = 0; i < w->table->table.n_services; i++)
+		w->table->states[i][node] = (uint8_t)state;
+}
+
+static void set_setting(struct world *w, const char *line)
+{
+	struct forwarding_settings *settings = &w->table->table.settings;
+	char key[32];
+	unsigned value;
+
+	if (sscanf(line, "set %31s %u", key, &value) != 2)
+		fail(line);
+	if (strcmp(key, "reset_unknown_tcp") == 0)
+		settings->reset_unknown_tcp = value;
+	else if (strcmp(key, "reset_dead_target") == 0)
+		settings->reset_dead_target = value;
+	else if (strcmp(key, "answers_per_s") == 0)
+		settings->answers_per_s = value;
+	else if (strcmp(key, "echoes_per_s") == 0)
+		settings->echoes_per_s = value;
+	else
+		fail(line);
+}
+
+static void advance(struct world *w, const char *line)
+{
+	w->now_ns += strtoull(line + sizeof("advance"), NULL, 10) * NS_PER_S;
+	for (int i = 0; i < 1000; i++)
+		snat_expire(&w->pipelines[0], &w->table->table, clock_s(w->now_ns));
+}
+
+static uint8_t digit(char c)
+{
+	return (uint8_t)(c <= '9' ? c - '0' : c - 'a' + 10);
+}
+
+static size_t read_hex(const char *hex, uint8_t bytes[FRAME_BYTES_MAX])
+{
+	size_t len = 0;
+
+	for (; len < FRAME_BYTES_MAX && isxdigit(hex[0]) && isxdigit(hex[1]); hex += 2)
+		bytes[len++] = (uint8_t)(digit(hex[0]) << 4 | digit(hex[1]));
+	return len;
+}
+
+static void put_frame(struct world *w, const char *line)
+{
+	static struct ending e;
+	static uint8_t bytes[FRAME_BYTES_MAX];
+	char origin[8];
+	unsigned port;
+	int at;
+
+	if (sscanf(line, "frame %7s %u %n", origin, &port, &at) != 2 || port >= WORLD_PORTS)
+		fail(line);
+	size_t len = read_hex(line + at, bytes);
+	world_put(w, 0, strcmp(origin, "kernel") == 0 ? ORIGIN_KERNEL : ORIGIN_PORT, port, bytes,
+		len, &e);
+
+	printf("%s %u %s %s ", ways[e.way], e.port, e.class == KERNEL_CONTROL ? "control" : "other",
+		drop_reason_word(e.drop));
+	for (size_t i = 0; i < e.len; i++)
+		printf("%02x", e.bytes[i]);
+	printf("\n");
+}
+
+static struct world *obey(struct world *w, const char *line)
+{
+	if (strncmp(line, "frame ", 6) == 0) {
+		put_frame(w, line);
+		return w;
+	}
+
+	if (strncmp(line, "world", 5) == 0)
+		w = renew(w, line);
+	else if (strncmp(line, "segments ", 9) == 0)
+		w->segment_len = strtoul(line + 9, NULL, 10);
+	else if (strncmp(line, "advance ", 8) == 0)
+		advance(w, line);
+	else if (strncmp(line, "node ", 5) == 0)
+		set_node(w, line);
+	else if (strncmp(line, "set ", 4) == 0)
+		set_setting(w, line);
+	else
+		fail(line);
+	printf("ok\n");
+	return w;
+}
+
+int main(void)
+{
+	struct world *w = NULL;
+	char *line = NULL;
+	size_t size = 0;
+
+	world_start_environment();
+	setlinebuf(stdout);
+	while (getline(&line, &size, stdin) > 0)
+		w = obey(w, line);
+
+	free(line);
+	if (w != NULL)
+		world_destroy(w);
+	return 0;
+}

@@ -1,0 +1,348 @@
+#include "world.h"
+
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <rte_mbuf.h>
+
+enum { N_FLOWS = 512, NODES_MAX = LITTLE_NODES, SERVICES_MAX = LITTLE_SERVICES };
+
+static const uint64_t hash_key[2] = {0x0123456789abcdef, 0xfedcba9876543210};
+
+static void require(bool condition, const char *what)
+{
+	if (condition)
+		return;
+	fprintf(stderr, "world: %s\n", what);
+	exit(2);
+}
+
+void world_start_environment(void)
+{
+	char *arguments[] = {"test", "--no-huge", "--no-pci", "--no-shconf", "--no-telemetry", "-m",
+		"64", "-l", "0", "--iova-mode=va", "--log-level=error"};
+
+	require(rte_eal_init(sizeof(arguments) / sizeof(arguments[0]), arguments) >= 0,
+		"DPDK's environment does not start");
+}
+
+struct rte_ether_addr world_hop_mac(next_hop_id hop)
+{
+	return (struct rte_ether_addr){{0x02, 0, 0, 0, 1, (uint8_t)hop}};
+}
+
+static void set_hop(struct world *w, next_hop_id hop, uint8_t port, uint64_t flags)
+{
+	struct rte_ether_addr mac = world_hop_mac(hop);
+	uint64_t word = 0;
+
+	memcpy(&word, &mac, sizeof(mac));
+	w->next_hops[hop] = word | (uint64_t)port << 48 | flags;
+}
+
+static void make_ports(struct world *w)
+{
+	static const uint16_t mtus[] = {1500, 1400, 9000};
+
+	for (unsigned i = 0; i < WORLD_PORTS; i++)
+		w->ports[i] = (struct port_facts){
+			.mac = {{0x02, 0, 0, 0, 0, (uint8_t)i}},
+			.mtu = mtus[i],
+			.vlan = i == 1 ? WORLD_VLAN : 0,
+		};
+
+	w->next_hops = calloc(NEXT_HOP_MAX, sizeof(*w->next_hops));
+	require(w->next_hops != NULL, "out of memory");
+	set_hop(w, HOP_GATEWAY, 0, NEXT_HOP_RESOLVED);
+	set_hop(w, HOP_NODE0, 1, NEXT_HOP_RESOLVED);
+	set_hop(w, HOP_NODE1, 2, NEXT_HOP_RESOLVED);
+	set_hop(w, HOP_LOCAL, 1, NEXT_HOP_RESOLVED | NEXT_HOP_TO_KERNEL);
+	set_hop(w, HOP_UNRESOLVED, 0, 0);
+	set_hop(w, HOP_NEIGHBOUR, 0, NEXT_HOP_RESOLVED);
+}
+
+static void add_services(struct little_table *t, const char *vip)
+{
+	static const node_id nodes[] = {0, 1, 2, 3, 4};
+	static const struct {
+		uint16_t port;
+		uint8_t protocol;
+		uint8_t node;
+		uint8_t n;
+	} services[] = {
+		{PORT_HTTP, IPPROTO_TCP, 0, 1},
+		{PORT_DNS, IPPROTO_UDP, 0, 1},
+		{PORT_BIG, IPPROTO_TCP, 1, 1},
+		{PORT_BIG, IPPROTO_UDP, 1, 1},
+		{PORT_LOCAL, IPPROTO_TCP, 2, 1},
+		{PORT_UNRESOLVED, IPPROTO_TCP, 3, 1},
+		{PORT_NO_ROUTE, IPPROTO_TCP, 4, 1},
+		{PORT_NO_TARGET, IPPROTO_TCP, 0, 0},
+		{PORT_NO_TARGET, IPPROTO_UDP, 0, 0},
+		{PORT_SPREAD, IPPROTO_TCP, 0, 2},
+		{PORT_SPREAD, IPPROTO_UDP, 0, 2},
+	};
+
+	for (size_t i = 0; i < sizeof(services) / sizeof(services[0]); i++)
+		little_table_add_service(t, vip, services[i].port, services[i].protocol,
+			WORLD_NODE_PORT + services[i].port, &nodes[services[i].node],
+			services[i].n);
+}
+
+static struct little_table *make_table(void)
+{
+	struct little_table *t = little_table_create();
+
+	little_table_add_node(t, "192.0.2.10", "2001:db8:2::10", HOP_NODE0);
+	little_table_add_node(t, "192.0.2.11", "2001:db8:2::11", HOP_NODE1);
+	little_table_add_node(t, "192.0.2.12", "2001:db8:2::12", HOP_LOCAL);
+	little_table_add_node(t, "192.0.2.13", "2001:db8:2::13", HOP_UNRESOLVED);
+	little_table_add_node(t, "192.0.2.14", "2001:db8:2::14", NEXT_HOP_NONE);
+
+	little_table_add_vip(t, "10.0.0.1", true);
+	little_table_add_vip(t, "10.0.0.2", false);
+	little_table_add_vip(t, "2001:db8::1", true);
+	little_table_add_vip(t, "2001:db8::2", false);
+	little_table_add_snat(t, "192.0.2.1");
+	little_table_add_snat(t, "2001:db8:2::1");
+	add_services(t, "10.0.0.1");
+	add_services(t, "2001:db8::1");
+
+	little_table_add_route(t, "198.51.100.0/24", HOP_GATEWAY);
+	little_table_add_route(t, "203.0.113.0/24", NEXT_HOP_RESOLVE);
+	little_table_add_route(t, "203.0.113.5/32", HOP_NEIGHBOUR);
+	little_table_add_route(t, "2001:db8:c::/48", HOP_GATEWAY);
+	little_table_add_route(t, "2001:db8:113::/64", NEXT_HOP_RESOLVE);
+	little_table_finish(t);
+	return t;
+}
+
+static void make_flows(struct world *w, unsigned worker, enum family family)
+{
+	size_t bytes = flow_table_bytes(family, N_FLOWS);
+	void *memory = aligned_alloc(64, bytes);
+
+	require(memory != NULL, "out of memory");
+	memset(memory, 0, bytes);
+	w->flow_memory[worker][family] = memory;
+	w->pipelines[worker].flows[family] = flow_table_create(
+		memory, family, N_FLOWS, hash_key, (uint32_t)(w->now_ns / 1000000000));
+}
+
+static void make_worker(struct world *w, unsigned worker, bool rss)
+{
+	w->counters[worker].services = calloc(SERVICES_MAX, sizeof(struct traffic_counters));
+	w->counters[worker].nodes = calloc(NODES_MAX, sizeof(struct traffic_counters));
+	require(w->counters[worker].services != NULL && w->counters[worker].nodes != NULL,
+		"out of memory");
+
+	w->pipelines[worker] = (struct pipeline){
+		.worker = worker,
+		.n_workers = w->n_workers,
+		.rss = rss,
+		.counters = &w->counters[worker],
+		.owners = w->owners,
+		.next_hops = w->next_hops,
+		.ports = w->ports,
+		.n_ports = WORLD_PORTS,
+		.hash_key = {hash_key[0], hash_key[1]},
+	};
+	make_flows(w, worker, IPV4);
+	make_flows(w, worker, IPV6);
+	pipeline_prepare(&w->pipelines[worker]);
+}
+
+struct world *world_create(unsigned n_workers, bool rss)
+{
+	static unsigned n_worlds;
+	char name[RTE_MEMPOOL_NAMESIZE];
+	struct world *w = aligned_alloc(64, RTE_ALIGN(sizeof(*w), 64));
+
+	require(w != NULL && n_workers <= WORLD_WORKERS, "out of memory");
+	memset(w, 0, sizeof(*w));
+	snprintf(name, sizeof(name), "world%u", n_worlds++);
+	w->now_ns = 1000000000000;
+	w->n_workers = n_workers;
+	w->buffers = rte_pktmbuf_pool_create(
+		name, WORLD_BUFFERS, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+	w->owners = owner_map_create(n_workers);
+	w->out = calloc(1, sizeof(*w->out));
+	require(w->buffers != NULL && w->owners != NULL && w->out != NULL, "out of memory");
+	w->table = make_table();
+	make_ports(w);
+	for (unsigned i = 0; i < n_workers; i++)
+		make_worker(w, i, rss);
+	return w;
+}
+
+void world_destroy(struct world *w)
+{
+	for (unsigned i = 0; i < w->n_workers; i++) {
+		free(w->counters[i].services);
+		free(w->counters[i].nodes);
+		free(w->flow_memory[i][IPV4]);
+		free(w->flow_memory[i][IPV6]);
+	}
+	owner_map_destroy(w->owners);
+	rte_mempool_free(w->buffers);
+	free(w->next_hops);
+	free(w->table);
+	free(w->out);
+	free(w);
+}
+
+static struct rte_mbuf *segment(struct world *w, const uint8_t *bytes, size_t len)
+{
+	struct rte_mbuf *m = rte_pktmbuf_alloc(w->buffers);
+
+	require(m != NULL, "no mbuf is left");
+	memcpy(rte_pktmbuf_append(m, (uint16_t)len), bytes, len);
+	return m;
+}
+
+struct rte_mbuf *world_packet(struct world *w, uint16_t port, const uint8_t *bytes, size_t len)
+{
+	size_t most = w->segment_len != 0 ? w->segment_len : 2048;
+	struct rte_mbuf *first = segment(w, bytes, RTE_MIN(len, most));
+
+	for (size_t at = most; at < len; at += most) {
+		struct rte_mbuf *m = segment(w, bytes + at, RTE_MIN(len - at, most));
+		require(rte_pktmbuf_chain(first, m) == 0, "too many segments");
+	}
+	first->port = port;
+	return first;
+}
+
+uint64_t world_drops(const struct world *w, enum drop_reason reason)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < w->n_workers; i++)
+		sum += w->counters[i].drops[reason];
+	return sum;
+}
+
+uint64_t world_events(const struct world *w, enum event event)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < w->n_workers; i++)
+		sum += w->counters[i].events[event];
+	return sum;
+}
+
+static void take_bytes(struct rte_mbuf *m, size_t skip, struct ending *e)
+{
+	uint8_t room[FRAME_BYTES_MAX];
+
+	rte_mbuf_sanity_check(m, 1);
+	e->len = rte_pktmbuf_pkt_len(m) - skip;
+	require(e->len <= sizeof(room), "a frame is longer than any");
+	memcpy(e->bytes, rte_pktmbuf_read(m, (uint32_t)skip, (uint32_t)e->len, room), e->len);
+	rte_pktmbuf_free(m);
+}
+
+static void take_from_port(struct outcome *out, unsigned port, struct ending *e)
+{
+	for (int class = 0; class < N_KERNEL_CLASSES; class ++) {
+		if (out->n.to_kernel[port][class] == 0)
+			continue;
+		e->way = WAY_KERNEL;
+		e->port = port;
+		e->class = class;
+		take_bytes(out->to_kernel[port][class][0], 0, e);
+	}
+	if (out->n.tx[port] > 0) {
+		e->way = WAY_PORT;
+		e->port = port;
+		take_bytes(out->tx[port][0], 0, e);
+	}
+}
+
+// The one packet that may be there.
+static void take_ending(struct outcome *out, struct ending *e)
+{
+	for (unsigned port = 0; port < WORLD_PORTS; port++)
+		take_from_port(out, port, e);
+	if (out->n.waiting > 0) {
+		e->way = WAY_WAITING;
+		take_bytes(out->waiting[0].mbuf, out->waiting[0].mbuf->l2_len, e);
+	}
+	outcome_empty(out);
+}
+
+static struct rte_mbuf *take_handed(struct world *w, struct ending *e)
+{
+	for (unsigned i = 0; i < w->n_workers; i++) {
+		if (w->out->n.handed[i] == 0)
+			continue;
+		e->worker = i;
+		e->handed++;
+		require(e->handed <= 2 * WORLD_WORKERS, "a packet goes round for ever");
+		return w->out->handed[i][0];
+	}
+	return NULL;
+}
+
+static enum drop_reason find_drop(const struct world *w, const uint64_t before[N_DROP_REASONS])
+{
+	enum drop_reason found = DROP_NONE;
+
+	for (int i = 0; i < N_DROP_REASONS; i++) {
+		uint64_t n = world_drops(w, i) - before[i];
+		require(n == 0 || (n == 1 && found == DROP_NONE), "one packet, several drops");
+		if (n == 1)
+			found = i;
+	}
+	return found;
+}
+
+void world_put(struct world *w, unsigned worker, enum origin origin, uint16_t port,
+	const uint8_t *bytes, size_t len, struct ending *ret_ending)
+{
+	struct rte_mbuf *m = world_packet(w, port, bytes, len);
+	struct ending *e = ret_ending;
+	uint64_t before[N_DROP_REASONS];
+
+	for (int i = 0; i < N_DROP_REASONS; i++)
+		before[i] = world_drops(w, i);
+	*e = (struct ending){.worker = worker};
+
+	outcome_empty(w->out);
+	pipeline_forward(&w->pipelines[worker], &w->table->table, &m, 1, origin, w->now_ns, w->out);
+	while ((m = take_handed(w, e)) != NULL) {
+		outcome_empty(w->out);
+		pipeline_forward_handed(
+			&w->pipelines[e->worker], &w->table->table, &m, 1, w->now_ns, w->out);
+	}
+	take_ending(w->out, e);
+	e->drop = find_drop(w, before);
+	require(rte_mempool_avail_count(w->buffers) == WORLD_BUFFERS, "an mbuf is lost");
+}
+
+static unsigned free_list(struct rte_mbuf **mbufs, uint16_t n)
+{
+	rte_pktmbuf_free_bulk(mbufs, n);
+	return n;
+}
+
+unsigned world_free_outcome(struct outcome *out)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < WORLD_PORTS; i++) {
+		n += free_list(out->tx[i], out->n.tx[i]);
+		for (int class = 0; class < N_KERNEL_CLASSES; class ++)
+			n += free_list(out->to_kernel[i][class], out->n.to_kernel[i][class]);
+	}
+	for (unsigned i = 0; i < WORLD_WORKERS; i++)
+		n += free_list(out->handed[i], out->n.handed[i]);
+	for (uint16_t i = 0; i < out->n.waiting; i++, n++)
+		rte_pktmbuf_free(out->waiting[i].mbuf);
+	outcome_empty(out);
+	return n;
+}
