@@ -1,0 +1,757 @@
+# The lab: hosts in network namespaces around a real Guideway
+# ===========================================================
+#
+#     client ────────┐                        ┌──────── node1   192.0.2.11, 2001:db8:2::11
+#     198.51.100.7   ├── wire ── guideway     ├──────── node2   192.0.2.12, 2001:db8:2::12
+#     2001:db8:1::7  │   (a bridge)           │          ...
+#                    └────────────────────────┘
+#
+# Everybody hangs on one bridge, in a namespace of its own, the wire. Guideway's port is a TAP
+# device of DPDK whose kernel end is moved there (LAB_DRIVER says otherwise); its twin, in the
+# namespace guideway, is 198.51.100.1 towards clients and 192.0.2.1 towards nodes. Clients route the
+# VIPs, 10.0.0.0/24 and 2001:db8:a::/64, to it. SNAT
+# addresses: 192.0.2.100 and 2001:db8:2::100.
+#
+# A node serves HTTP and echoes UDP behind a NodePort that nftables redirects to where the server
+# listens, as kube-proxy does.
+#
+# Every namespace carries the script's process id, so that labs do not meet; all of it goes away
+# when the script ends, however it ends.
+
+set -Eeuo pipefail
+
+repository=$(realpath "$(dirname "${BASH_SOURCE[0]}")/../..")
+build=${GUIDEWAY_BUILD:-$repository/build}
+support=$build/tests/support
+
+lab_name=gw$$
+lab_folder=/run/$lab_name
+rm -rf "$lab_folder"
+mkdir "$lab_folder"
+declare -A lab_processes=() # Process id by name.
+lab_hosts=()
+
+# What a scenario may set before it calls lab():
+LAB_DRIVER=${LAB_DRIVER:-tap} # tap, af_packet, af_xdp or memif,
+LAB_ARMS=${LAB_ARMS:-1}       # one port for all, or 2: one for clients and one for nodes,
+LAB_WORKERS=${LAB_WORKERS:-0} # the CPUs of the workers,
+LAB_IDLE=${LAB_IDLE:-sleep}   # what they do with nothing to do: sleep or poll.
+LAB_MTU=${LAB_MTU:-1500}      # Of every interface.
+LAB_ADOPT=${LAB_ADOPT:-false} # Whether it takes over the addresses of a kernel interface.
+LAB_CHECK_STATUS=200 # What the nodes' answer to a check has to be.
+LAB_CHECK_INTERVAL=0.2
+LAB_CHECK_TIMEOUT=0.2
+
+# --- Beginning and end ---------------------------------------------------------------------------
+
+fail()
+{
+	echo "failed: $*" >&2
+	exit 1
+}
+
+refute()
+{
+	if "$@"; then
+		fail "should not be: $*"
+	fi
+}
+
+show_what_is_known()
+{
+	local log
+
+	for log in "$lab_folder"/*.log; do
+		[ -s "$log" ] || continue
+		echo "--- ${log##*/}"
+		tail -n 40 "$log"
+	done
+}
+
+lab_remove()
+{
+	local status=$? host
+
+	trap - EXIT INT TERM ERR
+	set +e
+	[ "$status" = 0 ] || show_what_is_known >&2
+	exec 2>/dev/null # The shell's own words about who was killed are of no interest.
+	for host in "${lab_hosts[@]}"; do
+		kill_all_on "$host"
+		ip netns del "$lab_name-$host"
+	done
+	wait
+	rm -rf "$lab_folder"
+	exit "$status"
+}
+trap lab_remove EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+trap 'echo "failed at ${BASH_SOURCE[0]##*/}:$LINENO: $BASH_COMMAND" >&2' ERR
+
+kill_all_on()
+{
+	local pids
+
+	pids=$(ip netns pids "$lab_name-$1" 2>/dev/null)
+	[ -z "$pids" ] || kill -9 $pids 2>/dev/null
+}
+
+# --- Hosts ---------------------------------------------------------------------------------------
+
+# on HOST COMMAND...: runs a command, or one of the functions below, on a host.
+on()
+{
+	local at=$1
+
+	shift
+	if declare -F "$1" >/dev/null; then
+		"$@"
+	else
+		here "$@"
+	fi
+}
+
+# Inside functions that are called through on(): runs a command on that host.
+here()
+{
+	ip netns exec "$lab_name-$at" "$@"
+}
+
+# spawn NAME HOST COMMAND...: runs a command in the background, its output in NAME.log.
+spawn()
+{
+	local name=$1 host=$2
+
+	shift 2
+	ip netns exec "$lab_name-$host" "$@" >>"$lab_folder/$name.log" 2>&1 </dev/null &
+	lab_processes[$name]=$!
+}
+
+# Sends a signal to what spawn() started, and waits for its end.
+end()
+{
+	local name=$1 signal=${2:-TERM}
+
+	kill "-$signal" "${lab_processes[$name]}"
+	finish "$name" || true
+}
+
+# Waits for the end of what spawn() started; its status.
+finish()
+{
+	local status=0
+
+	wait "${lab_processes[$1]}" 2>/dev/null || status=$?
+	unset "lab_processes[$1]"
+	return "$status"
+}
+
+is_running()
+{
+	kill -0 "${lab_processes[$1]}" 2>/dev/null
+}
+
+# wait_until SECONDS COMMAND...: tries a command until it succeeds.
+wait_until()
+{
+	local deadline=$((SECONDS + $1 + 1))
+
+	shift
+	until "$@" >/dev/null 2>&1; do
+		[ "$SECONDS" -lt "$deadline" ] || fail "still not after a while: $*"
+		sleep 0.05
+	done
+}
+
+host_add()
+{
+	ip netns add "$lab_name-$1"
+	lab_hosts+=("$1")
+	ip -n "$lab_name-$1" link set lo up
+	on "$1" sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0 \
+		net.ipv6.conf.default.accept_ra=0 net.ipv4.conf.all.rp_filter=0 \
+		net.ipv6.conf.default.router_solicitations=0
+}
+
+bridge_add()
+{
+	ip -n "$lab_name-wire" link add "$1" type bridge mcast_snooping 0
+	on wire sysctl -qw "net.ipv6.conf.$1.disable_ipv6=1"
+	ip -n "$lab_name-wire" link set "$1" mtu "$LAB_MTU" up
+}
+
+# Puts an interface that is already in the wire's namespace on a bridge.
+bridge_attach()
+{
+	on wire sysctl -qw "net.ipv6.conf.$2.disable_ipv6=1"
+	ip -n "$lab_name-wire" link set "$2" mtu "$LAB_MTU" master "$1" up
+}
+
+# plug HOST INTERFACE BRIDGE: a cable between a host and a bridge.
+plug()
+{
+	local host=$1 interface=$2 bridge=$3
+
+	ip -n "$lab_name-wire" link add "$host-$interface" mtu "$LAB_MTU" type veth \
+		peer name "$interface" netns "$lab_name-$host" mtu "$LAB_MTU"
+	bridge_attach "$bridge" "$host-$interface"
+	# Between kernels a checksum is left to be done by hardware that a veth does not have; only
+	# a TAP does it on the way.
+	[ "$LAB_DRIVER" = tap ] || on "$host" ethtool -K "$interface" tx off >/dev/null
+	ip -n "$lab_name-$host" link set "$interface" up
+}
+
+# pull HOST, and push it in again: the cable of its eth0.
+pull()
+{
+	ip -n "$lab_name-wire" link set "$1-eth0" down
+}
+
+push()
+{
+	ip -n "$lab_name-wire" link set "$1-eth0" up
+}
+
+# addresses HOST INTERFACE ADDRESS...
+addresses()
+{
+	local host=$1 interface=$2 address
+
+	shift 2
+	for address in "$@"; do
+		case $address in
+		*:*) ip -n "$lab_name-$host" addr add "$address" dev "$interface" nodad ;;
+		*) ip -n "$lab_name-$host" addr add "$address" dev "$interface" ;;
+		esac
+	done
+}
+
+routes_to_vips()
+{
+	ip -n "$lab_name-$1" route add 10.0.0.0/24 via "$2"
+	ip -n "$lab_name-$1" route add 2001:db8:a::/64 via "$3"
+}
+
+client_add()
+{
+	local digits=${1//[^0-9]/}
+	local n=$((7 + ${digits:-0}))
+
+	host_add "$1"
+	plug "$1" eth0 "$client_bridge"
+	addresses "$1" eth0 "198.51.100.$n/24" "2001:db8:1::$n/64"
+	routes_to_vips "$1" 198.51.100.1 2001:db8:1::1
+}
+
+node_address()
+{
+	local n=$((10 + ${1//[^0-9]/}))
+
+	[ "${2:-4}" = 4 ] && echo "192.0.2.$n" || echo "2001:db8:2::$n"
+}
+
+node_add()
+{
+	host_add "$1"
+	plug "$1" eth0 "$node_bridge"
+	addresses "$1" eth0 "$(node_address "$1" 4)/24" "$(node_address "$1" 6)/64"
+	node_ports_open "$1"
+	node_serve "$1"
+}
+
+# What kube-proxy does for a NodePort, for packets from the network and from the node itself.
+node_ports_open()
+{
+	on "$1" nft -f - <<-'RULES'
+		table inet kube {
+			chain prerouting {
+				type nat hook prerouting priority -100
+				jump node_ports
+			}
+			chain output {
+				type nat hook output priority -100
+				fib daddr type local jump node_ports
+			}
+			chain node_ports {
+				tcp dport 30080 redirect to :8080
+				udp dport 30053 redirect to :5353
+				tcp dport 30201 redirect to :5201
+				udp dport 30201 redirect to :5201
+			}
+		}
+	RULES
+}
+
+node_serve()
+{
+	spawn "$1" "$1" "$support/node" "$1" 8080 5353
+}
+
+# The node's servers end; its kernel then refuses connections.
+node_kill()
+{
+	end "$1" KILL
+}
+
+# lab HOST...: client*, guideway and node*, as drawn above.
+lab()
+{
+	local host
+
+	[ "$(id -u)" = 0 ] || fail "only root can make network namespaces"
+	host_add wire
+	client_bridge=bridge0
+	node_bridge=bridge$((LAB_ARMS - 1))
+	bridge_add bridge0
+	[ "$LAB_ARMS" = 1 ] || bridge_add bridge1
+	for host in "$@"; do
+		case $host in
+		guideway) host_add guideway && port_prepare_all ;;
+		node*) node_add "$host" ;;
+		*) client_add "$host" ;;
+		esac
+	done
+	lab_nodes=($(printf '%s\n' "$@" | grep '^node' || true))
+}
+
+# --- Guideway's ports ----------------------------------------------------------------------------
+
+# The kernel end of port N, by TAP.
+tap_name()
+{
+	echo "t$((guideway_number * LAB_ARMS + $1))"
+}
+
+# How the configuration names port N.
+port_device()
+{
+	case $LAB_DRIVER in
+	tap) echo "net_tap$1,iface=$(tap_name "$1")" ;;
+	memif) echo "net_memif$1,role=server,socket=$lab_folder/memif$1,socket-abstract=no" ;;
+	*) echo "p$1" ;;
+	esac
+}
+
+# What must be there before Guideway starts,
+port_prepare_all()
+{
+	local n
+
+	for ((n = 0; n < LAB_ARMS; n++)); do
+		case $LAB_DRIVER in
+		af_packet | af_xdp) plug guideway "p$n" "bridge$n" ;;
+		esac
+	done
+}
+
+# and what can be done only once it runs.
+port_finish()
+{
+	local n=$1 tap
+
+	case $LAB_DRIVER in
+	tap)
+		tap=$(tap_name "$n")
+		wait_until 15 ip -n "$lab_name-$lab_guideway" link show "twin$n"
+		ip -n "$lab_name-$lab_guideway" link set "$tap" netns "$lab_name-wire"
+		# The driver's port and the kernel's end have one MAC address, and a bridge would
+		# take what is for its own port's address for itself.
+		ip -n "$lab_name-wire" link set "$tap" address "02:00:00:00:00:0$n"
+		bridge_attach "bridge$n" "$tap"
+		;;
+	memif)
+		wait_until 15 test -S "$lab_folder/memif$n"
+		memif_peer_start "$n"
+		;;
+	esac
+}
+
+# The far end of a memif: testpmd carries its packets to a TAP on the bridge and back, a queue
+# for a queue.
+memif_peer_start()
+{
+	local n=$1 queues
+
+	queues=$(wc -w <<<"$LAB_WORKERS")
+	spawn "memif$n-peer" wire timeout 300 dpdk-testpmd --lcores=0@0,1@1 --no-pci --no-huge -m 256 \
+		--no-shconf --no-telemetry --iova-mode=va --file-prefix="$lab_name-peer$n" \
+		--vdev="net_memif$n,role=client,socket=$lab_folder/memif$n,socket-abstract=no" \
+		--vdev="net_tap$n,iface=m$n" \
+		-- --no-lsc-interrupt --total-num-mbufs=8192 --forward-mode=io --stats-period=60 \
+		--rxq="$queues" --txq="$queues"
+	wait_until 15 ip -n "$lab_name-wire" link show "m$n"
+	bridge_attach "bridge$n" "m$n"
+}
+
+twin_addresses()
+{
+	local last=$((LAB_ARMS - 1)) number=$((guideway_number + 1)) n
+
+	wait_until 15 ip -n "$lab_name-$lab_guideway" link show "twin$last"
+	addresses "$lab_guideway" twin0 "198.51.100.$number/24" "2001:db8:1::$number/64"
+	addresses "$lab_guideway" "twin$last" "192.0.2.$number/24" "2001:db8:2::$number/64"
+	for ((n = 0; n < LAB_ARMS; n++)); do
+		ip -n "$lab_name-$lab_guideway" link set "twin$n" up
+	done
+}
+
+# --- What Guideway is told -----------------------------------------------------------------------
+
+declare -A service_vip=() service_port=() service_protocol=() service_nodes=() service_more=()
+declare -A node_more=()      # Further keys of a service's or a node's configuration.
+declare -A node_addresses=() # Of nodes with others than theirs by number.
+guideway_number=0            # Tells several apart: 0 is 198.51.100.1 and 192.0.2.1, and so on.
+service_names=()
+lab_nodes=()
+guideway_more="" # Further keys of the whole configuration.
+
+# service_add NAME VIP:PORT/PROTOCOL NODE...: web* is HTTP, echo* the UDP echo, bulk* iperf3.
+service_add()
+{
+	local name=$1 endpoint=${2%/*}
+
+	service_names+=("$name")
+	service_protocol[$name]=${2##*/}
+	service_port[$name]=${endpoint##*:}
+	service_vip[$name]=$(tr -d '[]' <<<"${endpoint%:*}")
+	shift 2
+	service_nodes[$name]=$*
+}
+
+node_port_of()
+{
+	case $1 in
+	web*) echo 30080 ;;
+	echo*) echo 30053 ;;
+	bulk*) echo 30201 ;;
+	esac
+}
+
+url_of()
+{
+	local vip=${service_vip[$1]}
+
+	case $vip in
+	*:*) vip=[$vip] ;;
+	esac
+	echo "http://$vip:${service_port[$1]}${2:-/}"
+}
+
+# The configuration that all of this makes.
+guideway_config()
+{
+	local n ports=() name
+
+	for ((n = 0; n < LAB_ARMS; n++)); do
+		ports+=("$(port_config "$n")")
+	done
+	cat <<-CONFIG
+		instance = "$lab_name-$lab_guideway";
+		log = "debug";
+		ports = ( $(join "${ports[@]}") );
+		workers = { cpus = [ ${LAB_WORKERS// /, } ]; idle = "$LAB_IDLE"; };
+		flows = { ipv4 = 65536; ipv6 = 65536; };
+		memory = { services = 64; nodes = 64; hugepages = false; };
+		snat = [ "192.0.2.10$guideway_number", "2001:db8:2::10$guideway_number" ];
+		health = {
+			kind = "http"; port = 30080; status = $LAB_CHECK_STATUS;
+			interval = $LAB_CHECK_INTERVAL; timeout = $LAB_CHECK_TIMEOUT; rise = 1; fall = 2;
+		};
+		control = { socket = "$lab_folder/$lab_guideway.sock"; };
+		state = "$lab_folder/$lab_guideway.state";
+		nodes = (
+		$(for name in "${lab_nodes[@]}"; do node_config "$name"; done)
+		);
+		services = (
+		$(for name in "${service_names[@]}"; do service_config "$name"; done)
+		);
+		$guideway_more
+	CONFIG
+}
+
+# A list's elements.
+join()
+{
+	local IFS=,
+
+	echo "$*"
+}
+
+quoted()
+{
+	local word words=()
+
+	for word in "$@"; do
+		words+=("\"$word\"")
+	done
+	join "${words[@]}"
+}
+
+port_config()
+{
+	local driver=""
+
+	case $LAB_DRIVER in
+	af_packet | af_xdp) driver="driver = \"$LAB_DRIVER\"; " ;;
+	esac
+	echo "{ device = \"$(port_device "$1")\"; twin = \"twin$1\"; mtu = $LAB_MTU;" \
+		"${driver}adopt = $LAB_ADOPT; }"
+}
+
+node_config()
+{
+	local addresses=${node_addresses[$1]:-$(node_address "$1" 4) $(node_address "$1" 6)}
+
+	echo "	{ name = \"$1\"; address = [ $(quoted $addresses) ]; ${node_more[$1]:-} }$(comma_unless_last "$1" "${lab_nodes[@]}")"
+}
+
+service_config()
+{
+	echo "	{ name = \"$1\"; vip = \"${service_vip[$1]}\"; port = ${service_port[$1]};" \
+		"protocol = \"${service_protocol[$1]}\"; node_port = $(node_port_of "$1");" \
+		"nodes = [ $(quoted ${service_nodes[$1]}) ]; check = \"http\"; ${service_more[$1]:-} }$(
+			comma_unless_last "$1" "${service_names[@]}")"
+}
+
+# comma_unless_last WORD WORDS...
+comma_unless_last()
+{
+	[ "$1" = "${*: -1}" ] || echo ,
+}
+
+# --- Guideway itself -----------------------------------------------------------------------------
+
+guideway=$build/controlplane/guideway
+guidewayctl=$build/controlplane/guidewayctl
+lab_guideway=guideway # The host it runs on; what belongs to it is named after it.
+
+# Starts it from the present configuration. Returns when the management API answers.
+guideway_start()
+{
+	local n
+
+	guideway_config >"$lab_folder/$lab_guideway.conf"
+	spawn "$lab_guideway" "$lab_guideway" "$guideway" --config "$lab_folder/$lab_guideway.conf"
+	for ((n = 0; n < LAB_ARMS; n++)); do
+		port_finish "$n"
+	done
+	[ "$LAB_ADOPT" = true ] || twin_addresses
+	wait_until 15 api status
+}
+
+# Reads the present configuration anew, and waits until it is in force.
+guideway_reload()
+{
+	local log=$lab_folder/$lab_guideway.log n_before
+
+	guideway_config >"$lab_folder/$lab_guideway.conf"
+	n_before=$(grep -c 'read .* again' "$log" || true)
+	kill -HUP "${lab_processes[$lab_guideway]}"
+	wait_until 5 eval '[ $(grep -c "read .* again" "'"$log"'") -gt '"$n_before"' ]'
+	wait_until 5 no_table_waits
+}
+
+guideway_stop()
+{
+	local n
+
+	end "$lab_guideway"
+	for ((n = 0; n < LAB_ARMS; n++)); do
+		[ "$LAB_DRIVER" != memif ] || end "memif$n-peer"
+	done
+}
+
+ctl()
+{
+	"$guidewayctl" -s "$lab_folder/$lab_guideway.sock" "$@"
+}
+
+# api RESOURCE [OPTION]...: asks the management API, as curl does.
+api()
+{
+	curl -sf --max-time 5 --unix-socket "$lab_folder/$lab_guideway.sock" "${@:2}" \
+		"http://guideway/v1/$1"
+}
+
+# json EXPRESSION: of the document 'd' that comes in.
+json()
+{
+	/usr/bin/python3 -c "import json, sys; d = json.load(sys.stdin); print($1)"
+}
+
+no_table_waits()
+{
+	[ "$(api status | json 'd["table"]["waiting"]')" = 0 ]
+}
+
+# node_is NODE STATE: up, down, draining, ...
+node_is()
+{
+	[ "$(api "nodes?node=$1" | json 'd["nodes"][0]["state"]')" = "$2" ]
+}
+
+# counter NAME, drop NAME: over all workers.
+counter()
+{
+	api counters | json "d['events']['$1']"
+}
+
+drop()
+{
+	api counters | json "d['drops']['$1']"
+}
+
+# Both took packets from the port, made flows of their own, and gave the other what was its.
+both_workers_worked()
+{
+	api counters | json 'all(w["events"][e] > 0 for w in d["workers"]
+		for e in ("flows-created", "handed-over", "tx-packets"))' | grep -qx True
+}
+
+# wait_until_served SERVICE...: until the client gets an answer.
+wait_until_served()
+{
+	local service
+
+	for service in "$@"; do
+		case $service in
+		web*) wait_until 10 on client fetch_peer "$service" ;;
+		echo*) wait_until 10 on client ask_peer "$service" ;;
+		esac
+	done
+}
+
+# --- Asking the way clients do -------------------------------------------------------------------
+
+# The node that answers a new connection to a service.
+fetch_peer()
+{
+	here curl -sf --max-time 3 "$(url_of "$1")"
+}
+
+# The node that answers a datagram.
+ask_peer()
+{
+	here "$support/traffic" --udp --flows 1 --every 5000 --seconds 1 --patience 900 \
+		"${service_vip[$1]}" "${service_port[$1]}" | awk 'NR == 2 { print $1; found = 1 }
+		END { exit !found }'
+}
+
+# traffic_start NAME HOST SERVICE OPTION...: clients that notice (support/traffic.c), in the
+# background; each of their answers is a line in NAME.flows.
+traffic_start()
+{
+	local name=$1 host=$2 service=$3
+
+	shift 3
+	[ "${service_protocol[$service]}" = tcp ] || set -- --udp "$@"
+	spawn "$name" "$host" "$support/traffic" --log "$lab_folder/$name.flows" "$@" \
+		"${service_vip[$service]}" "${service_port[$service]}"
+}
+
+# Ends it, and shows its totals.
+traffic_stop()
+{
+	end "$1"
+	cat "$lab_folder/$1.log"
+}
+
+# traffic_total NAME WORD: of flows, asked, answered, lost, moved, broken, failed.
+traffic_total()
+{
+	awk -v word="$2" '$1 == "flows" { for (i = 1; i < NF; i += 2) if ($i == word) n = $(i + 1) }
+		END { print n + 0 }' "$lab_folder/$1.log"
+}
+
+# traffic_of_node NAME NODE WORD: of flows, answers, broken.
+traffic_of_node()
+{
+	awk -v node="$2" -v word="$3" '$1 == node { for (i = 2; i < NF; i += 2) if ($i == word) n = $(i + 1) }
+		END { print n + 0 }' "$lab_folder/$1.log"
+}
+
+# Nothing happened to these flows that a client would notice.
+traffic_was_well()
+{
+	local word
+
+	[ "$(traffic_total "$1" answered)" -gt 0 ] || fail "$1: nothing was answered"
+	for word in lost moved broken failed; do
+		[ "$(traffic_total "$1" "$word")" = 0 ] ||
+			fail "$1: $(traffic_total "$1" "$word") $word"
+	done
+}
+
+# new_flows_of_node_between NAME NODE FROM TO: flows whose first question was asked then, and that
+# NODE answered. Times are seconds since 1970, as in $EPOCHREALTIME.
+new_flows_of_node_between()
+{
+	awk -v node="$2" -v from="$3" -v to="$4" '$3 == "first" && $4 == node && $5 >= from && $5 < to
+		{ n++ } END { print n + 0 }' "$lab_folder/$1.flows"
+}
+
+# The same of answers of any kind.
+answers_of_node_between()
+{
+	awk -v node="$2" -v from="$3" -v to="$4" '($3 == "first" || $3 == "answer") && $4 == node &&
+		$5 >= from && $5 < to { n++ } END { print n + 0 }' "$lab_folder/$1.flows"
+}
+
+# failed_between NAME FROM TO: flows that began then and never had an answer.
+failed_between()
+{
+	awk -v from="$2" -v to="$3" '$4 == "-" && $5 >= from && $5 < to { n++ } END { print n + 0 }' \
+		"$lab_folder/$1.flows"
+}
+
+# The nodes whose flows lost a datagram or were cut.
+lossy_nodes()
+{
+	awk '$3 != "first" && $3 != "answer" && $3 != "moved" { print $4 }' "$lab_folder/$1.flows" |
+		sort -u
+}
+
+milliseconds_since()
+{
+	awk -v now="$EPOCHREALTIME" -v then="$1" 'BEGIN { printf "%d\n", (now - then) * 1000 }'
+}
+
+# digest_of BYTES: of what every node serves as /bytes/BYTES.
+digest_of()
+{
+	"$support/node" --bytes "$1" | sha256sum | cut -d ' ' -f 1
+}
+
+# serves_everything: TCP and UDP over both families, from many flows at once, and a transfer either
+# way; for the services web, web6, echo and echo6 of add_all_services().
+serves_everything()
+{
+	local service size=5000000 want
+
+	for service in web web6 echo echo6; do
+		traffic_start "$service" client "$service" --flows 100 --every 50 --new 30 --seconds 3
+	done
+	for service in web web6 echo echo6; do
+		finish "$service"
+		traffic_was_well "$service"
+	done
+	want=$(digest_of "$size")
+	"$support/node" --bytes "$size" >"$lab_folder/upload"
+	for service in web web6; do
+		[ "$(on client curl -sf --max-time 20 "$(url_of "$service" "/bytes/$size")" |
+			sha256sum)" = "$want  -" ] || fail "$service: what came down is not what was sent"
+		[[ "$(on client curl -sf --max-time 20 -T "$lab_folder/upload" \
+			"$(url_of "$service" /upload)")" = *" $want" ]] ||
+			fail "$service: what went up is not what was sent"
+	done
+}
+
+# add_all_services NODE...
+add_all_services()
+{
+	service_add web 10.0.0.1:80/tcp "$@"
+	service_add web6 '[2001:db8:a::1]:80/tcp' "$@"
+	service_add echo 10.0.0.1:53/udp "$@"
+	service_add echo6 '[2001:db8:a::1]:53/udp' "$@"
+}
