@@ -1,0 +1,366 @@
+#include "crowd.h"
+
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_ip.h>
+#include <rte_tcp.h>
+
+#include "little_table.h"
+#include "parse.h"
+#include "snat.h"
+
+enum {
+	N_NODES = 8,
+	N_SERVICES = 16,
+	N_SNAT = 4,
+	RING_SIZE = 65537,
+	NODE_PORT = 30000,
+	FRAME_BYTES = 74,
+	HOP = 1,
+};
+
+static const uint64_t hash_key[2] = {0x243f6a8885a308d3, 0x13198a2e03707344};
+static const struct port_facts port = {.mac = {{2, 0, 0, 0, 0, 1}}, .mtu = 1500};
+
+static struct little_table *make_table(enum family family)
+{
+	struct little_table *t = little_table_create();
+	char text[ADDRESS_TEXT_MAX];
+	node_id nodes[N_NODES];
+
+	for (int i = 0; i < N_NODES; i++) {
+		char ipv6[ADDRESS_TEXT_MAX];
+
+		snprintf(text, sizeof(text), "192.0.2.%d", i + 10);
+		snprintf(ipv6, sizeof(ipv6), "2001:db8:2::%x", i + 10);
+		nodes[i] = little_table_add_node(t, text, ipv6, HOP);
+	}
+	for (int i = 0; i < N_SERVICES; i++)
+		little_table_add_service(t, family == IPV4 ? "10.0.0.1" : "2001:db8::1",
+			(uint16_t)(80 + i), IPPROTO_TCP, (uint16_t)(NODE_PORT + i), nodes, N_NODES);
+	little_table_add_vip(t, family == IPV4 ? "10.0.0.1" : "2001:db8::1", true);
+	for (int i = 0; i < N_SNAT; i++) {
+		snprintf(text, sizeof(text), family == IPV4 ? "192.0.2.%d" : "2001:db8:2::%d",
+			i + 1);
+		little_table_add_snat(t, text);
+	}
+	little_table_add_route(t, "0.0.0.0/1", HOP);
+	little_table_add_route(t, "2000::/3", HOP);
+	little_table_finish(t);
+	return t;
+}
+
+static void make_ring(struct crowd *c)
+{
+	c->ring = malloc(RING_SIZE * sizeof(*c->ring));
+	bench_require(c->ring != NULL, "out of memory");
+	for (int i = 0; i < RING_SIZE; i++)
+		c->ring[i] = (node_id)((uint32_t)i * 2654435761u % N_NODES);
+	for (int i = 0; i < N_SERVICES; i++) {
+		c->little->services[i].ring = c->ring;
+		c->little->services[i].ring_size = RING_SIZE;
+	}
+}
+
+static struct rte_mempool *packet_pool(void)
+{
+	static struct rte_mempool *pool;
+
+	if (pool == NULL)
+		pool = rte_pktmbuf_pool_create(
+			"packets", 255, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+	bench_require(pool != NULL, "out of memory");
+	return pool;
+}
+
+static void make_pipeline(struct crowd *c, const struct bench *b)
+{
+	static _Atomic uint64_t next_hops[NEXT_HOP_MAX];
+	const struct rte_ether_addr gateway = {{2, 0, 0, 0, 0, 9}};
+	uint64_t word = NEXT_HOP_RESOLVED;
+
+	memcpy(&word, &gateway, sizeof(gateway));
+	next_hops[HOP] = word;
+	c->counters.services = aligned_alloc(64, LITTLE_SERVICES * sizeof(struct traffic_counters));
+	c->counters.nodes = aligned_alloc(64, LITTLE_NODES * sizeof(struct traffic_counters));
+	bench_require(c->counters.services != NULL && c->counters.nodes != NULL &&
+			flow_memory_map(flow_table_bytes(c->family, c->n_flows), -1,
+				bench_options(b)->hugepages, &c->flow_memory) == 0 &&
+			flow_memory_map(
+				c->n_flows * sizeof(*c->back), -1, false, &c->back_memory) == 0,
+		"out of memory");
+	memset(c->counters.services, 0, LITTLE_SERVICES * sizeof(struct traffic_counters));
+	memset(c->counters.nodes, 0, LITTLE_NODES * sizeof(struct traffic_counters));
+	c->back = c->back_memory.at;
+
+	c->pipeline = (struct pipeline){
+		.n_workers = 1,
+		.counters = &c->counters,
+		.owners = owner_map_create(1),
+		.next_hops = next_hops,
+		.ports = &port,
+		.n_ports = 1,
+		.hash_key = {hash_key[0], hash_key[1]},
+	};
+	bench_require(c->pipeline.owners != NULL, "out of memory");
+	c->pipeline.flows[c->family] = flow_table_create(c->flow_memory.at, c->family, c->n_flows,
+		hash_key, (uint32_t)(c->now_ns / 1000000000));
+	pipeline_prepare(&c->pipeline);
+}
+
+struct crowd *crowd_create(const struct bench *b, enum family family, uint64_t n_flows)
+{
+	struct crowd *c = aligned_alloc(64, RTE_ALIGN(sizeof(*c), 64));
+
+	bench_require(c != NULL, "out of memory");
+	memset(c, 0, sizeof(*c));
+	c->family = family;
+	c->n_flows = n_flows;
+	c->now_ns = 1000000000000;
+	c->out = calloc(1, sizeof(*c->out));
+	bench_require(
+		c->out != NULL && rte_pktmbuf_alloc_bulk(packet_pool(), c->mbufs, BURST_MAX) == 0,
+		"out of memory");
+	c->little = make_table(family);
+	make_ring(c);
+	make_pipeline(c, b);
+	return c;
+}
+
+void crowd_destroy(struct crowd *c)
+{
+	rte_pktmbuf_free_bulk(c->mbufs, BURST_MAX);
+	flow_memory_unmap(&c->flow_memory);
+	flow_memory_unmap(&c->back_memory);
+	owner_map_destroy((struct owner_map *)c->pipeline.owners);
+	free(c->counters.services);
+	free(c->counters.nodes);
+	free(c->little);
+	free(c->ring);
+	free(c->out);
+	free(c);
+}
+
+// Clients
+// -------
+
+struct ends {
+	struct address source;
+	struct address destination;
+	rte_be16_t source_port;
+	rte_be16_t destination_port;
+};
+
+static service_id service_of(uint64_t client)
+{
+	return (service_id)(client % N_SERVICES);
+}
+
+// One address a client, 2^24 of them.
+static struct address client_address(enum family family, uint64_t client)
+{
+	struct address a = address_of(family == IPV4 ? "11.0.0.0" : "2001:db8:c::");
+
+	a.words[3] |= htonl((uint32_t)client & 0xffffff);
+	return a;
+}
+
+static rte_be16_t client_port(uint64_t client)
+{
+	return htons((uint16_t)(1024 + client * 2654435761u % 60000));
+}
+
+static void write_ip(struct crowd *c, uint8_t *l3, const struct ends *ends)
+{
+	if (c->family == IPV4) {
+		struct rte_ipv4_hdr ip = {
+			.version_ihl = 0x45,
+			.total_length = htons(40),
+			.time_to_live = 64,
+			.next_proto_id = IPPROTO_TCP,
+			.src_addr = ends->source.words[3],
+			.dst_addr = ends->destination.words[3],
+		};
+
+		ip.hdr_checksum = rte_ipv4_cksum(&ip);
+		memcpy(l3, &ip, sizeof(ip));
+		return;
+	}
+
+	struct rte_ipv6_hdr ip = {.vtc_flow = htonl(6u << 28),
+		.payload_len = htons(20),
+		.proto = IPPROTO_TCP,
+		.hop_limits = 64};
+	memcpy((uint8_t *)&ip + 8, &ends->source, 16);
+	memcpy((uint8_t *)&ip + 24, &ends->destination, 16);
+	memcpy(l3, &ip, sizeof(ip));
+}
+
+static void write_packet(
+	struct crowd *c, struct rte_mbuf *m, const struct ends *ends, uint8_t tcp_flags)
+{
+	rte_pktmbuf_reset(m);
+	uint8_t *frame = (uint8_t *)rte_pktmbuf_append(m, c->family == IPV4 ? 54 : 74);
+	struct rte_ether_hdr eth = {.dst_addr = port.mac,
+		.src_addr = {{2, 0, 0, 0, 0, 8}},
+		.ether_type = htons(c->family == IPV4 ? 0x0800 : 0x86dd)};
+	struct rte_tcp_hdr tcp = {.src_port = ends->source_port,
+		.dst_port = ends->destination_port,
+		.data_off = 5 << 4,
+		.tcp_flags = tcp_flags};
+
+	m->port = 0;
+	memcpy(frame, &eth, sizeof(eth));
+	write_ip(c, frame + 14, ends);
+	memcpy(frame + (c->family == IPV4 ? 34 : 54), &tcp, sizeof(tcp));
+}
+
+void crowd_write_requests(struct crowd *c, const uint64_t clients[BURST_MAX], uint8_t tcp_flags)
+{
+	for (int i = 0; i < BURST_MAX; i++) {
+		const struct service *s = &c->little->services[service_of(clients[i])];
+		const struct ends ends = {client_address(c->family, clients[i]), s->vip,
+			client_port(clients[i]), s->port};
+
+		write_packet(c, c->mbufs[i], &ends, tcp_flags);
+	}
+}
+
+void crowd_write_replies(struct crowd *c, const uint64_t clients[BURST_MAX], uint8_t tcp_flags)
+{
+	for (int i = 0; i < BURST_MAX; i++) {
+		union return_key back = c->back[clients[i]];
+		const struct node *node = &c->little->nodes[back.node];
+		const struct ends ends = {
+			c->family == IPV4 ? address_from_ipv4(node->ipv4) : node->ipv6,
+			c->little->snat[c->family][back.snat_index], back.node_port,
+			back.snat_port};
+
+		write_packet(c, c->mbufs[i], &ends, tcp_flags);
+	}
+}
+
+static void take_outcome(struct crowd *c)
+{
+	bench_require(c->out->n.tx[0] == BURST_MAX, "a packet was not sent");
+	outcome_empty(c->out);
+}
+
+uint64_t crowd_forward(struct crowd *c)
+{
+	uint64_t start = bench_now();
+
+	pipeline_forward(&c->pipeline, &c->little->table, c->mbufs, BURST_MAX, ORIGIN_PORT,
+		c->now_ns, c->out);
+	snat_expire(&c->pipeline, &c->little->table, (uint32_t)(c->now_ns / 1000000000));
+
+	uint64_t took = bench_now() - start;
+	take_outcome(c);
+	return took - bench_overhead();
+}
+
+// What pipeline.c does before the stages of snat.
+static void begin_burst(struct crowd *c, struct burst *b, uint64_t *ret_parse)
+{
+	b->pipeline = &c->pipeline;
+	b->table = &c->little->table;
+	b->out = c->out;
+	b->now_ns = c->now_ns;
+	b->now_s = (uint32_t)(c->now_ns / 1000000000);
+	b->mtu_min = c->pipeline.mtu_min;
+	b->n = 0;
+	b->to_services[c->family].n = b->to_snat[c->family].n = 0;
+
+	uint64_t start = bench_now();
+	parse_burst(b, c->mbufs, BURST_MAX, ORIGIN_PORT);
+	*ret_parse = bench_now() - start - bench_overhead();
+	bench_require(b->n == BURST_MAX, "a packet was not parsed");
+}
+
+static service_id find_service(const struct burst *b, const struct packet *p)
+{
+	struct address vip = packet_destination(p);
+	rte_be16_t vip_port = packet_destination_port(p);
+
+	return forwarding_table_find_service(b->table,
+		index_hash_endpoint(&vip, vip_port, p->protocol), &vip, vip_port, p->protocol);
+}
+
+void crowd_forward_by_stages(struct crowd *c, struct crowd_stages *ret_cycles)
+{
+	struct burst b;
+
+	begin_burst(c, &b, &ret_cycles->parse);
+	for (int i = 0; i < BURST_MAX; i++) {
+		b.packets[i].service = find_service(&b, &b.packets[i]);
+		packet_list_add(&b.to_services[c->family], &b.packets[i]);
+	}
+
+	uint64_t start = bench_now();
+	for (int i = 0; i < BURST_MAX; i++)
+		snat_prepare(&c->pipeline, &b.packets[i]);
+	ret_cycles->prepare = rte_rdtsc() - start;
+	snat_forward(&b, c->family, &b.to_services[c->family]);
+	ret_cycles->snat = bench_now() - start - ret_cycles->prepare - bench_overhead();
+	take_outcome(c);
+}
+
+void crowd_reply_by_stages(struct crowd *c, struct crowd_stages *ret_cycles)
+{
+	struct burst b;
+
+	begin_burst(c, &b, &ret_cycles->parse);
+	for (int i = 0; i < BURST_MAX; i++) {
+		struct packet *p = &b.packets[i];
+		struct address node = packet_source(p), snat = packet_destination(p);
+
+		p->node = forwarding_table_find_node(b.table, &node);
+		p->snat_index = forwarding_table_find_own(b.table, &snat)->snat_index;
+		packet_list_add(&b.to_snat[c->family], p);
+	}
+
+	uint64_t start = bench_now();
+	for (int i = 0; i < BURST_MAX; i++)
+		snat_prepare_reply(&c->pipeline, &b.packets[i]);
+	ret_cycles->prepare = rte_rdtsc() - start;
+	snat_reply(&b, c->family, &b.to_snat[c->family]);
+	ret_cycles->snat = bench_now() - start - ret_cycles->prepare - bench_overhead();
+	take_outcome(c);
+}
+
+void crowd_learn(struct crowd *c, const uint64_t clients[BURST_MAX])
+{
+	const struct flow_table *ft = c->pipeline.flows[c->family];
+
+	for (int i = 0; i < BURST_MAX; i++) {
+		struct address address = client_address(c->family, clients[i]);
+		const void *bytes = c->family == IPV4 ? (const void *)&address.words[3] : &address;
+		rte_be16_t from = client_port(clients[i]);
+		service_id service = service_of(clients[i]);
+		uint64_t hash = flow_hash(hash_key, c->family, bytes, from, service);
+		flow_at at = flow_table_find(ft, hash, bytes, from, service);
+
+		bench_require(at != FLOW_NONE, "a flow is not there");
+		c->back[clients[i]] = flow_table_flow(ft, c->family, at)->back;
+	}
+}
+
+void crowd_open(struct crowd *c, uint64_t n)
+{
+	uint64_t clients[BURST_MAX];
+
+	for (uint64_t first = 0; first < n; first += BURST_MAX) {
+		for (int i = 0; i < BURST_MAX; i++)
+			clients[i] = (first + i) % n;
+		crowd_write_requests(c, clients, RTE_TCP_SYN_FLAG);
+		crowd_forward(c);
+		crowd_learn(c, clients);
+		crowd_write_replies(c, clients, RTE_TCP_SYN_FLAG | RTE_TCP_ACK_FLAG);
+		crowd_forward(c);
+		crowd_write_requests(c, clients, RTE_TCP_ACK_FLAG);
+		crowd_forward(c);
+	}
+}

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <rte_mbuf.h>
+
+#include "bench.h"
+#include "burst.h"
+#include "flow_memory.h"
+#include "pipeline.h"
+
+// A pipeline with clients and nodes around it, all made of numbers: client 'i' and its flow follow
+// from i. Eight nodes, sixteen services, four SNAT addresses; TCP.
+
+struct little_table;
+
+struct crowd {
+	enum family family;
+	uint64_t n_flows; // That the flow table has room for.
+	struct pipeline pipeline;
+	struct worker_counters counters;
+	struct little_table *little;
+	node_id *ring;
+	struct flow_memory flow_memory;
+	struct flow_memory back_memory;
+	union return_key *back; // [n_flows] By client.
+	uint64_t now_ns;
+
+	struct rte_mbuf *mbufs[BURST_MAX];
+	struct outcome *out;
+};
+
+struct crowd *crowd_create(const struct bench *b, enum family family, uint64_t n_flows);
+void crowd_destroy(struct crowd *c);
+
+// Makes c->mbufs packets of these clients.
+void crowd_write_requests(struct crowd *c, const uint64_t clients[BURST_MAX], uint8_t tcp_flags);
+
+// Makes them the answers of the nodes to these clients, whose flows have begun.
+void crowd_write_replies(struct crowd *c, const uint64_t clients[BURST_MAX], uint8_t tcp_flags);
+
+// Runs the whole pipeline, and expiry, over c->mbufs. Returns the cycles; ends the program unless
+// every packet was sent.
+uint64_t crowd_forward(struct crowd *c);
+
+// The same by stages, what comes before the one that is measured done already.
+struct crowd_stages {
+	uint64_t parse;
+	uint64_t prepare;
+	uint64_t snat;
+};
+
+void crowd_forward_by_stages(struct crowd *c, struct crowd_stages *ret_cycles);
+void crowd_reply_by_stages(struct crowd *c, struct crowd_stages *ret_cycles);
+
+// Notes which ports the flows of these clients got.
+void crowd_learn(struct crowd *c, const uint64_t clients[BURST_MAX]);
+
+// Opens the connections of the clients below 'n', in order.
+void crowd_open(struct crowd *c, uint64_t n);
