@@ -39,7 +39,6 @@ struct reconcile {
 	struct plan *plan;
 	struct reconcile_status status;
 	uint64_t published_ns;    // When the last table was.
-	uint64_t oldest;          // The oldest generation that a worker may see.
 	uint64_t plan_generation; // The first one built from this plan, or 0.
 	uint64_t aged_ns;         // When age() ran last.
 	bool routes_changed;
@@ -129,7 +128,7 @@ static void publish(struct reconcile *r, const struct forwarding_table *table)
 	dataplane_publish(r->config.dp, table);
 	r->published_ns = loop_clock_ns();
 	if (s->generation == 0)
-		r->oldest = table->generation;
+		s->oldest = table->generation;
 	else
 		s->n_waiting++;
 	s->generation = table->generation;
@@ -208,7 +207,7 @@ static bool leaving_held(void *argument, const char *name)
 
 	if (id == NODE_NONE)
 		return false; // It never was in a table.
-	if (r->plan_generation == 0 || r->oldest < r->plan_generation)
+	if (r->plan_generation == 0 || r->status.oldest < r->plan_generation)
 		return true;
 	return node_held(r, id);
 }
@@ -220,12 +219,12 @@ static void reclaim(void *argument, uint64_t now_ns)
 	const struct forwarding_table *table;
 
 	while ((table = dataplane_reclaim(r->config.dp)) != NULL) {
-		r->oldest = table->generation + 1;
+		r->status.oldest = table->generation + 1;
 		r->status.n_waiting--;
 		table_builder_release(r->builder, table);
 	}
 	if (r->config.kernel != NULL)
-		kernel_forget_before(r->config.kernel, r->oldest);
+		kernel_forget_before(r->config.kernel, r->status.oldest);
 	if (r->status.n_waiting > 0)
 		loop_timer_set(r->config.loop, &r->reclaim, now_ns + RECLAIM_NS);
 }

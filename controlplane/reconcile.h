@@ -57,6 +57,7 @@ int reconcile_undrain(struct reconcile *r, const char *node);
 struct reconcile_status {
 	bool ready;          // The first table is out.
 	uint64_t generation; // Of the table in force; 0 for none.
+	uint64_t oldest;     // The oldest generation that a worker may still forward by.
 	uint64_t n_published;
 	size_t n_waiting;  // Tables that a worker may still see, beside the one in force.
 	uint64_t build_ns; // What the last table took to build,

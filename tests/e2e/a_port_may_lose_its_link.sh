@@ -20,7 +20,7 @@ twin_has_carrier()
 lab client guideway node1
 service_add web 10.0.0.1:80/tcp node1
 port_cable down
-guideway_start
+guideway_begin
 wait_until 5 twin_has_carrier 0
 port_cable up
 wait_until 5 twin_has_carrier 1

@@ -26,6 +26,7 @@ grep -q 'p0.*adopt' "$lab_folder/refusal"
 [ "$(addresses_of p0)" = "$had" ]
 
 spawn own guideway "$support/node" own 8080 5353
+wait_until 5 on client curl -sf http://198.51.100.1:8080/
 spawn session client "$support/traffic" --log "$lab_folder/session.flows" --flows 10 --every 100 \
 	--patience 8000 --seconds 60 198.51.100.1 8080
 LAB_ADOPT=true

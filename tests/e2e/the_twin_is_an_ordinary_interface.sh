@@ -12,6 +12,7 @@ service_add web 10.0.0.1:80/tcp node1
 guideway_start
 wait_until_served web
 spawn own guideway "$support/node" own 8080 5353
+wait_until 5 on client curl -sf http://198.51.100.1:8080/
 
 for address in 198.51.100.1 2001:db8:1::1; do
 	refute grep -qE 'DUP|[^0]% packet loss' <(on client ping -c 5 -i 0.2 -W 2 "$address")
