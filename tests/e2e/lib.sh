@@ -196,10 +196,15 @@ plug()
 	ip -n "$lab_name-wire" link add "$host-$interface" mtu "$LAB_MTU" type veth \
 		peer name "$interface" netns "$lab_name-$host" mtu "$LAB_MTU"
 	bridge_attach "$bridge" "$host-$interface"
-	# Between kernels a checksum is left to be done by hardware that a veth does not have; only
-	# a TAP does it on the way.
-	[ "$LAB_DRIVER" = tap ] || on "$host" ethtool -K "$interface" tx off >/dev/null
+	checksums_complete "$host" "$interface"
 	ip -n "$lab_name-$host" link set "$interface" up
+}
+
+# checksums_complete HOST INTERFACE: between kernels a checksum is left to be done by hardware that a
+# veth does not have; only a TAP does it on the way.
+checksums_complete()
+{
+	[ "$LAB_DRIVER" = tap ] || on "$1" ethtool -K "$2" tx off >/dev/null
 }
 
 # pull HOST, and push it in again: the cable of its eth0.
@@ -242,6 +247,57 @@ client_add()
 	plug "$1" eth0 "$client_bridge"
 	addresses "$1" eth0 "198.51.100.$n/24" "2001:db8:1::$n/64"
 	routes_to_vips "$1" 198.51.100.1 2001:db8:1::1
+}
+
+# A client far away: the path to it is narrower in its middle than at either end.
+#
+#     NAME ──── NAME-gate ════════════ NAME-door ──── bridge of the clients
+#     203.0.113.7         MTU 1300     198.51.100.254
+#     2001:db8:3::7                    2001:db8:1::fe
+FAR_MTU=1300
+far_client_add()
+{
+	local gate=$1-gate door=$1-door
+
+	host_add "$1"
+	host_add "$gate"
+	host_add "$door"
+	plug "$door" eth0 "$client_bridge"
+	cable "$1" eth0 "$gate" eth1 "$LAB_MTU"
+	cable "$gate" eth0 "$door" eth1 "$FAR_MTU"
+	for router in "$gate" "$door"; do
+		on "$router" sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
+	done
+	addresses "$1" eth0 203.0.113.7/24 2001:db8:3::7/64
+	addresses "$gate" eth1 203.0.113.1/24 2001:db8:3::1/64
+	addresses "$gate" eth0 198.18.0.1/24 2001:db8:4::1/64
+	addresses "$door" eth1 198.18.0.2/24 2001:db8:4::2/64
+	addresses "$door" eth0 198.51.100.254/24 2001:db8:1::fe/64
+	route_to "$1" default 203.0.113.1 2001:db8:3::1
+	route_to "$gate" default 198.18.0.2 2001:db8:4::2
+	route_to "$door" far 198.18.0.1 2001:db8:4::1
+	routes_to_vips "$door" 198.51.100.1 2001:db8:1::1
+}
+
+# cable HOST INTERFACE HOST INTERFACE MTU: between two hosts, without a bridge.
+cable()
+{
+	ip -n "$lab_name-$1" link add "$2" mtu "$5" type veth \
+		peer name "$4" netns "$lab_name-$3" mtu "$5"
+	checksums_complete "$1" "$2"
+	checksums_complete "$3" "$4"
+	ip -n "$lab_name-$1" link set "$2" up
+	ip -n "$lab_name-$3" link set "$4" up
+}
+
+# route_to HOST default|far IPV4-GATEWAY IPV6-GATEWAY
+route_to()
+{
+	local ipv4=$2 ipv6=$2
+
+	[ "$2" = default ] || { ipv4=203.0.113.0/24 ipv6=2001:db8:3::/64; }
+	ip -n "$lab_name-$1" route add "$ipv4" via "$3"
+	ip -n "$lab_name-$1" -6 route add "$ipv6" via "$4"
 }
 
 node_address()
@@ -294,7 +350,7 @@ node_kill()
 	end "$1" KILL
 }
 
-# lab HOST...: client*, guideway and node*, as drawn above.
+# lab HOST...: client*, far*, guideway and node*, as drawn above.
 lab()
 {
 	local host
@@ -309,10 +365,12 @@ lab()
 		case $host in
 		guideway) host_add guideway && port_prepare_all ;;
 		node*) node_add "$host" ;;
+		far*) far_client_add "$host" ;;
 		*) client_add "$host" ;;
 		esac
 	done
 	lab_nodes=($(printf '%s\n' "$@" | grep '^node' || true))
+	lab_far=$(printf '%s\n' "$@" | grep '^far' || true)
 }
 
 # --- Guideway's ports ----------------------------------------------------------------------------
@@ -323,11 +381,11 @@ tap_name()
 	echo "t$((guideway_number * LAB_ARMS + $1))"
 }
 
-# How the configuration names port N.
+# How the configuration names port N. Its MAC address is the same after a restart, as a card's is.
 port_device()
 {
 	case $LAB_DRIVER in
-	tap) echo "net_tap$1,iface=$(tap_name "$1")" ;;
+	tap) echo "net_tap$1,iface=$(tap_name "$1"),mac=02:00:00:00:01:0$((guideway_number * LAB_ARMS + $1))" ;;
 	memif) echo "net_memif$1,role=server,socket=$lab_folder/memif$1,socket-abstract=no" ;;
 	*) echo "p$1" ;;
 	esac
@@ -394,6 +452,7 @@ twin_addresses()
 	for ((n = 0; n < LAB_ARMS; n++)); do
 		ip -n "$lab_name-$lab_guideway" link set "twin$n" up
 	done
+	[ -z "${lab_far:-}" ] || route_to "$lab_guideway" far 198.51.100.254 2001:db8:1::fe
 }
 
 # --- What Guideway is told -----------------------------------------------------------------------
@@ -700,8 +759,8 @@ traffic_was_well()
 # NODE answered. Times are seconds since 1970, as in $EPOCHREALTIME.
 new_flows_of_node_between()
 {
-	awk -v node="$2" -v from="$3" -v to="$4" '$3 == "first" && $4 == node && $5 >= from && $5 < to
-		{ n++ } END { print n + 0 }' "$lab_folder/$1.flows"
+	awk -v node="$2" -v from="$3" -v to="$4" '$3 == "first" && $4 == node && $5 >= from &&
+		$5 < to { n++ } END { print n + 0 }' "$lab_folder/$1.flows"
 }
 
 # The same of answers of any kind.
@@ -725,6 +784,12 @@ lossy_nodes()
 		sort -u
 }
 
+# seconds_from_now SECONDS: a time, as in $EPOCHREALTIME.
+seconds_from_now()
+{
+	awk -v now="$EPOCHREALTIME" -v more="$1" 'BEGIN { printf "%.6f\n", now + more }'
+}
+
 milliseconds_since()
 {
 	awk -v now="$EPOCHREALTIME" -v then="$1" 'BEGIN { printf "%d\n", (now - then) * 1000 }'
@@ -736,11 +801,28 @@ digest_of()
 	"$support/node" --bytes "$1" | sha256sum | cut -d ' ' -f 1
 }
 
+# transfers HOST BYTES SERVICE...: so much arrives whole, either way.
+transfers()
+{
+	local host=$1 size=$2 service want
+
+	shift 2
+	want=$(digest_of "$size")
+	"$support/node" --bytes "$size" >"$lab_folder/upload"
+	for service in "$@"; do
+		[ "$(on "$host" curl -sf --max-time 20 "$(url_of "$service" "/bytes/$size")" |
+			sha256sum)" = "$want  -" ] || fail "$service: what came down is not what was sent"
+		[[ "$(on "$host" curl -sf --max-time 20 -T "$lab_folder/upload" \
+			"$(url_of "$service" /upload)")" = *" $want" ]] ||
+			fail "$service: what went up is not what was sent"
+	done
+}
+
 # serves_everything: TCP and UDP over both families, from many flows at once, and a transfer either
 # way; for the services web, web6, echo and echo6 of add_all_services().
 serves_everything()
 {
-	local service size=5000000 want
+	local service
 
 	for service in web web6 echo echo6; do
 		traffic_start "$service" client "$service" --flows 100 --every 50 --new 30 --seconds 3
@@ -749,15 +831,7 @@ serves_everything()
 		finish "$service"
 		traffic_was_well "$service"
 	done
-	want=$(digest_of "$size")
-	"$support/node" --bytes "$size" >"$lab_folder/upload"
-	for service in web web6; do
-		[ "$(on client curl -sf --max-time 20 "$(url_of "$service" "/bytes/$size")" |
-			sha256sum)" = "$want  -" ] || fail "$service: what came down is not what was sent"
-		[[ "$(on client curl -sf --max-time 20 -T "$lab_folder/upload" \
-			"$(url_of "$service" /upload)")" = *" $want" ]] ||
-			fail "$service: what went up is not what was sent"
-	done
+	transfers client 5000000 web web6
 }
 
 # add_all_services NODE...
