@@ -150,6 +150,7 @@ static void begin(struct config *config)
 {
 	config->check.status_first = 200;
 	config->check.status_last = 399;
+	config->settings.gue_port = __builtin_bswap16(6080);
 }
 
 static void read_settings(struct reading *reading, const char *text)

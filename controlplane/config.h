@@ -52,10 +52,16 @@ struct service_config {
 	struct address vip;
 	uint16_t port;      // Host byte order.
 	uint16_t node_port; // Host byte order.
-	uint8_t protocol;   // IPPROTO_TCP or IPPROTO_UDP.
+	uint8_t protocol;   // IPPROTO_TCP, _UDP or _SCTP.
+	enum forwarding_mode mode;
+	enum tunnel_kind tunnel_kind;
+	enum family target_family; // The VIP's, except in MODE_TUNNEL; all nodes have it.
+	uint32_t mode_word;        // As in the file, where 0 is what the file says for all.
+	uint32_t tunnel_word;
+	uint32_t mss; // Of TCP: SYNs that say more are corrected to this; 0 for none.
 	struct check_config check;
 	size_t *nodes; // [n_nodes] indexes into the configuration's nodes, in rising order. All of
-	               // them have an address of the VIP's family.
+	               // them have an address of 'target_family'.
 	size_t n_nodes;
 	uint32_t idle_s;
 	bool fail_open;   // With every node down, use them all; else new flows are rejected.
@@ -72,6 +78,8 @@ struct config {
 	uint32_t ring_size;  // A prime.
 	uint32_t tcp_idle_s; // Of services that say nothing of it.
 	uint32_t udp_idle_s;
+	enum forwarding_mode mode; // Of services that say nothing of it,
+	enum tunnel_kind tunnel_kind;
 	uint32_t drain_s; // A draining node's flows may go on so long; 0 for as long as they like.
 
 	struct address snat[N_FAMILIES][SNAT_ADDRESSES_MAX];

@@ -21,6 +21,10 @@ static const char *const idles[] = {"poll", "sleep", NULL};
 static const char *const unknown_tcp[] = {"drop", "reset", NULL};
 static const char *const dead_node[] = {"restart", "reset", NULL};
 static const char *const check_kinds[] = {"none", "tcp", "http", "https", NULL};
+static const char *const modes[] = {"snat", "dnat", "dsr", "tunnel", NULL};
+static const char *const service_modes[] = {"default", "snat", "dnat", "dsr", "tunnel", NULL};
+static const char *const tunnel_kinds[] = {"ip", "gue", NULL};
+static const char *const service_tunnels[] = {"default", "ip", "gue", NULL};
 static const char *const all_down[] = {"reject", "fail-open", NULL};
 static const char *const levels[] = {"error", "warning", "info", "debug", NULL};
 
@@ -229,10 +233,18 @@ static const struct key services[] = {
 		.parse = parse_vip},
 	{"port", "the port that clients use", VALUE_NUMBER, KEY_REQUIRED,
 		FIELD(struct service_config, port), 1, 65535},
-	{"protocol", "tcp or udp", VALUE_OTHER, 0, .text = "\"tcp\"", .must = "\"tcp\" or \"udp\"",
-		.parse = parse_protocol},
-	{"node_port", "the port of its nodes", VALUE_NUMBER, KEY_REQUIRED,
-		FIELD(struct service_config, node_port), 1, 65535},
+	{"protocol", "tcp or udp; or sctp, in the modes dsr and tunnel", VALUE_OTHER, 0,
+		.text = "\"tcp\"", .must = "\"tcp\", \"udp\" or \"sctp\"", .parse = parse_protocol},
+	{"mode", "how its packets reach its nodes; default is what 'mode' says for all", VALUE_WORD,
+		0, FIELD(struct service_config, mode_word), .words = service_modes},
+	{"tunnel", "in the mode tunnel, what the outer packet is", VALUE_WORD, 0,
+		FIELD(struct service_config, tunnel_word), .words = service_tunnels},
+	{"mss",
+		"the largest TCP segment that either side is to send, where it sees more offered; "
+		"0 to leave that alone",
+		VALUE_NUMBER, 0, FIELD(struct service_config, mss), 0, 65495, 0},
+	{"node_port", "the port of its nodes; required in the modes snat and dnat", VALUE_NUMBER, 0,
+		FIELD(struct service_config, node_port), 0, 65535, 0},
 	{"nodes", "names of its nodes; all of them if left out", VALUE_OTHER, 0,
 		.text = "all nodes", .must = "a list of names of nodes, such as [ \"n1\", \"n2\" ]",
 		.parse = parse_nothing},
@@ -252,6 +264,19 @@ static const struct key services[] = {
 		FIELD(struct service_config, answers_arp), .standard = true},
 };
 const struct keys service_keys = KEYS(services);
+
+static const struct key tunnel[] = {
+	{"kind", "what the outer packet is: IP in IP, or generic UDP encapsulation", VALUE_WORD, 0,
+		FIELD(struct config, tunnel_kind), .words = tunnel_kinds},
+	{"source",
+		"where outer packets come from, of each family of nodes: an address of this "
+		"machine",
+		VALUE_OTHER, 0, .text = "none",
+		.must = "a unicast address, or one of each family, such as \"192.0.2.5\"",
+		.parse = parse_tunnel_source},
+	{"gue_port", "the UDP port where nodes expect GUE", VALUE_OTHER, 0, .text = "6080",
+		.must = "a port from 1 to 65535", .parse = parse_gue_port},
+};
 
 static const struct key control[] = {
 	{"socket", "where guidewayctl reaches us; /run/guideway/INSTANCE.sock if empty", VALUE_TEXT,
@@ -285,6 +310,11 @@ static const struct key whole[] = {
 		.must = "a list of at most 256 unicast addresses of each family, such as [ "
 			"\"192.0.2.10\" ]",
 		.parse = parse_snat},
+	{"mode",
+		"how packets reach nodes: snat and dnat to their NodePorts and back through here, "
+		"dsr and tunnel to the VIP on them and straight back",
+		VALUE_WORD, 0, FIELD(struct config, mode), .words = modes},
+	{"tunnel", "the mode tunnel", VALUE_GROUP, 0, .keys = KEYS(tunnel)},
 	{"timeouts", "how long things last", VALUE_GROUP, 0, .keys = KEYS(timeouts)},
 	{"answers", "what we send of ourselves", VALUE_GROUP, 0, .keys = KEYS(answers)},
 	{"ring_size", "slots of a service's ring; at least a hundred times the nodes spreads well",

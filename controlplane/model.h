@@ -37,8 +37,12 @@ struct model_service {
 	struct address vip;
 	uint16_t port;      // Host byte order.
 	uint16_t node_port; // Host byte order.
-	uint8_t protocol;   // IPPROTO_TCP or IPPROTO_UDP.
-	bool answers_arp;   // ARP and ND for the VIP; services that share one agree.
+	uint8_t protocol;   // IPPROTO_TCP, _UDP or _SCTP.
+	enum forwarding_mode mode;
+	enum tunnel_kind tunnel_kind;
+	enum family target_family; // The VIP's, except in MODE_TUNNEL.
+	uint16_t mss;              // 0 for no correction of what SYNs say.
+	bool answers_arp;          // ARP and ND for the VIP; services that share one agree.
 	uint32_t idle_s;
 	size_t set; // Index into the model's sets.
 };

@@ -301,7 +301,7 @@ static const struct pool *pool_before(
 		return NULL;
 
 	const struct pool *pool = &before->pools[before->pool_of[i]];
-	return pool->family == address_family(&service->vip) ? pool : NULL;
+	return pool->family == service->target_family ? pool : NULL;
 }
 
 // 'beside' is the key of another service, or empty: services that use all nodes share one list of
@@ -337,7 +337,7 @@ static int compare_keys(const void *l, const void *r)
 		order(a->nodes_hash, b->nodes_hash),
 		order((uintptr_t)a->before, (uintptr_t)b->before),
 		order(a->check_port, b->check_port),
-		order(address_family(&s->vip), address_family(&t->vip)),
+		order(s->target_family, t->target_family),
 		order(s->fail_open, t->fail_open),
 		order(s->n_nodes, t->n_nodes),
 	};
@@ -418,7 +418,7 @@ static bool make_pool(struct making *m, const struct key *key)
 	size_t n_max = service->n_nodes + (key->before != NULL ? key->before->n_members : 0);
 	struct pool *pool = &plan->pools[plan->n_pools++];
 
-	pool->family = address_family(&service->vip);
+	pool->family = service->target_family;
 	pool->fail_open = service->fail_open;
 	pool->first_service = (size_t)(service - plan->config->services);
 	pool->members = calloc(n_max + 1, sizeof(*pool->members));
@@ -467,6 +467,10 @@ static void add_services(struct plan *plan)
 			.port = from->port,
 			.node_port = from->node_port,
 			.protocol = from->protocol,
+			.mode = from->mode,
+			.tunnel_kind = from->tunnel_kind,
+			.target_family = from->target_family,
+			.mss = (uint16_t)from->mss,
 			.answers_arp = from->answers_arp,
 			.idle_s = from->idle_s,
 			.set = plan->pool_of[i],

@@ -117,13 +117,33 @@ void burst_send(struct burst *b, struct packet *p)
 	put_tx(b->out, port, p->mbuf);
 }
 
-bool burst_fits_port(struct burst *b, struct packet *p)
+uint16_t output_mtu(const struct burst *b, const struct packet *p)
 {
 	uint64_t hop = hop_of(b->pipeline, p->next_hop);
-	if (!is_plain(hop))
-		return true;
 
-	uint16_t mtu = b->pipeline->ports[next_hop_port(hop)].mtu;
+	return is_plain(hop) ? b->pipeline->ports[next_hop_port(hop)].mtu : UINT16_MAX;
+}
+
+bool output_is_to_kernel(const struct burst *b, const struct address *destination)
+{
+	uint64_t hop = hop_of(b->pipeline, forwarding_table_route(b->table, destination));
+
+	return hop & NEXT_HOP_TO_KERNEL;
+}
+
+// A MAC address is what is left of either word without its upper 16 bits.
+bool output_returns(const struct burst *b, const struct packet *p)
+{
+	const struct rte_ether_hdr *eth = (const struct rte_ether_hdr *)(p->l3 - p->l2_len);
+	uint64_t hop = hop_of(b->pipeline, p->next_hop), from;
+
+	memcpy(&from, &eth->src_addr, sizeof(from));
+	return p->origin == ORIGIN_PORT && is_plain(hop) && (from ^ hop) << 16 == 0;
+}
+
+bool burst_fits_port(struct burst *b, struct packet *p)
+{
+	uint16_t mtu = output_mtu(b, p);
 	if (p->ip_len <= mtu)
 		return true;
 

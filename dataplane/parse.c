@@ -113,6 +113,15 @@ static inline enum drop_reason parse_udp(struct cursor *c, struct packet *p)
 	return DROP_NONE;
 }
 
+static enum drop_reason parse_sctp(struct cursor *c, struct packet *p)
+{
+	if (take(c, 12) == NULL) // RFC 9260, section 3.1.
+		return DROP_TRUNCATED;
+
+	p->kind = KIND_PORTS;
+	return DROP_NONE;
+}
+
 static enum drop_reason parse_icmp(struct cursor *c, struct packet *p)
 {
 	if (take(c, 8) == NULL)
@@ -131,6 +140,8 @@ static inline enum drop_reason parse_l4(struct cursor *c, struct packet *p)
 		return parse_udp(c, p);
 	if (p->protocol == (p->family == IPV4 ? IPPROTO_ICMP : IPPROTO_ICMPV6))
 		return parse_icmp(c, p);
+	if (p->protocol == IPPROTO_SCTP)
+		return parse_sctp(c, p);
 	return DROP_NONE;
 }
 

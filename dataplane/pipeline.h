@@ -75,12 +75,20 @@ struct pipeline {
 	struct worker_counters *counters;
 	const struct owner_map *owners;
 	const _Atomic uint64_t *next_hops; // [NEXT_HOP_MAX]
+	_Atomic uint64_t *path_mtus;       // [nodes_max * N_FAMILIES], of tunnels: tunnel.h.
 	const struct port_facts *ports;    // [n_ports]
 	size_t n_ports;
 	uint64_t hash_key[2];
 	struct limiter limiters[N_LIMITS];
 	uint16_t mtu_min; // Of 'ports'.
+	uint32_t next_id; // Counts packets whose identification is for us to give.
 };
+
+// One that no other worker gives meanwhile.
+static inline uint32_t pipeline_next_id(struct pipeline *p)
+{
+	return p->next_id++ * p->n_workers + p->worker;
+}
 
 // Where the packets of a burst go, to which the caller owns them and sends them on; what was
 // dropped is freed already. There is room for those of one burst and as many that had waited.

@@ -1,7 +1,10 @@
 #include "snat.h"
 
+#include "choose.h"
+#include "mss.h"
 #include "rewrite.h"
 #include "snat_flow.h"
+#include "traffic.h"
 
 // From client to node
 // ===================
@@ -41,11 +44,6 @@ static inline bool is_syn(const struct packet *p)
 	return p->protocol == IPPROTO_TCP && tcp_is_syn(p->tcp_flags);
 }
 
-static inline const struct service *service_of(const struct burst *b, const struct packet *p)
-{
-	return &b->table->services[p->service];
-}
-
 // TARGET_DRAINING keeps its flows.
 static inline bool target_lives(
 	const struct burst *b, const struct packet *p, const struct flow *flow)
@@ -53,7 +51,7 @@ static inline bool target_lives(
 	if (unlikely(!snat_has_target(b->table, p->family, flow)))
 		return false;
 
-	uint8_t state = service_of(b, p)->states[flow->back.node];
+	uint8_t state = choose_service(b, p)->states[flow->back.node];
 	return state == TARGET_UP || state == TARGET_DRAINING;
 }
 
@@ -86,7 +84,8 @@ static inline __attribute__((always_inline)) void send_to_node(
 	if (unlikely(!burst_fits(b, p)))
 		return;
 
-	snat_count_in(b, flow, p->ip_len);
+	mss_clamp(choose_service(b, p), p);
+	traffic_count_in(b, flow->service, flow->back.node, p->ip_len);
 	turn_to_node(b, p, family, flow);
 	burst_send(b, p);
 }
@@ -120,7 +119,7 @@ static inline __attribute__((always_inline)) void draw(const struct burst *b,
 	struct address target = family == IPV4 ? address_from_ipv4(node->ipv4) : node->ipv6;
 	uint64_t random = fold_multiply(p->hash + nth, pipeline->hash_key[1] ^ 0xa0761d6478bd642f);
 	uint32_t index = (uint32_t)((random >> 32) * b->table->n_snat[family] >> 32);
-	const struct service *service = service_of(b, p);
+	const struct service *service = choose_service(b, p);
 
 	union return_key back = {
 		.node = id,
@@ -137,12 +136,11 @@ static inline __attribute__((always_inline)) void draw(const struct burst *b,
 static inline __attribute__((always_inline)) node_id node_by_slot(
 	const struct burst *b, const struct packet *p, enum family family)
 {
-	const struct service *service = service_of(b, p);
+	const struct service *service = choose_service(b, p);
 
-	if (unlikely(service->ring == NULL || b->table->n_snat[family] == 0))
+	if (unlikely(b->table->n_snat[family] == 0))
 		return NODE_NONE;
-	return service->ring[flow_hash_slot(b->pipeline->hash_key, family, client_of(p, family),
-		packet_source_port(p), service->salt, service->ring_size)];
+	return choose_node(service, choose_slot(b->pipeline, p, family, service));
 }
 
 static inline __attribute__((always_inline)) void choose(struct burst *b, struct packet *p,

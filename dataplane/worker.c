@@ -436,6 +436,7 @@ static void connect_pipeline(struct worker *w)
 	p->counters = &w->counters;
 	p->owners = dp->owners;
 	p->next_hops = dp->next_hops;
+	p->path_mtus = dp->path_mtus;
 	p->ports = dp->facts;
 	p->n_ports = dp->n_ports;
 	p->hash_key[0] = dp->config.hash_key[0];

@@ -56,7 +56,8 @@ static void make_ports(struct world *w)
 		};
 
 	w->next_hops = calloc(NEXT_HOP_MAX, sizeof(*w->next_hops));
-	require(w->next_hops != NULL, "out of memory");
+	w->path_mtus = calloc(NODES_MAX * N_FAMILIES, sizeof(*w->path_mtus));
+	require(w->next_hops != NULL && w->path_mtus != NULL, "out of memory");
 	set_hop(w, HOP_GATEWAY, 0, NEXT_HOP_RESOLVED);
 	set_hop(w, HOP_NODE0, 1, NEXT_HOP_RESOLVED);
 	set_hop(w, HOP_NODE1, 2, NEXT_HOP_RESOLVED);
@@ -93,6 +94,30 @@ static void add_services(struct little_table *t, const char *vip)
 			services[i].n);
 }
 
+static void add_in_mode(struct little_table *t, const char *vip, uint8_t protocol, uint16_t port,
+	node_id node, enum forwarding_mode mode, bool crosses, enum tunnel_kind kind)
+{
+	struct address address = address_of(vip);
+	enum family family = address_family(&address), other = family == IPV4 ? IPV6 : IPV4;
+	service_id id =
+		little_table_add_service(t, vip, port, protocol, WORLD_NODE_PORT + port, &node, 1);
+
+	little_table_set_mode(t, id, mode, crosses ? other : family, kind);
+}
+
+static void add_services_in_modes(struct little_table *t, const char *vip, uint8_t protocol)
+{
+	if (protocol != IPPROTO_SCTP)
+		add_in_mode(t, vip, protocol, PORT_DNAT, 0, MODE_DNAT, false, TUNNEL_IP);
+	add_in_mode(t, vip, protocol, PORT_DSR, 0, MODE_DSR, false, TUNNEL_IP);
+	add_in_mode(t, vip, protocol, PORT_DSR_BIG, 1, MODE_DSR, false, TUNNEL_IP);
+	add_in_mode(t, vip, protocol, PORT_TUNNEL, 1, MODE_TUNNEL, false, TUNNEL_IP);
+	add_in_mode(t, vip, protocol, PORT_NARROW, 0, MODE_TUNNEL, false, TUNNEL_IP);
+	add_in_mode(t, vip, protocol, PORT_CROSS, 0, MODE_TUNNEL, true, TUNNEL_IP);
+	add_in_mode(t, vip, protocol, PORT_GUE, 1, MODE_TUNNEL, false, TUNNEL_GUE);
+	add_in_mode(t, vip, protocol, PORT_GUE_CROSS, 0, MODE_TUNNEL, true, TUNNEL_GUE);
+}
+
 static struct little_table *make_table(void)
 {
 	struct little_table *t = little_table_create();
@@ -111,6 +136,14 @@ static struct little_table *make_table(void)
 	little_table_add_snat(t, "2001:db8:2::1");
 	add_services(t, "10.0.0.1");
 	add_services(t, "2001:db8::1");
+	for (size_t i = 0; i < 3; i++) {
+		static const uint8_t protocols[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP};
+
+		add_services_in_modes(t, "10.0.0.1", protocols[i]);
+		add_services_in_modes(t, "2001:db8::1", protocols[i]);
+	}
+	little_table_add_tunnel_source(t, "192.0.2.2");
+	little_table_add_tunnel_source(t, "2001:db8:2::2");
 
 	little_table_add_route(t, "198.51.100.0/24", HOP_GATEWAY);
 	little_table_add_route(t, "203.0.113.0/24", NEXT_HOP_RESOLVE);
@@ -147,6 +180,7 @@ static void make_worker(struct world *w, unsigned worker, bool rss)
 		.counters = &w->counters[worker],
 		.owners = w->owners,
 		.next_hops = w->next_hops,
+		.path_mtus = w->path_mtus,
 		.ports = w->ports,
 		.n_ports = WORLD_PORTS,
 		.hash_key = {hash_key[0], hash_key[1]},
@@ -190,6 +224,7 @@ void world_destroy(struct world *w)
 	owner_map_destroy(w->owners);
 	rte_mempool_free(w->buffers);
 	free(w->next_hops);
+	free(w->path_mtus);
 	free(w->table);
 	free(w->out);
 	free(w);

@@ -18,8 +18,8 @@
 //                (connected)
 //
 //     VIPs 10.0.0.1, 2001:db8::1; for 10.0.0.2 and 2001:db8::2 ARP and ND are not answered. SNAT
-//     addresses 192.0.2.1, 2001:db8:2::1. Ports 80/tcp and 53/udp lead to node 0, others to what
-//     is special about them.
+//     addresses 192.0.2.1, 2001:db8:2::1. Tunnels come from 192.0.2.2, 2001:db8:2::2. Ports 80/tcp
+//     and 53/udp lead to node 0, others to what is special about them.
 
 enum {
 	WORLD_PORTS = 3,
@@ -38,6 +38,16 @@ enum {
 	PORT_NO_TARGET = 85,  // tcp and udp, none,
 	PORT_SPREAD = 443,    // tcp and udp, nodes 0 and 1.
 
+	// Of other modes than snat; tcp and udp, sctp in the modes dsr and tunnel.
+	PORT_DNAT = 1000,      // Node 0,
+	PORT_DSR = 1001,       // node 0,
+	PORT_TUNNEL = 1002,    // node 1, in IP of the VIP's family,
+	PORT_NARROW = 1003,    // node 0, likewise,
+	PORT_CROSS = 1004,     // node 0, in IP of the other family,
+	PORT_GUE = 1005,       // node 1, in GUE of the VIP's family,
+	PORT_GUE_CROSS = 1006, // node 0, in GUE of the other family,
+	PORT_DSR_BIG = 1007,   // node 1.
+
 	// Next hops.
 	HOP_GATEWAY = 0,
 	HOP_NODE0 = 1,
@@ -51,6 +61,7 @@ struct world {
 	struct little_table *table;
 	struct port_facts ports[WORLD_PORTS];
 	_Atomic uint64_t *next_hops; // [NEXT_HOP_MAX]
+	_Atomic uint64_t *path_mtus;
 	struct owner_map *owners;
 	unsigned n_workers;
 	struct pipeline pipelines[WORLD_WORKERS];

@@ -67,6 +67,7 @@ static struct model_service *want_service(struct wanted *w, const char *vip, uin
 		.node_port = 30080,
 		.protocol = IPPROTO_TCP,
 		.answers_arp = true,
+		.target_family = strchr(vip, ':') == NULL ? IPV4 : IPV6,
 		.idle_s = 300};
 	snprintf(s->name, sizeof(s->name), "s%zu", i);
 	return s;
