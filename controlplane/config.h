@@ -67,6 +67,7 @@ struct service_config {
 	bool fail_open;   // With every node down, use them all; else new flows are rejected.
 	bool announce;    // Gratuitous ARP, unsolicited NA. Services that share a VIP agree.
 	bool answers_arp; // ARP and ND. Likewise.
+	bool rejects;     // What is to no service's port is answered, else dropped. Likewise.
 };
 
 struct config {

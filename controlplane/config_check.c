@@ -378,6 +378,12 @@ static void check_claims(struct reading *reading, const struct claim *a, const s
 			services[b->index].announce);
 		agree(reading, a, b, "answer_arp", services[a->index].answers_arp,
 			services[b->index].answers_arp);
+		if (services[a->index].rejects != services[b->index].rejects)
+			mistake(reading, service_setting(reading, b->index), "closed_ports",
+				"found \"%s\"; must be as of the service with the same VIP in line "
+				"%u",
+				services[b->index].rejects ? "reject" : "drop",
+				line_of(service_setting(reading, a->index), "closed_ports"));
 		return;
 	}
 	mistake(reading, b->setting, NULL,

@@ -25,6 +25,7 @@ static const char *const modes[] = {"snat", "dnat", "dsr", "tunnel", NULL};
 static const char *const service_modes[] = {"default", "snat", "dnat", "dsr", "tunnel", NULL};
 static const char *const tunnel_kinds[] = {"ip", "gue", NULL};
 static const char *const service_tunnels[] = {"default", "ip", "gue", NULL};
+static const char *const unserved[] = {"drop", "reject", NULL};
 static const char *const all_down[] = {"reject", "fail-open", NULL};
 static const char *const levels[] = {"error", "warning", "info", "debug", NULL};
 
@@ -174,10 +175,12 @@ static const struct key answers[] = {
 		"flow in silence",
 		VALUE_WORD, 0, FIELD(struct config, settings.reset_dead_target), .words = dead_node,
 		.standard = 1},
-	{"per_second", "resets, and ICMP errors, that are sent each second at most", VALUE_NUMBER,
-		0, FIELD(struct config, settings.answers_per_s), 0, 1000000, 1000},
+	{"per_second", "resets, and ICMP errors of each kind, that are sent each second at most",
+		VALUE_NUMBER, 0, FIELD(struct config, settings.answers_per_s), 0, 1000000, 1000},
 	{"echoes_per_second", "pings of VIPs that are answered each second at most", VALUE_NUMBER,
 		0, FIELD(struct config, settings.echoes_per_s), 0, 1000000, 1000},
+	{"all_per_second", "all of these together that are sent each second at most", VALUE_NUMBER,
+		0, FIELD(struct config, settings.all_per_s), 0, 5000000, 4000},
 };
 
 static const struct key check[] = {
@@ -260,6 +263,11 @@ static const struct key services[] = {
 		0, FIELD(struct service_config, fail_open), .words = all_down},
 	{"announce", "announce the VIP when it appears (gratuitous ARP, unsolicited NA)",
 		VALUE_TRUTH, 0, FIELD(struct service_config, announce), .standard = true},
+	{"closed_ports",
+		"what is to a port of the VIP that no service has: reject it, by TCP reset or ICMP "
+		"port unreachable, or drop it in silence",
+		VALUE_WORD, 0, FIELD(struct service_config, rejects), .words = unserved,
+		.standard = 1},
 	{"answer_arp", "answer ARP and neighbour solicitations for the VIP", VALUE_TRUTH, 0,
 		FIELD(struct service_config, answers_arp), .standard = true},
 };

@@ -42,7 +42,8 @@ struct model_service {
 	enum tunnel_kind tunnel_kind;
 	enum family target_family; // The VIP's, except in MODE_TUNNEL.
 	uint16_t mss;              // 0 for no correction of what SYNs say.
-	bool answers_arp;          // ARP and ND for the VIP; services that share one agree.
+	bool answers_arp;          // ARP and ND for the VIP; services that share one agree,
+	bool rejects;              // and on whether what is to no service's port is answered.
 	uint32_t idle_s;
 	size_t set; // Index into the model's sets.
 };

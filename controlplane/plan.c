@@ -472,6 +472,7 @@ static void add_services(struct plan *plan)
 			.target_family = from->target_family,
 			.mss = (uint16_t)from->mss,
 			.answers_arp = from->answers_arp,
+			.rejects = from->rejects,
 			.idle_s = from->idle_s,
 			.set = plan->pool_of[i],
 		};

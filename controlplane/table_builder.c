@@ -614,7 +614,7 @@ static int write_snat(struct making *m, enum family family)
 				"SNAT address %s comes twice, or among the wrong family's",
 				address_format(address, text));
 		m->snat_rows[family][i] = *address;
-		add_own(m, &(struct own_address){*address, OWN_SNAT, (uint8_t)i, true, {0}});
+		add_own(m, &(struct own_address){*address, OWN_SNAT, (uint8_t)i, true, true, {0}});
 	}
 	m->built->table.snat[family] = m->snat_rows[family];
 	m->built->table.n_snat[family] = model->n_snat[family];
@@ -632,7 +632,8 @@ static int write_vip(struct making *m, const struct model_service *service)
 		own->answers_arp |= service->answers_arp;
 	else
 		add_own(m,
-			&(struct own_address){service->vip, OWN_VIP, 0, service->answers_arp, {0}});
+			&(struct own_address){service->vip, OWN_VIP, 0, service->answers_arp,
+				service->rejects, {0}});
 	return 0;
 }
 
@@ -643,7 +644,8 @@ static void write_tunnel_sources(struct making *m)
 		const struct address *source = &m->model->settings.tunnel_source[family];
 
 		if (!address_is_none(source) && find_own(m, source) == NULL)
-			add_own(m, &(struct own_address){*source, OWN_TUNNEL, 0, false, {0}});
+			add_own(m,
+				&(struct own_address){*source, OWN_TUNNEL, 0, false, false, {0}});
 	}
 }
 

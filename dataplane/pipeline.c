@@ -48,8 +48,10 @@ static void sort_ours(struct burst *b, struct packet *p, const struct own_addres
 	segments_cut(p->mbuf, p->l2_len + p->ip_len);
 	if (p->kind == KIND_ICMP)
 		icmp_to_us(b, p, own);
-	else
+	else if (own->rejects)
 		burst_reject(b, p, DROP_NO_SERVICE);
+	else
+		burst_drop(b, p, DROP_NO_SERVICE);
 }
 
 static void sort_by_address(struct burst *b, struct packet *p)

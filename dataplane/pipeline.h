@@ -63,7 +63,15 @@ struct port_facts {
 	uint16_t vlan; // 0 for none.
 };
 
-enum limit { LIMIT_RESET, LIMIT_ICMP_ERROR, LIMIT_ECHO, N_LIMITS };
+enum limit {
+	LIMIT_RESET,
+	LIMIT_UNREACHABLE,
+	LIMIT_TOO_BIG,
+	LIMIT_EXPIRED,
+	LIMIT_ECHO,
+	LIMIT_ALL, // The sum of those above.
+	N_LIMITS,
+};
 
 // All of a worker that forwarding needs. Set once, except what 'limiters' and 'flows' hold.
 struct pipeline {

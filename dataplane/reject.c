@@ -25,13 +25,11 @@ enum {
 
 static bool may_answer(struct burst *b, const struct packet *p, enum limit limit)
 {
-	struct pipeline *pipeline = b->pipeline;
 	const struct rte_ether_hdr *eth =
 		(const struct rte_ether_hdr *)rte_pktmbuf_mtod(p->mbuf, uint8_t *);
-	uint32_t rate = pipeline_share(pipeline, b->table->settings.answers_per_s);
 
 	return !rte_is_multicast_ether_addr(&eth->dst_addr) &&
-		limiter_allows(&pipeline->limiters[limit], rate, b->now_ns);
+		answer_is_allowed(b, limit, b->table->settings.answers_per_s);
 }
 
 // RFC 9293, section 3.10.7.1: what the sender expects next, or all that it sent, acknowledged.
@@ -77,14 +75,15 @@ static void send_reset(struct burst *b, struct packet *p)
 struct complaint {
 	uint8_t type[N_FAMILIES];
 	uint8_t code[N_FAMILIES];
+	enum limit limit;
 };
 
-static const struct complaint port_unreachable = {
-	{ICMP_DEST_UNREACH, ICMP6_DST_UNREACH}, {ICMP_PORT_UNREACH, ICMP6_DST_UNREACH_NOPORT}};
+static const struct complaint port_unreachable = {{ICMP_DEST_UNREACH, ICMP6_DST_UNREACH},
+	{ICMP_PORT_UNREACH, ICMP6_DST_UNREACH_NOPORT}, LIMIT_UNREACHABLE};
 static const struct complaint too_big = {
-	{ICMP_DEST_UNREACH, ICMP6_PACKET_TOO_BIG}, {ICMP_FRAG_NEEDED, 0}};
-static const struct complaint expired = {
-	{ICMP_TIME_EXCEEDED, ICMP6_TIME_EXCEEDED}, {ICMP_EXC_TTL, ICMP6_TIME_EXCEED_TRANSIT}};
+	{ICMP_DEST_UNREACH, ICMP6_PACKET_TOO_BIG}, {ICMP_FRAG_NEEDED, 0}, LIMIT_TOO_BIG};
+static const struct complaint expired = {{ICMP_TIME_EXCEEDED, ICMP6_TIME_EXCEEDED},
+	{ICMP_EXC_TTL, ICMP6_TIME_EXCEED_TRANSIT}, LIMIT_EXPIRED};
 
 // The header stands before the packet, of which 'l4_len' less the header remain. 'mtu' is where
 // both families have it: IPv4 in the lower half of its word, the upper being 0.
@@ -125,7 +124,7 @@ static bool send_error(
 static void complain(struct burst *b, struct packet *p, const struct complaint *complaint,
 	uint16_t mtu, enum drop_reason reason)
 {
-	if (may_answer(b, p, LIMIT_ICMP_ERROR) && send_error(b, p, complaint, mtu))
+	if (may_answer(b, p, complaint->limit) && send_error(b, p, complaint, mtu))
 		burst_count_drop(b, reason);
 	else
 		burst_drop(b, p, reason);

@@ -89,7 +89,8 @@ struct own_address {
 	uint8_t kind;       // enum own_kind.
 	uint8_t snat_index; // Of OWN_SNAT: its place in snat[family].
 	bool answers_arp;   // ARP and neighbour solicitations.
-	uint8_t unused[5];
+	bool rejects;       // What is to no service's port is answered, else dropped in silence.
+	uint8_t unused[4];
 };
 
 enum { SNAT_ADDRESSES_MAX = 256 };
@@ -103,8 +104,10 @@ struct forwarding_settings {
 	bool reset_unknown_tcp;   // TCP of no known flow: answer with RST, else drop in silence.
 	bool reset_dead_target;   // TCP of a flow whose target died: RST to the client, else start
 	                          // anew.
-	uint32_t answers_per_s; // RSTs and ICMP errors of our own, each kind, all workers together.
-	uint32_t echoes_per_s;  // Echo replies, all workers together.
+	// What we send of ourselves, all workers together.
+	uint32_t answers_per_s;                   // RSTs, and ICMP errors of each kind.
+	uint32_t echoes_per_s;                    // Echo replies.
+	uint32_t all_per_s;                       // The sum of these.
 	struct address tunnel_source[N_FAMILIES]; // Of outer packets; no address where none is.
 	__be16 gue_port;                          // Where nodes expect GUE.
 };

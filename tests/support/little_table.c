@@ -53,6 +53,7 @@ struct little_table *little_table_create(void)
 		.reset_dead_target = true,
 		.answers_per_s = 1000,
 		.echoes_per_s = 1000,
+		.all_per_s = 1000000,
 		.gue_port = htons(6080),
 	};
 	return t;
@@ -119,8 +120,10 @@ static void add_own(struct little_table *t, struct own_address own)
 void little_table_add_vip(struct little_table *t, const char *vip, bool answers_arp)
 {
 	add_own(t,
-		(struct own_address){
-			.address = address_of(vip), .kind = OWN_VIP, .answers_arp = answers_arp});
+		(struct own_address){.address = address_of(vip),
+			.kind = OWN_VIP,
+			.answers_arp = answers_arp,
+			.rejects = true});
 }
 
 void little_table_add_tunnel_source(struct little_table *t, const char *text)

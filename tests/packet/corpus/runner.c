@@ -61,6 +61,13 @@ static void set_node(struct world *w, const char *line)
 		w->table->states[i][node] = (uint8_t)state;
 }
 
+// Of all addresses of ours.
+static void set_rejects(struct world *w, bool rejects)
+{
+	for (size_t i = 0; i < w->table->table.n_own; i++)
+		w->table->own[i].rejects = rejects;
+}
+
 static void set_setting(struct world *w, const char *line)
 {
 	struct forwarding_settings *settings = &w->table->table.settings;
@@ -77,6 +84,10 @@ static void set_setting(struct world *w, const char *line)
 		settings->answers_per_s = value;
 	else if (strcmp(key, "echoes_per_s") == 0)
 		settings->echoes_per_s = value;
+	else if (strcmp(key, "all_per_s") == 0)
+		settings->all_per_s = value;
+	else if (strcmp(key, "rejects") == 0)
+		set_rejects(w, value);
 	else
 		fail(line);
 }
