@@ -17,7 +17,8 @@
 //
 // A change waits a millisecond for others to join it, and tables are at least GAP_NS apart: so a
 // thousand nodes that fail together are one table or two. Nothing is queued; what is built is
-// always the state of that moment.
+// always the state of that moment. A reload is the exception: its table is built at once, since a
+// configuration that has no table is refused, and the one before stays.
 //
 // Before the first table each probe has had its first check: what is announced then is served.
 
@@ -28,8 +29,11 @@
 #define AGE_NS (1000 * NSEC_PER_MSEC)
 #define RETRY_NS (1000 * NSEC_PER_MSEC)
 
+// Tables that wait. With so many, workers hang, and more tables would not help: changes wait for
+// one to come back. A reload does not wait, and is refused when it is too much for memory.
 enum {
-	WAITING_MAX = 8, // Tables. With as many, workers hang, and more tables would not help.
+	WAITING_MAX = 8,
+	WAITING_WITH_RELOADS_MAX = 64,
 };
 
 struct reconcile {
@@ -84,19 +88,19 @@ static int take_routes(struct reconcile *r)
 	return 0;
 }
 
-static int build(struct reconcile *r, const struct forwarding_table **ret_table)
+static int build(struct reconcile *r, struct plan *plan, const struct forwarding_table **ret_table,
+	char ret_why[WHY_MAX])
 {
 	struct reconcile_status *s = &r->status;
 	uint64_t began_ns = loop_clock_ns();
-	const struct model *model = plan_refresh(r->plan, began_ns);
+	const struct model *model = plan_refresh(plan, began_ns);
 
 	int e = take_routes(r);
 	if (e < 0) {
-		snprintf(
-			s->why, sizeof(s->why), "the kernel's routes do not fit: %s", strerror(-e));
+		snprintf(ret_why, WHY_MAX, "the kernel's routes do not fit: %s", strerror(-e));
 		return e;
 	}
-	e = table_builder_build(r->builder, model, NULL, ret_table, &s->report, s->why);
+	e = table_builder_build(r->builder, model, NULL, ret_table, &s->report, ret_why);
 	s->build_ns = loop_clock_ns() - began_ns;
 	if (s->build_ns > s->build_longest_ns)
 		s->build_longest_ns = s->build_ns;
@@ -154,7 +158,7 @@ static void build_and_publish(void *argument, uint64_t now_ns)
 		loop_timer_set(r->config.loop, &r->build, now_ns + RECLAIM_NS);
 		return;
 	}
-	int e = build(r, &table);
+	int e = build(r, r->plan, &table, r->status.why);
 	r->status.failing = e < 0;
 	if (e == 0) {
 		publish(r, table);
@@ -229,18 +233,27 @@ static void reclaim(void *argument, uint64_t now_ns)
 		loop_timer_set(r->config.loop, &r->reclaim, now_ns + RECLAIM_NS);
 }
 
-// Makes the plan anew of 'config' and of what the one in force has. Returns 0 or -ENOMEM.
-static int replan(struct reconcile *r, const struct config *config, uint64_t now_ns)
+static struct plan *make_plan(struct reconcile *r, const struct config *config, uint64_t now_ns)
 {
-	struct plan *plan = plan_create(config, r->plan, r->config.drains, r->health, now_ns);
-	if (plan == NULL)
-		return -ENOMEM;
+	return plan_create(config, r->plan, r->config.drains, r->health, now_ns);
+}
 
+static void take_plan(struct reconcile *r, struct plan *plan)
+{
 	plan_destroy(r->plan, r->health);
 	r->plan = plan;
 	r->plan_generation = 0;
+}
+
+// Makes the plan anew without what is gone. Out of memory, it is gone all the same.
+static void shrink(struct reconcile *r, uint64_t now_ns)
+{
+	struct plan *plan = make_plan(r, r->plan->config, now_ns);
+	if (plan == NULL)
+		return;
+
+	take_plan(r, plan);
 	touch(r);
-	return 0;
 }
 
 static void age(void *argument, uint64_t now_ns)
@@ -251,7 +264,7 @@ static void age(void *argument, uint64_t now_ns)
 	if (r->plan == NULL)
 		return;
 	if (plan_end_leaving(r->plan, leaving_held, r, now_ns))
-		replan(r, r->plan->config, now_ns); // Out of memory, they are gone all the same.
+		shrink(r, now_ns);
 	if (plan_drain_ended(r->plan, r->aged_ns, now_ns))
 		touch(r);
 	table_builder_free_ids(r->builder, service_held, node_held, r);
@@ -303,15 +316,52 @@ static int want_nodes(struct reconcile *r, uint64_t now_ns)
 	return e;
 }
 
-int reconcile_want(struct reconcile *r, const struct config *config)
+// Takes 'plan' with its table, or destroys it: a plan without a table would keep every later change
+// from coming out.
+static int put_in_force(struct reconcile *r, struct plan *plan, char ret_why[WHY_MAX])
+{
+	const struct forwarding_table *table;
+
+	int e = build(r, plan, &table, ret_why);
+	if (e < 0) {
+		plan_destroy(plan, r->health);
+		return e;
+	}
+	loop_timer_cancel(r->config.loop, &r->build);
+	take_plan(r, plan);
+	r->status.failing = false;
+	publish(r, table);
+	return 0;
+}
+
+static int want(
+	struct reconcile *r, const struct config *config, uint64_t now_ns, char ret_why[WHY_MAX])
+{
+	if (r->status.n_waiting >= WAITING_WITH_RELOADS_MAX) {
+		snprintf(ret_why, WHY_MAX, "%zu tables wait for workers that hang",
+			r->status.n_waiting);
+		return -EBUSY;
+	}
+
+	struct plan *plan = make_plan(r, config, now_ns);
+	if (plan == NULL) {
+		snprintf(ret_why, WHY_MAX, "out of memory");
+		return -ENOMEM;
+	}
+	if (r->started)
+		return put_in_force(r, plan, ret_why);
+	take_plan(r, plan);
+	loop_timer_set(r->config.loop, &r->settle, now_ns);
+	return 0;
+}
+
+int reconcile_want(struct reconcile *r, const struct config *config, char ret_why[WHY_MAX])
 {
 	uint64_t now_ns = loop_clock_ns();
 
-	int e = replan(r, config, now_ns);
+	int e = want(r, config, now_ns, ret_why);
 	if (e < 0)
 		return e;
-	if (!r->started)
-		loop_timer_set(r->config.loop, &r->settle, now_ns);
 	if (want_nodes(r, now_ns) < 0)
 		log_error("the kernel is not asked to keep nodes resolved: out of memory");
 	return 0;

@@ -44,9 +44,10 @@ static int make_reconcile(struct place *p)
 		.nodes_max = 64,
 		.ready = ignore,
 	};
+	char why[WHY_MAX];
 
 	int r = reconcile_create(&config, &p->sources.reconcile);
-	return r < 0 ? r : reconcile_want(p->sources.reconcile, p->config);
+	return r < 0 ? r : reconcile_want(p->sources.reconcile, p->config, why);
 }
 
 // Services web over a, b and c, and dns over a, in force.
