@@ -136,6 +136,15 @@ enum target_state member_state(
 	return member->leaving || node->drained ? TARGET_DRAINING : TARGET_UP;
 }
 
+// Of one that drains or leaves: none, even while it is down and the service fails open. Its old
+// flows may go on then, and new ones are for others.
+static uint32_t weight_of(const struct plan *plan, const struct member *member)
+{
+	const struct plan_node *node = &plan->nodes[member->node];
+
+	return member->leaving || node->drained ? 0 : node->weight;
+}
+
 static void refresh_pool(const struct plan *plan, struct pool *pool, uint64_t now_ns)
 {
 	pool->n_targets = 0;
@@ -148,7 +157,7 @@ static void refresh_pool(const struct plan *plan, struct pool *pool, uint64_t no
 		if (state == TARGET_ABSENT)
 			continue;
 		pool->targets[pool->n_targets++] = (struct model_target){
-			.node = m->node, .weight = plan->nodes[m->node].weight, .state = state};
+			.node = m->node, .weight = weight_of(plan, m), .state = state};
 	}
 }
 
