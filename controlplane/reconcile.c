@@ -42,9 +42,11 @@ struct reconcile {
 	struct table_builder *builder;
 	struct plan *plan;
 	struct reconcile_status status;
-	uint64_t published_ns;    // When the last table was.
-	uint64_t plan_generation; // The first one built from this plan, or 0.
-	uint64_t aged_ns;         // When age() ran last.
+	uint64_t published_ns;         // When the last table was.
+	uint64_t plan_generation;      // The first one built from this plan, or 0.
+	uint64_t aged_ns;              // When age() ran last.
+	struct traffic *service_bases; // [services_max]: what others counted under the id before.
+	struct traffic *node_bases;    // [nodes_max]
 	bool routes_changed;
 	bool started; // Each probe had its first check.
 
@@ -184,22 +186,31 @@ static void settle(void *argument, uint64_t now_ns)
 
 // What is over
 
+// An id that nothing names counts no more: whoever gets it next begins there.
+static bool is_held(const struct traffic *traffic, struct traffic *ret_base)
+{
+	if (traffic->flows != 0)
+		return true;
+	*ret_base = *traffic;
+	return false;
+}
+
 static bool service_held(void *argument, uint32_t id)
 {
-	const struct reconcile *r = argument;
+	struct reconcile *r = argument;
 	struct traffic traffic;
 
 	dataplane_read_service(r->config.dp, id, &traffic);
-	return traffic.flows != 0;
+	return is_held(&traffic, &r->service_bases[id]);
 }
 
 static bool node_held(void *argument, uint32_t id)
 {
-	const struct reconcile *r = argument;
+	struct reconcile *r = argument;
 	struct traffic traffic;
 
 	dataplane_read_node(r->config.dp, (node_id)id, &traffic);
-	return traffic.flows != 0;
+	return is_held(&traffic, &r->node_bases[id]);
 }
 
 // A node that leaves. That it has no flow says something only once no worker sees a table by which
@@ -208,12 +219,14 @@ static bool leaving_held(void *argument, const char *name)
 {
 	struct reconcile *r = argument;
 	node_id id = table_builder_node(r->builder, name);
+	struct traffic traffic;
 
 	if (id == NODE_NONE)
 		return false; // It never was in a table.
 	if (r->plan_generation == 0 || r->status.oldest < r->plan_generation)
 		return true;
-	return node_held(r, id);
+	dataplane_read_node(r->config.dp, id, &traffic);
+	return traffic.flows != 0;
 }
 
 // Gives back what no worker sees any more. Never waits: what is not free yet is asked for again.
@@ -402,6 +415,41 @@ int reconcile_undrain(struct reconcile *r, const char *node)
 	return 0;
 }
 
+// What is counted
+
+// Flows are a gauge: those there are are its own.
+static void subtract(struct traffic *traffic, const struct traffic *base)
+{
+	traffic->packets_in -= base->packets_in;
+	traffic->bytes_in -= base->bytes_in;
+	traffic->packets_out -= base->packets_out;
+	traffic->bytes_out -= base->bytes_out;
+	traffic->flows_created -= base->flows_created;
+}
+
+void reconcile_read_service(
+	const struct reconcile *r, const char *name, struct traffic *ret_traffic)
+{
+	service_id id = table_builder_service(r->builder, name);
+
+	*ret_traffic = (struct traffic){0};
+	if (id == SERVICE_NONE)
+		return;
+	dataplane_read_service(r->config.dp, id, ret_traffic);
+	subtract(ret_traffic, &r->service_bases[id]);
+}
+
+void reconcile_read_node(const struct reconcile *r, const char *name, struct traffic *ret_traffic)
+{
+	node_id id = table_builder_node(r->builder, name);
+
+	*ret_traffic = (struct traffic){0};
+	if (id == NODE_NONE)
+		return;
+	dataplane_read_node(r->config.dp, id, ret_traffic);
+	subtract(ret_traffic, &r->node_bases[id]);
+}
+
 // Life
 
 void reconcile_read_status(const struct reconcile *r, struct reconcile_status *ret_status)
@@ -449,6 +497,10 @@ int reconcile_create(const struct reconcile_config *config, struct reconcile **r
 	r->build = timer(r, "build a table", build_and_publish);
 	r->reclaim = timer(r, "reclaim tables", reclaim);
 	r->age = timer(r, "end drains", age);
+	r->service_bases = calloc(config->services_max + 1, sizeof(*r->service_bases));
+	r->node_bases = calloc(config->nodes_max + 1, sizeof(*r->node_bases));
+	if (r->service_bases == NULL || r->node_bases == NULL)
+		goto fail;
 	e = table_builder_create(config->services_max, config->nodes_max, &r->builder);
 	if (e < 0)
 		goto fail;
@@ -477,5 +529,7 @@ void reconcile_destroy(struct reconcile *r)
 	plan_destroy(r->plan, r->health);
 	health_destroy(r->health);
 	table_builder_destroy(r->builder);
+	free(r->service_bases);
+	free(r->node_bases);
 	free(r);
 }

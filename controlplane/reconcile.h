@@ -75,6 +75,12 @@ void reconcile_read_status(const struct reconcile *r, struct reconcile_status *r
 // Brings the counts of the plan's pools up to date: a change may wait for its table.
 void reconcile_refresh(struct reconcile *r);
 
+// What the service or node of that name counted, without what others counted before under the id
+// that it has now. All is 0 if there is none of that name.
+void reconcile_read_service(
+	const struct reconcile *r, const char *name, struct traffic *ret_traffic);
+void reconcile_read_node(const struct reconcile *r, const char *name, struct traffic *ret_traffic);
+
 // What is in force or about to be; good until the next step of the loop. NULL before
 // reconcile_want().
 const struct plan *reconcile_plan(const struct reconcile *r);

@@ -263,6 +263,54 @@ static void a_removed_nodes_id_is_kept_while_a_flow_holds_it_and_then_given_to_a
 	assert_int_equal(plan_find_node(reconcile_plan(p->reconcile), "b"), SIZE_MAX);
 }
 
+static uint64_t packets_of_service(const struct place *p, const char *name)
+{
+	struct traffic traffic;
+
+	reconcile_read_service(p->reconcile, name, &traffic);
+	return traffic.packets_in;
+}
+
+static uint64_t packets_of_node(const struct place *p, const char *name)
+{
+	struct traffic traffic;
+
+	reconcile_read_node(p->reconcile, name, &traffic);
+	return traffic.packets_in;
+}
+
+static void who_gets_an_id_of_another_begins_to_count_at_zero(void **state)
+{
+	struct place *p = *state;
+	struct config *before = configure(p, "a b c");
+	struct config *between = configure(p, "a c");
+	struct config *after = configure(p, "a c d");
+
+	add_service(before, "web", "abc");
+	add_service(before, "dns", "abc");
+	add_service(between, "web", "ac");
+	add_service(after, "web", "acd");
+	add_service(after, "ftp", "acd");
+	start_with_three_nodes(p);
+	want(p, before);
+	node_id b = id_of(p, "b");
+
+	p->dp.traffic.packets_in = 100;
+	want(p, between);
+	run_for(p, 3200); // b and dns end, and their ids are freed.
+	want(p, after);
+	assert_int_equal(id_of(p, "d"), b);
+	assert_int_equal(packets_of_node(p, "a"), 100);
+	assert_int_equal(packets_of_node(p, "d"), 0);
+	assert_int_equal(packets_of_node(p, "b"), 0);
+	assert_int_equal(packets_of_service(p, "web"), 100);
+	assert_int_equal(packets_of_service(p, "ftp"), 0);
+
+	p->dp.traffic.packets_in = 130;
+	assert_int_equal(packets_of_node(p, "d"), 30);
+	assert_int_equal(packets_of_service(p, "ftp"), 30);
+}
+
 // Asks for what cannot be, and sees that nothing came of it but 'part' of a reason.
 static void want_in_vain(struct place *p, const struct config *config, int error, const char *part)
 {
@@ -360,6 +408,7 @@ int main(void)
 			tables_do_not_pile_up_while_workers_hang_and_the_newest_state_comes_out_then),
 		IN_PLACE(
 			a_removed_nodes_id_is_kept_while_a_flow_holds_it_and_then_given_to_another),
+		IN_PLACE(who_gets_an_id_of_another_begins_to_count_at_zero),
 		IN_PLACE(a_reload_with_too_many_nodes_is_refused_and_later_changes_come_out),
 		IN_PLACE(nodes_that_leave_count_for_a_reload_and_end_though_it_was_refused),
 		IN_PLACE(a_reload_that_makes_a_vip_of_an_snat_address_is_refused),
