@@ -546,7 +546,7 @@ int daemon_run(const char *config_path)
 
 	d.started = read_config(config_path);
 	if (d.started == NULL)
-		return EXIT_START;
+		return EXIT_CONFIG;
 
 	d.wanted = d.started;
 	log_start(d.started->log_level);
