@@ -126,17 +126,33 @@ static void keep_snat(const struct daemon *d, struct config *wanted)
 	}
 }
 
+static void say_what_would_be_right(int error)
+{
+	if (error == -ENOSPC)
+		log_error(
+			"memory.nodes and memory.services must have room as well for what leaves: "
+			"take that away by one reload and add by another when its flows are over, "
+			"or raise them and restart");
+	if (error == -EINVAL)
+		log_error("SNAT addresses stay as they are until a restart: use others as VIPs, or "
+			  "restart");
+	if (error == -EBUSY || error == -ENOMEM)
+		log_error("reload again later, or restart");
+}
+
 static bool apply(struct daemon *d, struct config *wanted)
 {
 	struct text_lines keys = {0};
+	char why[WHY_MAX];
 
 	if (!fits_what_was_started(d, wanted))
 		return false;
 
 	keep_snat(d, wanted);
-	int r = reconcile_want(d->reconcile, wanted);
+	int r = reconcile_want(d->reconcile, wanted, why);
 	if (r < 0) {
-		log_error("the configuration cannot be applied: %s", strerror(-r));
+		log_error("no table can be built of the configuration: %s", why);
+		say_what_would_be_right(r);
 		return false;
 	}
 	if (config_needs_restart(d->started, wanted, &keys) == 0)
@@ -432,10 +448,11 @@ static int start_reconcile(struct daemon *d)
 		.ready = ready,
 		.argument = d,
 	};
+	char why[WHY_MAX];
 
 	int r = reconcile_create(&config, &d->reconcile);
 	if (r == 0)
-		r = reconcile_want(d->reconcile, d->wanted);
+		r = reconcile_want(d->reconcile, d->wanted, why);
 	if (r < 0)
 		log_error("there is not enough memory for services and nodes");
 	return r;
@@ -529,7 +546,7 @@ int daemon_run(const char *config_path)
 
 	d.started = read_config(config_path);
 	if (d.started == NULL)
-		return EXIT_START;
+		return EXIT_CONFIG;
 
 	d.wanted = d.started;
 	log_start(d.started->log_level);

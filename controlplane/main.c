@@ -37,9 +37,10 @@ static const char help[] =
 	"\n"
 	"EXIT STATUS\n"
 	"    0   it ended because it was told to, or --check found no mistake\n"
-	"    1   it could not start, or FILE has mistakes\n"
+	"    1   it could not start\n"
 	"    2   the command line is wrong\n"
 	"    3   it failed while running\n"
+	"    4   FILE cannot be read, or has mistakes\n"
 	"\n"
 	"ENVIRONMENT\n"
 	"    NOTIFY_SOCKET   where systemd is told that VIPs are served (sd_notify(3))\n"
@@ -76,7 +77,7 @@ static int check(const char *path)
 	for (size_t i = 0; i < mistakes.n; i++)
 		fprintf(stderr, "%s\n", mistakes.lines[i]);
 	text_lines_clear(&mistakes);
-	return EXIT_START;
+	return EXIT_CONFIG;
 }
 
 static int wrong_usage(void)

@@ -28,8 +28,8 @@ struct model_target {
 struct model_set {
 	const struct model_target *targets; // [n_targets], in any order, no node twice.
 	size_t n_targets;
-	bool fail_open; // With no target up, those down are used as if up; else new flows are
-	                // rejected.
+	bool fail_open; // With no target up, those down are used as if up, each by its weight; else
+	                // new flows are rejected.
 };
 
 struct model_service {

@@ -136,6 +136,15 @@ enum target_state member_state(
 	return member->leaving || node->drained ? TARGET_DRAINING : TARGET_UP;
 }
 
+// Of one that drains or leaves: none, even while it is down and the service fails open. Its old
+// flows may go on then, and new ones are for others.
+static uint32_t weight_of(const struct plan *plan, const struct member *member)
+{
+	const struct plan_node *node = &plan->nodes[member->node];
+
+	return member->leaving || node->drained ? 0 : node->weight;
+}
+
 static void refresh_pool(const struct plan *plan, struct pool *pool, uint64_t now_ns)
 {
 	pool->n_targets = 0;
@@ -148,7 +157,7 @@ static void refresh_pool(const struct plan *plan, struct pool *pool, uint64_t no
 		if (state == TARGET_ABSENT)
 			continue;
 		pool->targets[pool->n_targets++] = (struct model_target){
-			.node = m->node, .weight = plan->nodes[m->node].weight, .state = state};
+			.node = m->node, .weight = weight_of(plan, m), .state = state};
 	}
 }
 
@@ -352,10 +361,21 @@ static int compare_keys(const void *l, const void *r)
 	return memcmp(s->nodes, t->nodes, s->n_nodes * sizeof(size_t));
 }
 
+// What is known already of the node that is the plan's 'node' now: nothing if it is elsewhere.
+static enum verdict inherit(const struct making *m, size_t node, enum family family)
+{
+	const struct member *before = m->members[node];
+
+	if (before == NULL ||
+		!address_equal(&m->before->names[before->node].address[family],
+			&m->plan->names[node].address[family]))
+		return VERDICT_NONE;
+	return before->probe == NULL ? VERDICT_UP : probe_verdict(before->probe);
+}
+
 // Returns false when out of memory.
 static bool add_member(struct making *m, struct pool *pool, const struct key *key, size_t node)
 {
-	const struct member *before = m->members[node];
 	struct member *member = &pool->members[pool->n_members];
 
 	*member = (struct member){.node = node, .until_ns = UINT64_MAX};
@@ -365,12 +385,8 @@ static bool add_member(struct making *m, struct pool *pool, const struct key *ke
 			.port = key->check_port,
 			.check = key->service->check,
 		};
-		enum verdict inherited = VERDICT_NONE;
 
-		if (before != NULL)
-			inherited =
-				before->probe == NULL ? VERDICT_UP : probe_verdict(before->probe);
-		member->probe = health_acquire(m->health, &config, inherited);
+		member->probe = health_acquire(m->health, &config, inherit(m, node, pool->family));
 		if (member->probe == NULL)
 			return false;
 	}

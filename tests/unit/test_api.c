@@ -44,9 +44,10 @@ static int make_reconcile(struct place *p)
 		.nodes_max = 64,
 		.ready = ignore,
 	};
+	char why[WHY_MAX];
 
 	int r = reconcile_create(&config, &p->sources.reconcile);
-	return r < 0 ? r : reconcile_want(p->sources.reconcile, p->config);
+	return r < 0 ? r : reconcile_want(p->sources.reconcile, p->config, why);
 }
 
 // Services web over a, b and c, and dns over a, in force.
@@ -145,7 +146,9 @@ static const struct refusal_case {
 	{"root", "GET", "/", "", 404, "there is no /"},
 	{"wrong method", "POST", "/v1/status", "", 405, "takes GET"},
 	{"drain by GET", "GET", "/v1/nodes/a/drain", "", 405, "takes POST"},
-	{"name with a slash", "POST", "/v1/nodes/a/b/drain", "", 404, "there is no"},
+	{"drain of an unknown node with a slash", "POST", "/v1/nodes/a/b/drain", "", 404,
+		"no node \"a/b\""},
+	{"nothing between", "POST", "/v1/nodes/drain", "", 404, "there is no /v1"},
 	{"no name", "POST", "/v1/nodes//drain", "", 404, "there is no"},
 	{"unknown argument", "GET", "/v1/services", "colour=red", 400, "\"colour\""},
 	{"unknown service", "GET", "/v1/services", "service=x", 404, "\"x\""},
@@ -246,6 +249,21 @@ static void a_drain_is_told_by_post_and_shown_by_get(void **state)
 	assert_int_equal(json_array_size(nodes), 3);
 	assert_string_equal(text(at(nodes, 1), "state"), "up");
 	assert_int_equal(number(at(nodes, 0), "services"), 2);
+}
+
+static void a_node_with_slashes_in_its_name_is_drained_like_any(void **state)
+{
+	struct place *p = *state;
+	char why[WHY_MAX];
+
+	strcpy(p->config->nodes[1].name, "rack/1/drain");
+	assert_int_equal(reconcile_want(p->sources.reconcile, p->config, why), 0);
+	json_t *answer = ask(p, "POST", "/v1/nodes/rack/1/drain/drain", "");
+	assert_int_equal(p->status, 200);
+	assert_string_equal(text(answer, "node"), "rack/1/drain");
+
+	ask(p, "POST", "/v1/nodes/rack/1/drain/undrain", "");
+	assert_int_equal(p->status, 200);
 }
 
 // 3000 flows: from 198.51.0.0 on, each third of node a, b or c, each tenth half-open.
@@ -380,6 +398,7 @@ int main(void)
 		IN_PLACE(services_come_with_what_their_nodes_are),
 		IN_PLACE(one_service_comes_with_its_members),
 		IN_PLACE(a_drain_is_told_by_post_and_shown_by_get),
+		IN_PLACE(a_node_with_slashes_in_its_name_is_drained_like_any),
 		IN_PLACE(flows_are_filtered_and_bounded_and_the_bound_is_said),
 		IN_PLACE(a_flow_is_shown_by_names),
 		IN_PLACE(counters_are_by_word_by_service_and_by_node),
