@@ -64,10 +64,13 @@ struct service_config {
 	               // them have an address of 'target_family'.
 	size_t n_nodes;
 	uint32_t idle_s;
-	bool fail_open;   // With every node down, use them all; else new flows are rejected.
-	bool announce;    // Gratuitous ARP, unsolicited NA. Services that share a VIP agree.
-	bool answers_arp; // ARP and ND. Likewise.
-	bool rejects;     // What is to no service's port is answered, else dropped. Likewise.
+	uint32_t affinity_word; // As in the file.
+	uint32_t affinity_s;    // All flows of a client go to one node until so long after the last
+	                        // began; 0 for no affinity.
+	bool fail_open;         // With every node down, use them all; else new flows are rejected.
+	bool announce;          // Gratuitous ARP, unsolicited NA. Services that share a VIP agree.
+	bool answers_arp;       // ARP and ND. Likewise.
+	bool rejects;           // What is to no service's port is answered, else dropped. Likewise.
 };
 
 struct config {

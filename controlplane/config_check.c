@@ -544,6 +544,8 @@ static void settle_service(struct reading *reading, size_t i)
 	if (service->idle_s == 0)
 		service->idle_s =
 			service->protocol == IPPROTO_TCP ? config->tcp_idle_s : config->udp_idle_s;
+	if (service->affinity_word == 0)
+		service->affinity_s = 0;
 	settle_check(reading, i);
 	check_mode(reading, i);
 }

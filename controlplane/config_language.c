@@ -25,6 +25,7 @@ static const char *const modes[] = {"snat", "dnat", "dsr", "tunnel", NULL};
 static const char *const service_modes[] = {"default", "snat", "dnat", "dsr", "tunnel", NULL};
 static const char *const tunnel_kinds[] = {"ip", "gue", NULL};
 static const char *const service_tunnels[] = {"default", "ip", "gue", NULL};
+static const char *const affinities[] = {"none", "client-ip", NULL};
 static const char *const unserved[] = {"drop", "reject", NULL};
 static const char *const all_down[] = {"reject", "fail-open", NULL};
 static const char *const levels[] = {"error", "warning", "info", "debug", NULL};
@@ -133,6 +134,9 @@ static const struct key flows[] = {
 		FIELD(struct config, dataplane.flows_max[IPV4]), 64, 1 << 28, 1 << 20},
 	{"ipv6", "IPv6 flows that there is memory for, over all workers", VALUE_NUMBER, KEY_RESTART,
 		FIELD(struct config, dataplane.flows_max[IPV6]), 64, 1 << 28, 1 << 18},
+	{"clients", "clients of services with affinity whose node is remembered, over all workers",
+		VALUE_NUMBER, KEY_RESTART, FIELD(struct config, dataplane.affinity_max), 64,
+		1 << 28, 1 << 16},
 };
 
 static const struct key memory[] = {
@@ -259,6 +263,11 @@ static const struct key services[] = {
 		.parse = parse_check},
 	{"idle", "seconds of silence that end one of its flows; 0 for what 'timeouts' says",
 		VALUE_NUMBER, 0, FIELD(struct service_config, idle_s), 0, 604800, 0},
+	{"affinity", "whether all flows of a client go to one node: client-ip", VALUE_WORD, 0,
+		FIELD(struct service_config, affinity_word), .words = affinities},
+	{"affinity_timeout",
+		"seconds after a client's last new flow that it may be sent to another node",
+		VALUE_NUMBER, 0, FIELD(struct service_config, affinity_s), 1, 86400, 10800},
 	{"on_all_down", "with all of its nodes down, reject new flows or use all nodes", VALUE_WORD,
 		0, FIELD(struct service_config, fail_open), .words = all_down},
 	{"announce", "announce the VIP when it appears (gratuitous ARP, unsolicited NA)",

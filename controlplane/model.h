@@ -45,7 +45,8 @@ struct model_service {
 	bool answers_arp;          // ARP and ND for the VIP; services that share one agree,
 	bool rejects;              // and on whether what is to no service's port is answered.
 	uint32_t idle_s;
-	size_t set; // Index into the model's sets.
+	uint32_t affinity_s; // 0 for none.
+	size_t set;          // Index into the model's sets.
 };
 
 struct model {

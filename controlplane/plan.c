@@ -490,6 +490,7 @@ static void add_services(struct plan *plan)
 			.answers_arp = from->answers_arp,
 			.rejects = from->rejects,
 			.idle_s = from->idle_s,
+			.affinity_s = from->affinity_s,
 			.set = plan->pool_of[i],
 		};
 		strcpy(to->name, from->name);

@@ -528,6 +528,7 @@ static int write_service(struct making *m, size_t i)
 		.target_family = from->target_family,
 		.tunnel_kind = from->tunnel_kind,
 		.mss = from->mss,
+		.affinity_s = from->affinity_s,
 	};
 	if (set->ring == NULL)
 		m->report.n_services_unserved++;

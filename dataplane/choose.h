@@ -18,11 +18,20 @@ static inline const struct service *choose_service(const struct burst *b, const 
 	return &b->table->services[p->service];
 }
 
+// With affinity all flows of a client have one slot.
+static inline __attribute__((always_inline)) uint32_t choose_slot_of(
+	const struct pipeline *pipeline, enum family family, const void *client, __be16 client_port,
+	const struct service *service)
+{
+	return flow_hash_slot(pipeline->hash_key, family, client,
+		service->affinity_s == 0 ? client_port : 0, service->salt, service->ring_size);
+}
+
 static inline __attribute__((always_inline)) uint32_t choose_slot(const struct pipeline *pipeline,
 	const struct packet *p, enum family family, const struct service *service)
 {
-	return flow_hash_slot(pipeline->hash_key, family, p->l3 + (family == IPV4 ? 12 : 8),
-		packet_source_port(p), service->salt, service->ring_size);
+	return choose_slot_of(pipeline, family, p->l3 + (family == IPV4 ? 12 : 8),
+		packet_source_port(p), service);
 }
 
 // NODE_NONE while no node may be used.

@@ -1,7 +1,9 @@
 #include <netinet/in.h>
 
+#include "choose.h"
 #include "flow_hash.h"
 #include "parts.h"
+#include "snat.h"
 #include "worker.h"
 
 // The journey of a packet that does not arrive
@@ -48,8 +50,12 @@ static void explain_flow(const struct question *q, struct explanation *e)
 {
 	unsigned n_workers = (unsigned)q->dp->n_workers;
 
-	if (q->dp->steering != STEERING_RSS) {
-		e->worker = flow_hash_worker(q->hash, n_workers);
+	const struct service *service = &q->table->services[e->service];
+	const struct pipeline *pipeline = &q->dp->workers[0]->pipeline;
+
+	if (snat_owner_is_known(pipeline, service)) {
+		e->worker =
+			snat_owner(pipeline, service, q->family, q->client, e->service, q->hash);
 		look_at(q, e->worker, e);
 		return;
 	}
@@ -63,8 +69,8 @@ static void explain_slot(const struct question *q, struct explanation *e)
 
 	if (service->ring == NULL || q->table->n_snat[q->family] == 0)
 		return;
-	e->slot = flow_hash_slot(q->dp->config.hash_key, q->family, q->client, q->key->client_port,
-		service->salt, service->ring_size);
+	e->slot = choose_slot_of(
+		&q->dp->workers[0]->pipeline, q->family, q->client, q->key->client_port, service);
 	e->slot_node = service->ring[e->slot];
 }
 

@@ -222,9 +222,8 @@ static void follow_by_slot(struct burst *b, struct packet *p, const struct retur
 	const struct service *service = choose_service(b, p);
 	enum forwarding_mode mode = service->mode;
 
-	p->hash = flow_hash_slot(b->pipeline->hash_key, p->family,
-		bytes_of(&r->destination, p->family), r->destination_port, service->salt,
-		service->ring_size);
+	p->hash = choose_slot_of(b->pipeline, p->family, bytes_of(&r->destination, p->family),
+		r->destination_port, service);
 	p->node = choose_node(service, (uint32_t)p->hash);
 	if (p->node == NODE_NONE)
 		return burst_drop(b, p, DROP_NO_TARGET);
@@ -256,13 +255,17 @@ static void follow_from_client(struct burst *b, struct packet *p, const struct r
 
 	const void *client = bytes_of(&key.client, p->family);
 	uint64_t hash = flow_hash(pipeline->hash_key, p->family, client, key.client_port, service);
-	if (!pipeline->rss && is_of_another(b, p, flow_hash_worker(hash, pipeline->n_workers)))
+	bool is_known = snat_owner_is_known(pipeline, choose_service(b, p));
+	if (is_known &&
+		is_of_another(b, p,
+			snat_owner(
+				pipeline, choose_service(b, p), p->family, client, service, hash)))
 		return;
 
 	struct snat_flow flow;
 	if (snat_find_of_client(b, &key, service, hash, &flow))
 		send_to_node(b, p, r, &flow);
-	else if (!pipeline->rss || !burst_pass_on(b, p))
+	else if (is_known || !burst_pass_on(b, p))
 		burst_drop(b, p, DROP_NO_FLOW);
 }
 

@@ -167,7 +167,7 @@ static void sort(struct burst *b)
 		sort_packet(b, &b->packets[i]);
 }
 
-// The hash says which worker has the flow.
+// The hash says which worker has the flow, where the port has not had its say.
 static void steer_to_services(struct burst *b, struct packet_list *list)
 {
 	const struct pipeline *pipeline = b->pipeline;
@@ -175,7 +175,14 @@ static void steer_to_services(struct burst *b, struct packet_list *list)
 
 	for (uint16_t i = 0; i < list->n; i++) {
 		struct packet *p = list->at[i];
-		unsigned worker = flow_hash_worker(p->hash, pipeline->n_workers);
+		const struct service *service = choose_service(b, p);
+
+		if (!snat_owner_is_known(pipeline, service)) {
+			list->at[kept++] = p;
+			continue;
+		}
+		unsigned worker = snat_owner(pipeline, service, p->family,
+			p->l3 + (p->family == IPV4 ? 12 : 8), p->service, p->hash);
 
 		if (worker == pipeline->worker)
 			list->at[kept++] = p;
@@ -206,14 +213,12 @@ static void steer_to_snat(struct burst *b, struct packet_list *list)
 	list->n = kept;
 }
 
-// With RSS the port has had its say about what clients send.
 static void steer(struct burst *b)
 {
 	if (b->pipeline->n_workers == 1)
 		return;
 	for (enum family family = 0; family < N_FAMILIES; family++) {
-		if (!b->pipeline->rss)
-			steer_to_services(b, &b->to_services[MODE_SNAT][family]);
+		steer_to_services(b, &b->to_services[MODE_SNAT][family]);
 		steer_to_snat(b, &b->to_snat[family]);
 	}
 }

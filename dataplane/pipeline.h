@@ -73,13 +73,15 @@ enum limit {
 	N_LIMITS,
 };
 
-// All of a worker that forwarding needs. Set once, except what 'limiters' and 'flows' hold.
+// All of a worker that forwarding needs. Set once, except what 'limiters', 'flows' and
+// 'affinity' hold.
 struct pipeline {
 	unsigned worker;
 	unsigned n_workers;
 	bool rss; // The ports' RSS decides who owns a flow (every port is STEERING_RSS), else a
 	          // hash of ours does.
 	struct flow_table *flows[N_FAMILIES];
+	struct affinity *affinity;
 	struct worker_counters *counters;
 	const struct owner_map *owners;
 	const _Atomic uint64_t *next_hops; // [NEXT_HOP_MAX]

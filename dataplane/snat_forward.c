@@ -1,5 +1,6 @@
 #include "snat.h"
 
+#include "affinity.h"
 #include "choose.h"
 #include "mss.h"
 #include "rewrite.h"
@@ -29,6 +30,8 @@ enum { DRAWS_MAX = 128 };
 
 // Where a new flow would go, and as whom.
 struct choice {
+	bool has_snat_index; // The client's, that it had before: else any will do.
+	uint8_t snat_index;
 	union return_key back;
 	uint64_t hash_back;
 };
@@ -119,6 +122,8 @@ static inline __attribute__((always_inline)) void draw(const struct burst *b,
 	struct address target = family == IPV4 ? address_from_ipv4(node->ipv4) : node->ipv6;
 	uint64_t random = fold_multiply(p->hash + nth, pipeline->hash_key[1] ^ 0xa0761d6478bd642f);
 	uint32_t index = (uint32_t)((random >> 32) * b->table->n_snat[family] >> 32);
+	if (unlikely(ret_choice->has_snat_index))
+		index = ret_choice->snat_index;
 	const struct service *service = choose_service(b, p);
 
 	union return_key back = {
@@ -143,6 +148,41 @@ static inline __attribute__((always_inline)) node_id node_by_slot(
 	return choose_node(service, choose_slot(b->pipeline, p, family, service));
 }
 
+static uint64_t affinity_hash(const struct burst *b, const struct packet *p, enum family family)
+{
+	return flow_hash(b->pipeline->hash_key, family, client_of(p, family), 0, p->service);
+}
+
+// A client that is to keep its node, and its SNAT address, has those that it had before, if it may.
+static __attribute__((noinline)) void choose_again(
+	struct burst *b, struct packet *p, enum family family, struct choice *ret_choice)
+{
+	const struct service *service = choose_service(b, p);
+	uint64_t hash = affinity_hash(b, p, family);
+	struct address client = packet_source(p);
+	struct affinity_choice before;
+
+	ret_choice->has_snat_index = true;
+	ret_choice->snat_index = (uint8_t)((hash >> 32) * b->table->n_snat[family] >> 32);
+	if (!affinity_find(b->pipeline->affinity, hash, &client, p->service, b->now_s,
+		    service->affinity_s, &before) ||
+		before.node >= b->table->n_nodes || before.snat_index >= b->table->n_snat[family] ||
+		service->states[before.node] != TARGET_UP)
+		return;
+
+	p->node = before.node;
+	ret_choice->snat_index = before.snat_index;
+}
+
+static __attribute__((noinline)) void remember_choice(
+	struct burst *b, const struct packet *p, enum family family, const struct choice *choice)
+{
+	struct address client = packet_source(p);
+
+	affinity_put(b->pipeline->affinity, affinity_hash(b, p, family), &client, p->service,
+		b->now_s, (struct affinity_choice){p->node, choice->back.snat_index});
+}
+
 static inline __attribute__((always_inline)) void choose(struct burst *b, struct packet *p,
 	const struct flow_table *ft, enum family family, struct choice *ret_choice)
 {
@@ -150,6 +190,9 @@ static inline __attribute__((always_inline)) void choose(struct burst *b, struct
 	if (unlikely(p->node == NODE_NONE))
 		return;
 
+	ret_choice->has_snat_index = false;
+	if (unlikely(choose_service(b, p)->affinity_s != 0))
+		choose_again(b, p, family, ret_choice);
 	draw(b, p, family, p->node, 0, ret_choice);
 	flow_table_prefetch(ft, FLOW_BACK, ret_choice->hash_back);
 }
@@ -211,6 +254,8 @@ static inline __attribute__((always_inline)) void begin(struct burst *b, struct 
 	if (unlikely(p->flow == FLOW_NONE))
 		return burst_drop(b, p, DROP_FLOWS_FULL);
 
+	if (unlikely(choose_service(b, p)->affinity_s != 0))
+		remember_choice(b, p, family, choice);
 	send_to_node(b, p, family, flow_table_flow(ft, family, p->flow));
 }
 

@@ -52,6 +52,7 @@ struct dataplane_config {
 	unsigned worker_cpus[WORKERS_MAX];
 	size_t n_workers;
 	size_t flows_max[N_FAMILIES]; // Over all workers.
+	size_t affinity_max;          // Clients whose node is remembered, over all workers.
 	size_t services_max;          // service_ids are below this,
 	size_t nodes_max;             // and node_ids below this: counters have room for as many.
 	size_t packet_buffers; // mbufs, over all workers; 0 to derive it from ports and workers.

@@ -60,7 +60,9 @@ struct service {
 	uint8_t target_family; // Of its nodes' addresses: the VIP's, except in MODE_TUNNEL.
 	uint8_t tunnel_kind;
 	uint16_t mss; // SYNs that offer to take larger TCP segments are corrected to this; 0: none.
-	uint8_t unused[6];
+	uint8_t unused[2];
+	uint32_t affinity_s; // A client's flows go to one node until so long after the last began;
+	                     // 0 where each chooses for itself.
 };
 static_assert(sizeof(struct service) == 64);
 

@@ -9,7 +9,9 @@
 #include <rte_errno.h>
 #include <rte_mbuf.h>
 
-enum { N_FLOWS = 512, NODES_MAX = LITTLE_NODES, SERVICES_MAX = LITTLE_SERVICES };
+#include "affinity.h"
+
+enum { N_FLOWS = 512, N_CLIENTS = 64, NODES_MAX = LITTLE_NODES, SERVICES_MAX = LITTLE_SERVICES };
 
 static const uint64_t hash_key[2] = {0x0123456789abcdef, 0xfedcba9876543210};
 
@@ -185,6 +187,10 @@ static void make_worker(struct world *w, unsigned worker, bool rss)
 		.n_ports = WORLD_PORTS,
 		.hash_key = {hash_key[0], hash_key[1]},
 	};
+	w->affinity_memory[worker] = aligned_alloc(64, affinity_bytes(N_CLIENTS));
+	require(w->affinity_memory[worker] != NULL, "out of memory");
+	memset(w->affinity_memory[worker], 0, affinity_bytes(N_CLIENTS));
+	w->pipelines[worker].affinity = affinity_create(w->affinity_memory[worker], N_CLIENTS);
 	make_flows(w, worker, IPV4);
 	make_flows(w, worker, IPV6);
 	pipeline_prepare(&w->pipelines[worker]);
@@ -220,6 +226,7 @@ void world_destroy(struct world *w)
 		free(w->counters[i].nodes);
 		free(w->flow_memory[i][IPV4]);
 		free(w->flow_memory[i][IPV6]);
+		free(w->affinity_memory[i]);
 	}
 	owner_map_destroy(w->owners);
 	rte_mempool_free(w->buffers);

@@ -67,6 +67,7 @@ struct world {
 	struct pipeline pipelines[WORLD_WORKERS];
 	struct worker_counters counters[WORLD_WORKERS];
 	void *flow_memory[WORLD_WORKERS][N_FAMILIES];
+	void *affinity_memory[WORLD_WORKERS];
 	struct outcome *out;
 	struct rte_mempool *buffers;
 	uint64_t now_ns;
