@@ -366,10 +366,14 @@ static const struct mistake_case {
 		"a.conf:5: services.[0].check.status: found \"200-99\"; must be a status or a "
 		"range of "
 		"them from 100 to 599, such as 200 or \"200-399\""},
+	{BASE "/*/ \" */ ring_size = 99999999999; # \"",
+		"a.conf:4: found 99999999999; must be a number from -2147483648 to 2147483647"},
+	{BASE NODES SERVICE(WEB "check = { path = \"/\xe9\"; };"),
+		"a.conf:5: services.[0].check.path: found \"/\xe9\"; must be a path that begins "
+		"with /, of ASCII without blanks"},
 	{BASE NODES SERVICE(WEB "check = { path = \"/a b\"; };"),
 		"a.conf:5: services.[0].check.path: found \"/a b\"; must be a path that begins "
-		"with / "
-		"and has no blank"},
+		"with /, of ASCII without blanks"},
 	{BASE NODES SERVICE(WEB "check = { timeout = 3; };"),
 		"a.conf:5: services.[0].check.timeout: found 3; must be at most the interval, 2 "
 		"seconds"},
@@ -522,6 +526,7 @@ static void a_zero_byte_is_no_end(void **)
 static void what_looks_like_a_number_in_a_text_is_none(void **)
 {
 	config_free(parse(BASE "// 99999999999\n/* 99999999999\n@ */ # @ 99999999999\n"
+			       "/*/ 99999999999 */ /* *//* 99999999999\n99999999999 */\n"
 			       "instance = \"99999999999\";"));
 }
 
