@@ -73,6 +73,16 @@ static void log_lines(enum log_level level, struct text_lines *lines, const char
 	text_lines_clear(lines);
 }
 
+static void log_warnings(const char *path, const struct config *config)
+{
+	struct text_lines warnings = {0};
+
+	config_warnings(config, &warnings);
+	for (size_t i = 0; i < warnings.n; i++)
+		log_warning("%s: %s", path, warnings.lines[i]);
+	text_lines_clear(&warnings);
+}
+
 // Returns NULL having said why.
 static struct config *read_config(const char *path)
 {
@@ -161,6 +171,7 @@ static bool apply(struct daemon *d, struct config *wanted)
 		config_free(d->wanted);
 	d->wanted = wanted;
 	log_start(wanted->log_level);
+	log_warnings(d->config_path, wanted);
 	log_info("read %s again: %zu services over %zu nodes", d->config_path, wanted->n_services,
 		wanted->n_nodes);
 	return true;
@@ -550,6 +561,7 @@ int daemon_run(const char *config_path)
 
 	d.wanted = d.started;
 	log_start(d.started->log_level);
+	log_warnings(config_path, d.started);
 	curl_global_init(CURL_GLOBAL_DEFAULT);
 	int status = run(&d);
 	stop(&d);
