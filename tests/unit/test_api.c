@@ -350,6 +350,8 @@ static void counters_are_by_word_by_service_and_by_node(void **state)
 
 	assert_int_equal(number(json_object_get(answer, "drops"), "no-service"), 5);
 	assert_int_equal(number(json_object_get(answer, "events"), "rx-packets"), 9);
+	assert_string_equal(text(json_object_get(answer, "sentences"), "no-service"),
+		drop_reason_sentence(DROP_NO_SERVICE));
 	assert_int_equal(json_array_size(json_object_get(answer, "workers")), 1);
 	assert_int_equal(json_array_size(json_object_get(answer, "services")), 2);
 	assert_int_equal(number(at(json_object_get(answer, "nodes"), 2), "flows"), 4);
