@@ -378,11 +378,19 @@ static void say_what_was_had(const struct daemon *d)
 	struct port_status port;
 
 	for (size_t i = 0; dataplane_read_port(d->dp, i, &port) == 0; i++) {
-		log_info("port %s: %s, twin %s, %u queues for %zu workers, steered by %s%s%s",
-			d->started->dataplane.ports[i].device, port.driver, port.twin,
-			port.rx_queues, d->started->dataplane.n_workers, steerings[port.steering],
-			port.note[0] != '\0' ? "; " : "", port.note);
+		const char *device = d->started->dataplane.ports[i].device;
+
+		log_info("port %s: %s, twin %s, %u queues for %zu workers, steered by %s", device,
+			port.driver, port.twin, port.rx_queues, d->started->dataplane.n_workers,
+			steerings[port.steering]);
+		if (port.note[0] != '\0')
+			log_warning("port %s: %s", device, port.note);
 	}
+	if (d->started->dataplane.hugepages && !dataplane_has_huge_pages(d->dp))
+		log_warning(
+			"packet buffers are on 4 kB pages, which is slower: memory.hugepages is "
+			"true, but too few huge pages are free; reserve more (vm.nr_hugepages) "
+			"and restart, or say false");
 	log_info("flow memory is on %s", dataplane_flow_memory(d->dp));
 }
 
