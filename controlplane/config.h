@@ -17,6 +17,7 @@ enum {
 	PATH_TEXT_MAX = 256,
 	SOCKET_TEXT_MAX = 108, // sockaddr_un's sun_path.
 	WORD_TEXT_MAX = 64,
+	PROBES_MANY = 100000, // At the usual interval of 2 s, 50 000 connections a second.
 };
 
 enum check_kind {
@@ -111,6 +112,9 @@ int config_parse_file(
 // The same of a text in memory, which need not end with a NUL; 'path' is what mistakes name.
 int config_parse_text(const char *text, size_t len, const char *path, struct config **ret_config,
 	struct text_lines *ret_mistakes);
+
+// What is no mistake, but hardly meant: a line each, without the file's name. Returns 0 or -ENOMEM.
+int config_warnings(const struct config *config, struct text_lines *ret_warnings);
 
 // Accepts NULL.
 void config_free(struct config *config);

@@ -1,5 +1,6 @@
 #include "config_check.h"
 
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -669,4 +670,46 @@ void config_check(struct reading *reading, const config_setting_t *root)
 	check_services(reading);
 	check_addresses(reading, root);
 	fill_in_paths(reading->config);
+}
+
+// What is hardly meant
+
+// How many nodes are asked at each port, of each family.
+struct asked {
+	size_t n_nodes[N_FAMILIES][UINT16_MAX + 1];
+};
+
+// No less than this: services with one port are taken to share their nodes, and those with a port
+// of the check's own are not counted.
+static size_t count_probes_of_node_ports(const struct config *config, struct asked *asked)
+{
+	size_t n_probes = 0;
+
+	for (size_t i = 0; i < config->n_services; i++) {
+		const struct service_config *service = &config->services[i];
+		size_t *n = &asked->n_nodes[address_family(&service->vip)][service->node_port];
+
+		if (service->check.kind == CHECK_NONE || service->check.port != 0 ||
+			service->n_nodes <= *n)
+			continue;
+		n_probes += service->n_nodes - *n;
+		*n = service->n_nodes;
+	}
+	return n_probes;
+}
+
+int config_warnings(const struct config *config, struct text_lines *ret_warnings)
+{
+	struct asked *asked = calloc(1, sizeof(*asked));
+	if (asked == NULL)
+		return -ENOMEM;
+
+	size_t n_probes = count_probes_of_node_ports(config, asked);
+	free(asked);
+	if (n_probes <= PROBES_MANY)
+		return 0;
+	return text_lines_add(ret_warnings,
+		"each node is asked at the node_port of each service, %zu ports in all; set "
+		"health.port to one that tells of the whole node",
+		n_probes);
 }

@@ -71,11 +71,11 @@ static bool is_absent_or_path(const char *text)
 	return *text == '\0' || is_path(text);
 }
 
-// What may stand in the first line of an HTTP request, and in its header.
+// What may stand in the first line of an HTTP request: ASCII, which JSON may have as well.
 static bool is_url_path(const char *text)
 {
 	for (const char *c = text; *c != '\0'; c++) {
-		if ((unsigned char)*c <= ' ' || *c == 0x7f)
+		if ((unsigned char)*c <= ' ' || (unsigned char)*c >= 0x7f)
 			return false;
 	}
 	return *text == '/';
@@ -194,7 +194,8 @@ static const struct key check[] = {
 	{"port", "the port that is asked; 0 for the service's node_port", VALUE_NUMBER, 0,
 		FIELD(struct check_config, port), 0, 65535, 0},
 	{"path", "what is got", VALUE_TEXT, 0, FIELD(struct check_config, path), .text = "/",
-		.must = "a path that begins with / and has no blank", .is_good = is_url_path},
+		.must = "a path that begins with /, of ASCII without blanks",
+		.is_good = is_url_path},
 	{"host", "what the Host header says; the node's address if empty", VALUE_TEXT, 0,
 		FIELD(struct check_config, host), .text = "", .must = "a host name",
 		.is_good = is_host},

@@ -73,6 +73,16 @@ static void log_lines(enum log_level level, struct text_lines *lines, const char
 	text_lines_clear(lines);
 }
 
+static void log_warnings(const char *path, const struct config *config)
+{
+	struct text_lines warnings = {0};
+
+	config_warnings(config, &warnings);
+	for (size_t i = 0; i < warnings.n; i++)
+		log_warning("%s: %s", path, warnings.lines[i]);
+	text_lines_clear(&warnings);
+}
+
 // Returns NULL having said why.
 static struct config *read_config(const char *path)
 {
@@ -161,6 +171,7 @@ static bool apply(struct daemon *d, struct config *wanted)
 		config_free(d->wanted);
 	d->wanted = wanted;
 	log_start(wanted->log_level);
+	log_warnings(d->config_path, wanted);
 	log_info("read %s again: %zu services over %zu nodes", d->config_path, wanted->n_services,
 		wanted->n_nodes);
 	return true;
@@ -367,11 +378,19 @@ static void say_what_was_had(const struct daemon *d)
 	struct port_status port;
 
 	for (size_t i = 0; dataplane_read_port(d->dp, i, &port) == 0; i++) {
-		log_info("port %s: %s, twin %s, %u queues for %zu workers, steered by %s%s%s",
-			d->started->dataplane.ports[i].device, port.driver, port.twin,
-			port.rx_queues, d->started->dataplane.n_workers, steerings[port.steering],
-			port.note[0] != '\0' ? "; " : "", port.note);
+		const char *device = d->started->dataplane.ports[i].device;
+
+		log_info("port %s: %s, twin %s, %u queues for %zu workers, steered by %s", device,
+			port.driver, port.twin, port.rx_queues, d->started->dataplane.n_workers,
+			steerings[port.steering]);
+		if (port.note[0] != '\0')
+			log_warning("port %s: %s", device, port.note);
 	}
+	if (d->started->dataplane.hugepages && !dataplane_has_huge_pages(d->dp))
+		log_warning(
+			"packet buffers are on 4 kB pages, which is slower: memory.hugepages is "
+			"true, but too few huge pages are free; reserve more (vm.nr_hugepages) "
+			"and restart, or say false");
 	log_info("flow memory is on %s", dataplane_flow_memory(d->dp));
 }
 
@@ -550,6 +569,7 @@ int daemon_run(const char *config_path)
 
 	d.wanted = d.started;
 	log_start(d.started->log_level);
+	log_warnings(config_path, d.started);
 	curl_global_init(CURL_GLOBAL_DEFAULT);
 	int status = run(&d);
 	stop(&d);

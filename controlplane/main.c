@@ -63,20 +63,29 @@ static int print_help(void)
 	return EXIT_ENDED;
 }
 
+// After 'before' unless that is empty.
+static void print_lines(const char *before, struct text_lines *lines)
+{
+	for (size_t i = 0; i < lines->n; i++)
+		fprintf(stderr, "%s%s%s\n", before, *before == '\0' ? "" : ": ", lines->lines[i]);
+	text_lines_clear(lines);
+}
+
 static int check(const char *path)
 {
 	struct text_lines mistakes = {0};
+	struct text_lines warnings = {0};
 	struct config *config;
 
 	if (config_parse_file(path, &config, &mistakes) == 0) {
 		printf("%s: no mistakes: %zu services over %zu nodes on %zu ports\n", path,
 			config->n_services, config->n_nodes, config->dataplane.n_ports);
+		config_warnings(config, &warnings);
+		print_lines(path, &warnings);
 		config_free(config);
 		return EXIT_ENDED;
 	}
-	for (size_t i = 0; i < mistakes.n; i++)
-		fprintf(stderr, "%s\n", mistakes.lines[i]);
-	text_lines_clear(&mistakes);
+	print_lines("", &mistakes);
 	return EXIT_CONFIG;
 }
 

@@ -45,6 +45,7 @@ struct reconcile {
 	uint64_t published_ns;         // When the last table was.
 	uint64_t plan_generation;      // The first one built from this plan, or 0.
 	uint64_t aged_ns;              // When age() ran last.
+	struct build_report told;      // What the log said of the rings.
 	struct traffic *service_bases; // [services_max]: what others counted under the id before.
 	struct traffic *node_bases;    // [nodes_max]
 	bool routes_changed;
@@ -127,6 +128,24 @@ static void announce(struct reconcile *r)
 		log_error("addresses cannot be announced: %s", strerror(-e));
 }
 
+// Weights that a ring is too small for are no failure, but not what was asked either.
+static void tell_of_rings(struct reconcile *r)
+{
+	const struct build_report *now = &r->status.report;
+
+	if (now->n_rings_scaled == r->told.n_rings_scaled &&
+		now->n_targets_left_out == r->told.n_targets_left_out)
+		return;
+	if (now->n_rings_scaled > 0)
+		log_about("rings", LEVEL_WARNING,
+			"%zu rings are too small for the weights of their nodes, and %zu nodes get "
+			"no new flows for that: raise ring_size, or make weights less unequal",
+			now->n_rings_scaled, now->n_targets_left_out);
+	else
+		log_about("rings", LEVEL_INFO, "rings are large enough for all weights again");
+	r->told = *now;
+}
+
 static void publish(struct reconcile *r, const struct forwarding_table *table)
 {
 	struct reconcile_status *s = &r->status;
@@ -141,6 +160,7 @@ static void publish(struct reconcile *r, const struct forwarding_table *table)
 	s->n_published++;
 	if (s->n_waiting > 0 && !loop_timer_waits(&r->reclaim))
 		loop_timer_set(r->config.loop, &r->reclaim, r->published_ns + RECLAIM_NS);
+	tell_of_rings(r);
 	if (r->plan_generation == 0) {
 		r->plan_generation = table->generation;
 		announce(r);

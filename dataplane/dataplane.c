@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include <rte_cycles.h>
+#include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
 #include <rte_malloc.h>
@@ -488,6 +489,11 @@ const char *dataplane_flow_memory(const struct dataplane *dp)
 		}
 	}
 	return page_kind_words(worst);
+}
+
+bool dataplane_has_huge_pages(const struct dataplane *)
+{
+	return rte_eal_has_hugepages();
 }
 
 // Counters

@@ -24,6 +24,18 @@ static json_t *drops_of(const struct counters *counters)
 	return drops;
 }
 
+static json_t *sentences(void)
+{
+	json_t *sentences = json_object();
+
+	for (enum event e = 0; e < N_EVENTS; e++)
+		json_object_set_new(sentences, event_word(e), json_string(event_sentence(e)));
+	for (enum drop_reason r = DROP_NONE + 1; r < N_DROP_REASONS; r++)
+		json_object_set_new(
+			sentences, drop_reason_word(r), json_string(drop_reason_sentence(r)));
+	return sentences;
+}
+
 static void begin(struct api_call *call)
 {
 	struct counters sum;
@@ -35,6 +47,9 @@ static void begin(struct api_call *call)
 	api_text(call, ",\n\"drops\":");
 	call->has_items = false;
 	api_item(call, drops_of(&sum));
+	api_text(call, ",\n\"sentences\":");
+	call->has_items = false;
+	api_item(call, sentences());
 	api_list(call, ",\n\"workers\":[");
 }
 

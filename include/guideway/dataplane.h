@@ -121,6 +121,9 @@ int dataplane_read_port(struct dataplane *dp, size_t port, struct port_status *r
 // The memory that flows live in, as had: "2 MB pages", "transparent huge pages", "4 kB pages".
 const char *dataplane_flow_memory(const struct dataplane *dp);
 
+// False if packet buffers live on 4 kB pages.
+bool dataplane_has_huge_pages(const struct dataplane *dp);
+
 // Brings each twin's carrier in line with its port's link. To be called about once a second.
 void dataplane_follow_links(struct dataplane *dp);
 

@@ -193,7 +193,21 @@ static void status_tells_of_ports_tables_and_flows(void **state)
 	assert_int_equal(number(answer, "services"), 2);
 	assert_int_equal(number(json_object_get(answer, "flows"), "ipv4"), 17);
 	assert_int_equal(number(json_object_get(answer, "table"), "published"), 1);
+	assert_int_equal(number(json_object_get(answer, "table"), "rings_scaled"), 0);
 	assert_string_equal(text(at(json_object_get(answer, "ports"), 0), "driver"), "net_null");
+}
+
+static void status_tells_of_rings_too_small_for_their_weights(void **state)
+{
+	struct place *p = *state;
+	char why[WHY_MAX];
+
+	p->config->ring_size = 11;
+	p->config->nodes[0].weight = 1000;
+	assert_int_equal(reconcile_want(p->sources.reconcile, p->config, why), 0);
+	json_t *table = json_object_get(ask(p, "GET", "/v1/status", ""), "table");
+	assert_int_equal(number(table, "rings_scaled"), 1);
+	assert_int_equal(number(table, "targets_left_out"), 0);
 }
 
 static void services_come_with_what_their_nodes_are(void **state)
@@ -350,6 +364,8 @@ static void counters_are_by_word_by_service_and_by_node(void **state)
 
 	assert_int_equal(number(json_object_get(answer, "drops"), "no-service"), 5);
 	assert_int_equal(number(json_object_get(answer, "events"), "rx-packets"), 9);
+	assert_string_equal(text(json_object_get(answer, "sentences"), "no-service"),
+		drop_reason_sentence(DROP_NO_SERVICE));
 	assert_int_equal(json_array_size(json_object_get(answer, "workers")), 1);
 	assert_int_equal(json_array_size(json_object_get(answer, "services")), 2);
 	assert_int_equal(number(at(json_object_get(answer, "nodes"), 2), "flows"), 4);
@@ -395,6 +411,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		IN_PLACE(what_makes_no_sense_is_refused_with_a_sentence),
 		IN_PLACE(status_tells_of_ports_tables_and_flows),
+		IN_PLACE(status_tells_of_rings_too_small_for_their_weights),
 		IN_PLACE(services_come_with_what_their_nodes_are),
 		IN_PLACE(one_service_comes_with_its_members),
 		IN_PLACE(a_drain_is_told_by_post_and_shown_by_get),

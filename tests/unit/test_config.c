@@ -427,10 +427,14 @@ static const struct mistake_case {
 		"a.conf:5: services.[0].check.status: found \"200-99\"; must be a status or a "
 		"range of "
 		"them from 100 to 599, such as 200 or \"200-399\""},
+	{BASE "/*/ \" */ ring_size = 99999999999; # \"",
+		"a.conf:4: found 99999999999; must be a number from -2147483648 to 2147483647"},
+	{BASE NODES SERVICE(WEB "check = { path = \"/\xe9\"; };"),
+		"a.conf:5: services.[0].check.path: found \"/\xe9\"; must be a path that begins "
+		"with /, of ASCII without blanks"},
 	{BASE NODES SERVICE(WEB "check = { path = \"/a b\"; };"),
 		"a.conf:5: services.[0].check.path: found \"/a b\"; must be a path that begins "
-		"with / "
-		"and has no blank"},
+		"with /, of ASCII without blanks"},
 	{BASE NODES SERVICE(WEB "check = { timeout = 3; };"),
 		"a.conf:5: services.[0].check.timeout: found 3; must be at most the interval, 2 "
 		"seconds"},
@@ -583,6 +587,7 @@ static void a_zero_byte_is_no_end(void **)
 static void what_looks_like_a_number_in_a_text_is_none(void **)
 {
 	config_free(parse(BASE "// 99999999999\n/* 99999999999\n@ */ # @ 99999999999\n"
+			       "/*/ 99999999999 */ /* *//* 99999999999\n99999999999 */\n"
 			       "instance = \"99999999999\";"));
 }
 
@@ -753,6 +758,60 @@ static void every_key_has_its_words_and_a_good_default(void **)
 	text_lines_clear(&lines);
 }
 
+// 'n_services' over 'n_nodes', each at a port of its own, checked as 'health' says.
+static struct config *parse_many(unsigned n_services, unsigned n_nodes, const char *health)
+{
+	size_t room = 1 << 20, at = 0;
+	char *text = malloc(room);
+
+	assert_non_null(text);
+	at += (size_t)snprintf(text, room, "%s%snodes = (\n", BASE, health);
+	for (unsigned i = 0; i < n_nodes; i++)
+		at += (size_t)snprintf(text + at, room - at,
+			"%s{ name = \"n%u\"; address = \"10.0.%u.%u\"; }\n", i == 0 ? "" : ",", i,
+			i / 250, 1 + i % 250);
+	at += (size_t)snprintf(text + at, room - at, ");\nservices = (\n");
+	for (unsigned i = 0; i < n_services; i++)
+		at += (size_t)snprintf(text + at, room - at,
+			"%s{ name = \"s%u\"; vip = \"198.18.0.1\"; port = %u; node_port = %u; }\n",
+			i == 0 ? "" : ",", i, 1 + i, 30000 + i);
+	snprintf(text + at, room - at, ");\n");
+
+	struct config *config = parse(text);
+	free(text);
+	return config;
+}
+
+static const struct many_case {
+	const char *name;
+	unsigned n_services;
+	unsigned n_nodes;
+	const char *health;
+	size_t n_warnings;
+} many[] = {
+	{"as many as are usual", 1000, 100, "", 0},
+	{"one too many", 1001, 100, "", 1},
+	{"one port for all", 1001, 100, "health = { port = 10256; };\n", 0},
+	{"not checked", 1001, 100, "health = { kind = \"none\"; };\n", 0},
+};
+
+static void more_checks_than_can_be_meant_are_warned_of(void **)
+{
+	for (size_t i = 0; i < sizeof(many) / sizeof(many[0]); i++) {
+		const struct many_case *c = &many[i];
+		struct config *config = parse_many(c->n_services, c->n_nodes, c->health);
+		struct text_lines warnings = {0};
+
+		assert_int_equal(config_warnings(config, &warnings), 0);
+		if (warnings.n != c->n_warnings)
+			fail_msg("%s: %zu warnings", c->name, warnings.n);
+		if (warnings.n > 0)
+			assert_non_null(strstr(warnings.lines[0], "100100 ports"));
+		text_lines_clear(&warnings);
+		config_free(config);
+	}
+}
+
 static void ten_thousand_services_over_a_thousand_nodes_are_read_whole(void **)
 {
 	size_t room = 4 << 20, at = 0;
@@ -802,6 +861,7 @@ int main(void)
 		TEST(every_key_is_in_the_shipped_file),
 		TEST(the_shipped_file_shows_the_defaults),
 		TEST(every_key_has_its_words_and_a_good_default),
+		TEST(more_checks_than_can_be_meant_are_warned_of),
 		TEST(ten_thousand_services_over_a_thousand_nodes_are_read_whole),
 	};
 
