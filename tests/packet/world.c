@@ -37,7 +37,7 @@ struct rte_ether_addr world_hop_mac(next_hop_id hop)
 	return (struct rte_ether_addr){{0x02, 0, 0, 0, 1, (uint8_t)hop}};
 }
 
-static void set_hop(struct world *w, next_hop_id hop, uint8_t port, uint64_t flags)
+void world_set_hop(struct world *w, next_hop_id hop, uint8_t port, uint64_t flags)
 {
 	struct rte_ether_addr mac = world_hop_mac(hop);
 	uint64_t word = 0;
@@ -60,12 +60,12 @@ static void make_ports(struct world *w)
 	w->next_hops = calloc(NEXT_HOP_MAX, sizeof(*w->next_hops));
 	w->path_mtus = calloc(NODES_MAX * N_FAMILIES, sizeof(*w->path_mtus));
 	require(w->next_hops != NULL && w->path_mtus != NULL, "out of memory");
-	set_hop(w, HOP_GATEWAY, 0, NEXT_HOP_RESOLVED);
-	set_hop(w, HOP_NODE0, 1, NEXT_HOP_RESOLVED);
-	set_hop(w, HOP_NODE1, 2, NEXT_HOP_RESOLVED);
-	set_hop(w, HOP_LOCAL, 1, NEXT_HOP_RESOLVED | NEXT_HOP_TO_KERNEL);
-	set_hop(w, HOP_UNRESOLVED, 0, 0);
-	set_hop(w, HOP_NEIGHBOUR, 0, NEXT_HOP_RESOLVED);
+	world_set_hop(w, HOP_GATEWAY, 0, NEXT_HOP_RESOLVED);
+	world_set_hop(w, HOP_NODE0, 1, NEXT_HOP_RESOLVED);
+	world_set_hop(w, HOP_NODE1, 2, NEXT_HOP_RESOLVED);
+	world_set_hop(w, HOP_LOCAL, 1, NEXT_HOP_RESOLVED | NEXT_HOP_TO_KERNEL);
+	world_set_hop(w, HOP_UNRESOLVED, 0, 0);
+	world_set_hop(w, HOP_NEIGHBOUR, 0, NEXT_HOP_RESOLVED);
 }
 
 static void add_services(struct little_table *t, const char *vip)
@@ -152,6 +152,12 @@ static struct little_table *make_table(void)
 	little_table_add_route(t, "203.0.113.5/32", HOP_NEIGHBOUR);
 	little_table_add_route(t, "2001:db8:c::/48", HOP_GATEWAY);
 	little_table_add_route(t, "2001:db8:113::/64", NEXT_HOP_RESOLVE);
+	little_table_add_route(t, "198.51.100.1/32", HOP_LOCAL);
+	little_table_add_route(t, "2001:db8:c::1/128", HOP_LOCAL);
+	little_table_add_route(t, "192.0.2.10/32", HOP_NODE0);
+	little_table_add_route(t, "192.0.2.11/32", HOP_NODE1);
+	little_table_add_route(t, "2001:db8:2::10/128", HOP_NODE0);
+	little_table_add_route(t, "2001:db8:2::11/128", HOP_NODE1);
 	little_table_finish(t);
 	return t;
 }
@@ -312,6 +318,8 @@ static void take_ending(struct outcome *out, struct ending *e)
 		take_from_port(out, port, e);
 	if (out->n.waiting > 0) {
 		e->way = WAY_WAITING;
+		e->destination = out->waiting[0].destination;
+		e->next_hop = out->waiting[0].next_hop;
 		take_bytes(out->waiting[0].mbuf, out->waiting[0].mbuf->l2_len, e);
 	}
 	outcome_empty(out);
@@ -364,6 +372,29 @@ void world_put(struct world *w, unsigned worker, enum origin origin, uint16_t po
 	take_ending(w->out, e);
 	e->drop = find_drop(w, before);
 	require(rte_mempool_avail_count(w->buffers) == WORLD_BUFFERS, "an mbuf is lost");
+}
+
+void world_retry(struct world *w, const struct ending *waiting, struct ending *ret_ending)
+{
+	struct waiting again = {
+		.mbuf = world_packet(w, 0, waiting->bytes, waiting->len),
+		.destination = waiting->destination,
+		.next_hop = waiting->next_hop,
+	};
+	uint64_t before[N_DROP_REASONS];
+
+	for (int i = 0; i < N_DROP_REASONS; i++)
+		before[i] = world_drops(w, i);
+	*ret_ending = (struct ending){.way = WAY_WAITING};
+
+	outcome_empty(w->out);
+	if (!pipeline_retry(&w->pipelines[0], &w->table->table, &again, w->out)) {
+		rte_pktmbuf_free(again.mbuf);
+		return;
+	}
+	ret_ending->way = WAY_NONE;
+	take_ending(w->out, ret_ending);
+	ret_ending->drop = find_drop(w, before);
 }
 
 static unsigned free_list(struct rte_mbuf **mbufs, uint16_t n)
