@@ -134,6 +134,7 @@ struct burst {
 	uint64_t now_ns;
 	uint32_t now_s;   // The same in seconds, never 0.
 	uint16_t mtu_min; // Of all ports: what is no longer fits whichever way it goes.
+	uint16_t n_draws; // That snat has made for ports: snat_forward.c.
 	uint16_t n;
 	struct packet packets[BURST_MAX]; // [n]
 
@@ -181,8 +182,8 @@ void burst_pass_by(struct burst *b, struct packet *p);
 
 // Answers the packet's sender that it goes no further, as its protocol does: TCP by RST, else by
 // ICMP port unreachable, as far as the limiters allow; and counts it as dropped for 'reason'. The
-// packet is as it came: 'l3' and 'l4' are not rewritten yet.
-void burst_reject(struct burst *b, struct packet *p, enum drop_reason reason);
+// packet is as it came: 'l3' and 'l4' are not rewritten yet. Returns whether it was answered.
+bool burst_reject(struct burst *b, struct packet *p, enum drop_reason reason);
 
 // Drops a packet, not rewritten yet, whose hop limit ends here; its sender is told.
 void burst_expire(struct burst *b, struct packet *p);

@@ -10,6 +10,7 @@
 #include "answer.h"
 #include "checksum.h"
 #include "choose.h"
+#include "dsr.h"
 #include "echo.h"
 #include "output.h"
 #include "parse.h"
@@ -196,14 +197,9 @@ static bool is_of_another(struct burst *b, struct packet *p, unsigned worker)
 	return true;
 }
 
-static struct address address_of_node(const struct node *node, enum family family)
-{
-	return family == IPV4 ? address_from_ipv4(node->ipv4) : node->ipv6;
-}
-
 static void send_to_dnat_node(struct burst *b, struct packet *p, const struct returned *r)
 {
-	struct address node = address_of_node(&b->table->nodes[p->node], p->family);
+	struct address node = node_address(&b->table->nodes[p->node], p->family);
 	struct passage to = {
 		.source = packet_source(p),
 		.destination = node,
@@ -235,7 +231,7 @@ static void follow_by_slot(struct burst *b, struct packet *p, const struct retur
 	if (mode == MODE_TUNNEL)
 		tunnel_send(b, p);
 	else
-		burst_send(b, p);
+		dsr_send(b, p);
 }
 
 static void follow_from_client(struct burst *b, struct packet *p, const struct returned *r)

@@ -5,6 +5,10 @@
 #include "burst.h"
 #include "pipeline.h"
 
+// Sends the finished packet as burst_send() does, to 'neighbour', whose next hop is 'p->next_hop',
+// whatever its destination is.
+void output_send_to(struct burst *b, struct packet *p, const struct address *neighbour);
+
 // Whether the packet, as it came from a port, would go back to the MAC address that it came from.
 bool output_returns(const struct burst *b, const struct packet *p);
 

@@ -49,7 +49,7 @@ static void sort_ours(struct burst *b, struct packet *p, const struct own_addres
 	if (p->kind == KIND_ICMP)
 		icmp_to_us(b, p, own);
 	else if (own->rejects)
-		burst_reject(b, p, DROP_NO_SERVICE);
+		(void)burst_reject(b, p, DROP_NO_SERVICE);
 	else
 		burst_drop(b, p, DROP_NO_SERVICE);
 }
@@ -267,6 +267,7 @@ static void begin(struct burst *b, struct pipeline *p, const struct forwarding_t
 	b->now_s = clock_s(now_ns);
 	b->mtu_min = p->mtu_min;
 	b->n = 0;
+	b->n_draws = 0;
 	for (enum family family = 0; family < N_FAMILIES; family++) {
 		for (enum forwarding_mode mode = 0; mode < N_MODES; mode++)
 			b->to_services[mode][family].n = 0;

@@ -114,9 +114,10 @@ enum kernel_class {
 // A packet that is finished but for the destination's MAC address, which nobody knows yet: worker.c
 // holds a bounded number of them, asks for the address, and sends or drops them.
 struct waiting {
-	struct rte_mbuf *mbuf;      // Begins with room for the Ethernet header; 'l2_len' is set.
-	struct address destination; // Of the packet. If it is on a connected network, 'next_hop'
-	next_hop_id next_hop;       // is NEXT_HOP_RESOLVE, else the gateway or neighbour.
+	struct rte_mbuf *mbuf; // Begins with room for the Ethernet header; 'l2_len' is set.
+	struct address to;     // The packet's destination, or in MODE_DSR its node. If that is on a
+	next_hop_id next_hop;  // connected network, 'next_hop' is NEXT_HOP_RESOLVE, else the
+	                       // gateway or neighbour.
 };
 
 // What 'n' counts is there, the rest is not written: emptying one is four lines of memory.

@@ -121,33 +121,41 @@ static bool send_error(
 	return true;
 }
 
-static void complain(struct burst *b, struct packet *p, const struct complaint *complaint,
-	uint16_t mtu, enum drop_reason reason)
+static bool drop_in_silence(struct burst *b, struct packet *p, enum drop_reason reason)
 {
-	if (may_answer(b, p, complaint->limit) && send_error(b, p, complaint, mtu))
-		burst_count_drop(b, reason);
-	else
-		burst_drop(b, p, reason);
+	burst_drop(b, p, reason);
+	return false;
 }
 
-static void reset(struct burst *b, struct packet *p, enum drop_reason reason)
+// Returns whether its sender was told.
+static bool complain(struct burst *b, struct packet *p, const struct complaint *complaint,
+	uint16_t mtu, enum drop_reason reason)
+{
+	if (!may_answer(b, p, complaint->limit) || !send_error(b, p, complaint, mtu))
+		return drop_in_silence(b, p, reason);
+
+	burst_count_drop(b, reason);
+	return true;
+}
+
+static bool reset(struct burst *b, struct packet *p, enum drop_reason reason)
 {
 	// A reset is never answered by one.
 	if ((p->tcp_flags & RTE_TCP_RST_FLAG) || !may_answer(b, p, LIMIT_RESET))
-		return burst_drop(b, p, reason);
+		return drop_in_silence(b, p, reason);
 
 	burst_count_drop(b, reason);
 	send_reset(b, p);
+	return true;
 }
 
-void burst_reject(struct burst *b, struct packet *p, enum drop_reason reason)
+bool burst_reject(struct burst *b, struct packet *p, enum drop_reason reason)
 {
 	if (p->protocol == IPPROTO_TCP)
-		reset(b, p, reason);
-	else if (p->protocol == IPPROTO_UDP)
-		complain(b, p, &port_unreachable, 0, reason);
-	else
-		burst_drop(b, p, reason);
+		return reset(b, p, reason);
+	if (p->protocol == IPPROTO_UDP)
+		return complain(b, p, &port_unreachable, 0, reason);
+	return drop_in_silence(b, p, reason);
 }
 
 void burst_expire(struct burst *b, struct packet *p)

@@ -208,26 +208,35 @@ static inline void count_hop(struct packet *p)
 		--*packet_hop_limit(p);
 }
 
-void tunnel_send(struct burst *b, struct packet *p)
+// One that fits.
+static void pack_and_send(struct burst *b, struct packet *p)
 {
-	if (unlikely(!fits(b, p)))
-		return;
-
 	count_hop(p);
 	if (unlikely(!encapsulate(b, p, choose_service(b, p))))
 		return burst_drop(b, p, DROP_NO_MEMORY);
 	burst_send(b, p);
 }
 
+void tunnel_send(struct burst *b, struct packet *p)
+{
+	if (likely(fits(b, p)))
+		pack_and_send(b, p);
+}
+
+static inline void forward(struct burst *b, struct packet *p)
+{
+	if (unlikely(!fits(b, p)))
+		return;
+
+	mss_clamp(choose_service(b, p), p);
+	traffic_count_in(b, p->service, p->node, p->ip_len);
+	pack_and_send(b, p);
+}
+
 void tunnel_forward(struct burst *b, const struct packet_list *list)
 {
-	for (uint16_t i = 0; i < list->n; i++) {
-		struct packet *p = list->at[i];
-
-		mss_clamp(choose_service(b, p), p);
-		traffic_count_in(b, p->service, p->node, p->ip_len);
-		tunnel_send(b, p);
-	}
+	for (uint16_t i = 0; i < list->n; i++)
+		forward(b, list->at[i]);
 }
 
 bool tunnel_has_sent(const struct burst *b, const struct returned *r)

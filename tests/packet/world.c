@@ -318,7 +318,7 @@ static void take_ending(struct outcome *out, struct ending *e)
 		take_from_port(out, port, e);
 	if (out->n.waiting > 0) {
 		e->way = WAY_WAITING;
-		e->destination = out->waiting[0].destination;
+		e->destination = out->waiting[0].to;
 		e->next_hop = out->waiting[0].next_hop;
 		take_bytes(out->waiting[0].mbuf, out->waiting[0].mbuf->l2_len, e);
 	}
@@ -378,7 +378,7 @@ void world_retry(struct world *w, const struct ending *waiting, struct ending *r
 {
 	struct waiting again = {
 		.mbuf = world_packet(w, 0, waiting->bytes, waiting->len),
-		.destination = waiting->destination,
+		.to = waiting->destination,
 		.next_hop = waiting->next_hop,
 	};
 	uint64_t before[N_DROP_REASONS];
