@@ -25,7 +25,7 @@ static const struct words {
 	[DROP_FRAGMENT_DUPLICATE] = {"fragment-duplicate", "The same fragment had come before."},
 	[DROP_FRAGMENT_MANY] = {"fragment-many", "Its datagram is in too many fragments."},
 	[DROP_FRAGMENT] = {"fragment",
-		"A fragment to a VIP or SNAT address; fragments are not forwarded."},
+		"More fragments came at once than may be handed to the worker that they meet at."},
 	[DROP_NO_SERVICE] = {"no-service", "To a VIP, but to no service's port."},
 	[DROP_NO_TARGET] = {"no-target", "The service has no node that may be used."},
 	[DROP_NO_FLOW] = {"no-flow", "A reply, or an ICMP error, about a flow that nobody has."},

@@ -163,13 +163,7 @@ void burst_expire(struct burst *b, struct packet *p)
 	complain(b, p, &expired, 0, DROP_HOP_LIMIT);
 }
 
-// Without leave to fragment it, nobody may be told: then its sender expects us to.
 void burst_too_big(struct burst *b, struct packet *p, uint16_t mtu)
 {
-	const struct rte_ipv4_hdr *ip = (const struct rte_ipv4_hdr *)p->l3;
-
-	if (p->family == IPV4 && !(ip->fragment_offset & RTE_BE16(RTE_IPV4_HDR_DF_FLAG)))
-		burst_drop(b, p, DROP_TOO_BIG);
-	else
-		complain(b, p, &too_big, mtu, DROP_TOO_BIG);
+	complain(b, p, &too_big, mtu, DROP_TOO_BIG);
 }

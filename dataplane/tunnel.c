@@ -194,7 +194,7 @@ static inline bool fits(struct burst *b, struct packet *p)
 {
 	uint16_t mtu = inner_mtu(b, p);
 
-	if (likely(p->ip_len <= mtu))
+	if (likely(p->ip_len <= mtu) || output_may_split(p))
 		return true;
 	burst_too_big(b, p, mtu);
 	return false;
@@ -208,13 +208,38 @@ static inline void count_hop(struct packet *p)
 		--*packet_hop_limit(p);
 }
 
-// One that fits.
-static void pack_and_send(struct burst *b, struct packet *p)
+static void pack(struct burst *b, struct packet *p)
 {
-	count_hop(p);
 	if (unlikely(!encapsulate(b, p, choose_service(b, p))))
 		return burst_drop(b, p, DROP_NO_MEMORY);
 	burst_send(b, p);
+}
+
+static void pack_fragments(struct burst *b, struct packet *p, uint16_t mtu)
+{
+	struct rte_mbuf *fragments[FRAGMENTS_MAX];
+	unsigned n = output_split(b, p, mtu, fragments);
+
+	for (unsigned i = 0; i < n; i++) {
+		struct packet fragment = *p;
+
+		fragment.mbuf = fragments[i];
+		fragment.l3 = rte_pktmbuf_mtod(fragments[i], uint8_t *);
+		fragment.ip_len = (uint16_t)fragments[i]->pkt_len;
+		pack(b, &fragment);
+	}
+}
+
+// One that fits, or may be cut.
+static void pack_and_send(struct burst *b, struct packet *p)
+{
+	uint16_t mtu = inner_mtu(b, p);
+
+	count_hop(p);
+	if (likely(p->ip_len <= mtu))
+		pack(b, p);
+	else
+		pack_fragments(b, p, mtu);
 }
 
 void tunnel_send(struct burst *b, struct packet *p)

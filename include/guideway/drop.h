@@ -20,7 +20,7 @@ enum drop_reason {
 	DROP_FRAGMENT_MANY,      // Of a datagram in more pieces than any sender needs.
 
 	// Nothing here takes it.
-	DROP_FRAGMENT,    // A fragment to a VIP or SNAT address: fragments are not forwarded.
+	DROP_FRAGMENT,    // More fragments than may be handed on at once to whom they meet at.
 	DROP_NO_SERVICE,  // To a VIP, but to no service's port or protocol.
 	DROP_NO_TARGET,   // The service has no target that may be used.
 	DROP_NO_FLOW,     // A reply or an ICMP error about a flow that nobody has.

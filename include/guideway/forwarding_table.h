@@ -136,6 +136,7 @@ struct forwarding_table {
 	// Services in MODE_DNAT, by index_hash_node_port(): whose reply it is that a node sends. A
 	// NodePort belongs to one of them.
 	struct index return_index;
+	size_t n_returns; // Services in it.
 
 	const struct own_address *own; // [n_own]
 	size_t n_own;

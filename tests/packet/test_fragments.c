@@ -966,8 +966,8 @@ static void destroying_frees_what_waits(void **)
 
 // Splitting.
 
-enum { FRAGMENTS_MAX = 3000 };
-static struct rte_mbuf *fragments[FRAGMENTS_MAX];
+enum { FLOOD_MAX = 3000 };
+static struct rte_mbuf *fragments[FLOOD_MAX];
 
 static struct rte_mbuf *make_packet(const struct look *l, struct range range, uint16_t *ret_ip_len)
 {
@@ -1007,7 +1007,7 @@ static struct range check_fragment(struct rte_mbuf *m, const struct look *l, uin
 static unsigned split(struct rte_mbuf *m, const struct look *l, uint16_t ip_len, uint16_t mtu)
 {
 	return split_packet(m, L2_LEN, ip_len, l->family, mtu, l->id != 0 ? l->id : ID, pool,
-		fragments, FRAGMENTS_MAX);
+		fragments, FLOOD_MAX);
 }
 
 // As it would arrive at the next hop.
@@ -1139,8 +1139,8 @@ static void all_of_an_ipv6_identification_is_written(void **)
 	struct rte_mbuf *m = make_packet(&looks[1], (struct range){0, 3000, true}, &ip_len);
 	static const uint8_t wanted[] = {IPPROTO_UDP, 0, 0, 1, 0x12, 0x34, 0x56, 0x78};
 
-	assert_int_equal(split_packet(m, L2_LEN, ip_len, IPV6, 1400, 0x12345678, pool, fragments,
-				 FRAGMENTS_MAX),
+	assert_int_equal(
+		split_packet(m, L2_LEN, ip_len, IPV6, 1400, 0x12345678, pool, fragments, FLOOD_MAX),
 		3);
 	assert_memory_equal(rte_pktmbuf_mtod_offset(fragments[0], uint8_t *, 40), wanted, 8);
 	for (int i = 0; i < 3; i++)
@@ -1263,8 +1263,8 @@ static void a_packet_that_is_not_split_is_as_it_was(void **)
 		struct rte_mbuf *m = make_packet(l, (struct range){0, 1600, true}, &ip_len);
 
 		headers = ip_len - 1600;
-		check_not_split(m, l, ip_len, headers + 7, pool, FRAGMENTS_MAX);
-		check_not_split(m, l, ip_len, 0, pool, FRAGMENTS_MAX);
+		check_not_split(m, l, ip_len, headers + 7, pool, FLOOD_MAX);
+		check_not_split(m, l, ip_len, 0, pool, FLOOD_MAX);
 		check_not_split(m, l, ip_len, headers + 400, pool, 3);
 		check_not_split(m, l, ip_len, headers + 400, pool, 0);
 		check_not_split(m, l, ip_len, headers + 400, few, 4);  // Four packets.
@@ -1277,13 +1277,13 @@ static void a_packet_that_is_not_split_is_as_it_was(void **)
 
 		struct range odd = {640, 641 + 800, false};
 		m = make_packet(l, odd, &ip_len);
-		check_not_split(m, l, ip_len, headers + 400, pool, FRAGMENTS_MAX);
+		check_not_split(m, l, ip_len, headers + 400, pool, FLOOD_MAX);
 		rte_pktmbuf_free(m);
 		m = make_packet(l, (struct range){64000, 65535, true}, &ip_len);
 		uint8_t *ip = rte_pktmbuf_mtod_offset(m, uint8_t *, L2_LEN);
 		write16(ip + (l->family == IPV4 ? 6 : headers - 6),
 			l->family == IPV4 ? 8001 : 64008);
-		check_not_split(m, l, ip_len, headers + 400, pool, FRAGMENTS_MAX);
+		check_not_split(m, l, ip_len, headers + 400, pool, FLOOD_MAX);
 		rte_pktmbuf_free(m);
 	}
 	rte_mempool_free(few);

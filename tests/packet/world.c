@@ -10,10 +10,17 @@
 #include <rte_mbuf.h>
 
 #include "affinity.h"
+#include "reassembly.h"
 
 enum { N_FLOWS = 512, N_CLIENTS = 64, NODES_MAX = LITTLE_NODES, SERVICES_MAX = LITTLE_SERVICES };
 
 static const uint64_t hash_key[2] = {0x0123456789abcdef, 0xfedcba9876543210};
+
+// A frame that went out after the first.
+struct more {
+	size_t len;
+	uint8_t bytes[FRAME_BYTES_MAX];
+};
 
 static void require(bool condition, const char *what)
 {
@@ -187,6 +194,8 @@ static void make_worker(struct world *w, unsigned worker, bool rss)
 		.rss = rss,
 		.counters = &w->counters[worker],
 		.owners = w->owners,
+		.reassembly = reassembly_create(64, 512, w->counters[worker].drops),
+		.buffers = w->buffers,
 		.next_hops = w->next_hops,
 		.path_mtus = w->path_mtus,
 		.ports = w->ports,
@@ -217,7 +226,9 @@ struct world *world_create(unsigned n_workers, bool rss)
 		name, WORLD_BUFFERS, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
 	w->owners = owner_map_create(n_workers);
 	w->out = calloc(1, sizeof(*w->out));
-	require(w->buffers != NULL && w->owners != NULL && w->out != NULL, "out of memory");
+	w->more = calloc(OUTCOME_MAX, sizeof(*w->more));
+	require(w->more != NULL && w->buffers != NULL && w->owners != NULL && w->out != NULL,
+		"out of memory");
 	w->table = make_table();
 	make_ports(w);
 	for (unsigned i = 0; i < n_workers; i++)
@@ -233,6 +244,7 @@ void world_destroy(struct world *w)
 		free(w->flow_memory[i][IPV4]);
 		free(w->flow_memory[i][IPV6]);
 		free(w->affinity_memory[i]);
+		reassembly_destroy(w->pipelines[i].reassembly);
 	}
 	owner_map_destroy(w->owners);
 	rte_mempool_free(w->buffers);
@@ -240,6 +252,7 @@ void world_destroy(struct world *w)
 	free(w->path_mtus);
 	free(w->table);
 	free(w->out);
+	free(w->more);
 	free(w);
 }
 
@@ -294,8 +307,30 @@ static void take_bytes(struct rte_mbuf *m, size_t skip, struct ending *e)
 	rte_pktmbuf_free(m);
 }
 
-static void take_from_port(struct outcome *out, unsigned port, struct ending *e)
+size_t world_n_more(const struct world *w)
 {
+	return w->n_more;
+}
+
+const uint8_t *world_more(const struct world *w, size_t i, size_t *ret_len)
+{
+	*ret_len = w->more[i].len;
+	return w->more[i].bytes;
+}
+
+static void take_more(struct world *w, struct rte_mbuf *m)
+{
+	struct more *more = &w->more[w->n_more++];
+
+	more->len = rte_pktmbuf_pkt_len(m);
+	memcpy(more->bytes, rte_pktmbuf_read(m, 0, (uint32_t)more->len, more->bytes), more->len);
+	rte_pktmbuf_free(m);
+}
+
+static void take_from_port(struct world *w, unsigned port, struct ending *e)
+{
+	struct outcome *out = w->out;
+
 	for (int class = 0; class < N_KERNEL_CLASSES; class ++) {
 		if (out->n.to_kernel[port][class] == 0)
 			continue;
@@ -308,14 +343,19 @@ static void take_from_port(struct outcome *out, unsigned port, struct ending *e)
 		e->way = WAY_PORT;
 		e->port = port;
 		take_bytes(out->tx[port][0], 0, e);
+		for (uint16_t i = 1; i < out->n.tx[port]; i++)
+			take_more(w, out->tx[port][i]);
 	}
 }
 
-// The one packet that may be there.
-static void take_ending(struct outcome *out, struct ending *e)
+// The one packet that may be there, and its other fragments.
+static void take_ending(struct world *w, struct ending *e)
 {
+	struct outcome *out = w->out;
+
+	w->n_more = 0;
 	for (unsigned port = 0; port < WORLD_PORTS; port++)
-		take_from_port(out, port, e);
+		take_from_port(w, port, e);
 	if (out->n.waiting > 0) {
 		e->way = WAY_WAITING;
 		e->destination = out->waiting[0].to;
@@ -344,11 +384,21 @@ static enum drop_reason find_drop(const struct world *w, const uint64_t before[N
 
 	for (int i = 0; i < N_DROP_REASONS; i++) {
 		uint64_t n = world_drops(w, i) - before[i];
-		require(n == 0 || (n == 1 && found == DROP_NONE), "one packet, several drops");
-		if (n == 1)
+		require(n == 0 || found == DROP_NONE, "one packet, several reasons");
+		if (n > 0)
 			found = i;
 	}
 	return found;
+}
+
+// Fragments that wait for others.
+static uint32_t world_held(const struct world *w)
+{
+	uint32_t n = 0;
+
+	for (unsigned i = 0; i < w->n_workers; i++)
+		n += reassembly_held(w->pipelines[i].reassembly);
+	return n;
 }
 
 void world_put(struct world *w, unsigned worker, enum origin origin, uint16_t port,
@@ -357,6 +407,7 @@ void world_put(struct world *w, unsigned worker, enum origin origin, uint16_t po
 	struct rte_mbuf *m = world_packet(w, port, bytes, len);
 	struct ending *e = ret_ending;
 	uint64_t before[N_DROP_REASONS];
+	uint32_t held = world_held(w);
 
 	for (int i = 0; i < N_DROP_REASONS; i++)
 		before[i] = world_drops(w, i);
@@ -369,9 +420,12 @@ void world_put(struct world *w, unsigned worker, enum origin origin, uint16_t po
 		pipeline_forward_handed(
 			&w->pipelines[e->worker], &w->table->table, &m, 1, w->now_ns, w->out);
 	}
-	take_ending(w->out, e);
+	take_ending(w, e);
 	e->drop = find_drop(w, before);
-	require(rte_mempool_avail_count(w->buffers) == WORLD_BUFFERS, "an mbuf is lost");
+	if (world_held(w) > held)
+		e->way = WAY_KEPT;
+	require(rte_mempool_avail_count(w->buffers) + world_held(w) == WORLD_BUFFERS,
+		"an mbuf is lost");
 }
 
 void world_retry(struct world *w, const struct ending *waiting, struct ending *ret_ending)
@@ -393,7 +447,7 @@ void world_retry(struct world *w, const struct ending *waiting, struct ending *r
 		return;
 	}
 	ret_ending->way = WAY_NONE;
-	take_ending(w->out, ret_ending);
+	take_ending(w, ret_ending);
 	ret_ending->drop = find_drop(w, before);
 }
 

@@ -72,11 +72,14 @@ struct world {
 	struct outcome *out;
 	struct rte_mempool *buffers;
 	uint64_t now_ns;
+	size_t n_more;
+	struct more *more;  // [OUTCOME_MAX]
 	size_t segment_len; // Frames arrive in segments of so many bytes; 0 for whole.
 };
 
-// What became of one frame: it went nowhere or one way; 'drop' may also say why it was answered.
-enum way { WAY_NONE, WAY_PORT, WAY_KERNEL, WAY_WAITING };
+// What became of one frame: it went nowhere or one way, maybe in several (world_more()), or is kept
+// until the other fragments come; 'drop' may also say why it was answered.
+enum way { WAY_NONE, WAY_PORT, WAY_KERNEL, WAY_WAITING, WAY_KEPT };
 
 struct ending {
 	enum way way;
@@ -109,6 +112,10 @@ void world_put(struct world *w, unsigned worker, enum origin origin, uint16_t po
 
 // Tries again what ended by waiting.
 void world_retry(struct world *w, const struct ending *waiting, struct ending *ret_ending);
+
+// How many frames more went out than the first, by its way, and the bytes of each.
+size_t world_n_more(const struct world *w);
+const uint8_t *world_more(const struct world *w, size_t i, size_t *ret_len);
 
 // An mbuf, or a chain of them, with these bytes.
 struct rte_mbuf *world_packet(struct world *w, uint16_t port, const uint8_t *bytes, size_t len);

@@ -13,6 +13,7 @@ import answers  # noqa: F401 - each of these registers its cases.
 import drops  # noqa: F401
 import errors  # noqa: F401
 import forwarding  # noqa: F401
+import fragments  # noqa: F401
 import kernel  # noqa: F401
 import modes  # noqa: F401
 from lab import CASES, Lab, Mismatch

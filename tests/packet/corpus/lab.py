@@ -160,7 +160,8 @@ class Lab:
     def take(self, answer):
         self.way, at, self.kernel_class, self.drop, out = answer.split(" ")
         self.at = int(at)
-        self.out = bytes.fromhex(out)
+        self.outs = [bytes.fromhex(one) for one in out.split(",")]
+        self.out = self.outs[0]
 
     def retry(self):
         """What waits is tried again."""

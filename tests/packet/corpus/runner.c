@@ -9,7 +9,7 @@
 //     empty PORT                these have no node that may be used
 //     hop ID PORT               the next hop is behind that port; none is known by -1
 //     event WORD                answered by how often it has happened
-//     frame ORIGIN PORT HEX     answered by: WAY PORT CLASS DROP HEX
+//     frame ORIGIN PORT HEX     answered by: WAY PORT CLASS DROP HEX[,HEX]... of each that went out
 //     retry                     of the frame that waits; answered likewise
 //
 // What is not said to be answered otherwise is answered by "ok".
@@ -22,6 +22,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "reassembly.h"
 #include "snat.h"
 #include "world.h"
 
@@ -30,6 +31,7 @@ static const char *const ways[] = {
 	[WAY_PORT] = "port",
 	[WAY_KERNEL] = "kernel",
 	[WAY_WAITING] = "waiting",
+	[WAY_KEPT] = "kept",
 };
 
 static void fail(const char *line)
@@ -169,6 +171,8 @@ static void advance(struct world *w, const char *line)
 	w->now_ns += strtoull(line + sizeof("advance"), NULL, 10) * NS_PER_S;
 	for (int i = 0; i < 1000; i++)
 		snat_expire(&w->pipelines[0], &w->table->table, clock_s(w->now_ns));
+	while (reassembly_expire(w->pipelines[0].reassembly, w->now_ns) > 0)
+		continue;
 }
 
 static uint8_t digit(char c)
@@ -185,12 +189,24 @@ static size_t read_hex(const char *hex, uint8_t bytes[FRAME_BYTES_MAX])
 	return len;
 }
 
-static void print_ending(const struct ending *e)
+static void print_bytes(const uint8_t *bytes, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		printf("%02x", bytes[i]);
+}
+
+static void print_ending(const struct world *w, const struct ending *e)
 {
 	printf("%s %u %s %s ", ways[e->way], e->port,
 		e->class == KERNEL_CONTROL ? "control" : "other", drop_reason_word(e->drop));
-	for (size_t i = 0; i < e->len; i++)
-		printf("%02x", e->bytes[i]);
+	print_bytes(e->bytes, e->len);
+	for (size_t i = 0; i < world_n_more(w); i++) {
+		size_t len;
+		const uint8_t *bytes = world_more(w, i, &len);
+
+		printf(",");
+		print_bytes(bytes, len);
+	}
 	printf("\n");
 }
 
@@ -206,7 +222,7 @@ static void put_frame(struct world *w, const char *line, struct ending *e)
 	size_t len = read_hex(line + at, bytes);
 	world_put(w, 0, strcmp(origin, "kernel") == 0 ? ORIGIN_KERNEL : ORIGIN_PORT, port, bytes,
 		len, e);
-	print_ending(e);
+	print_ending(w, e);
 }
 
 static void retry(struct world *w, const struct ending *waiting, const char *line)
@@ -216,7 +232,7 @@ static void retry(struct world *w, const struct ending *waiting, const char *lin
 	if (waiting->way != WAY_WAITING)
 		fail(line);
 	world_retry(w, waiting, &e);
-	print_ending(&e);
+	print_ending(w, &e);
 }
 
 // Returns false if the line is nothing that is answered by more than "ok".
