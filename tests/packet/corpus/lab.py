@@ -124,34 +124,56 @@ class Mismatch(Exception):
     """The pipeline did something else than a case expects."""
 
 
+# The lengths of the segments that frames arrive in. 0 is whole. 13 is not even an Ethernet header.
+SEGMENTS = [0, 13, 50]
+
+
 class Lab:
-    """A conversation with the pipeline through runner.c."""
+    """A conversation with the pipeline through runner.c: with several, which must agree, that get
+    the same frames in other segments."""
 
     def __init__(self, runner):
-        self.process = subprocess.Popen(
-            [runner], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+        self.processes = [
+            subprocess.Popen([runner], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            for _ in SEGMENTS
+        ]
+        for process, length in zip(self.processes, SEGMENTS):
+            self.say(process, "segments %d" % length)
+            self.hear(process)
 
-    def ask(self, line):
-        self.process.stdin.write(line + "\n")
-        self.process.stdin.flush()
-        answer = self.process.stdout.readline()
+    def say(self, process, line):
+        process.stdin.write(line + "\n")
+        process.stdin.flush()
+
+    def hear(self, process):
+        answer = process.stdout.readline()
         if not answer:
-            raise RuntimeError("the runner ended with status %s" % self.process.wait())
+            raise RuntimeError("the runner ended with status %s" % process.wait())
         return answer.rstrip("\n")
 
-    def begin(self, segments):
+    def ask(self, line):
+        for process in self.processes:
+            self.say(process, line)
+        answers = [self.hear(process) for process in self.processes]
+        for length, answer in zip(SEGMENTS, answers):
+            if answer != answers[0]:
+                raise Mismatch(
+                    "in segments of %d the answer is\n    %s\n    and not\n    %s"
+                    % (length, answer, answers[0])
+                )
+        return answers[0]
+
+    def begin(self):
         self.ask("world")
-        self.ask("segments %d" % segments)
 
     def close(self):
-        self.process.stdin.close()
-        return self.process.wait()
+        for process in self.processes:
+            process.stdin.close()
+        return max(process.wait() for process in self.processes)
 
     # What a case does.
 
     def put_bytes(self, frame, port=CLIENTS, kernel=False):
-        self.last_in = Ether(frame) if len(frame) >= 14 else None
         origin = "kernel" if kernel else "port"
         self.take(self.ask("frame %s %d %s" % (origin, port, bytes(frame).hex())))
         self.in_port = port
@@ -260,7 +282,7 @@ class Lab:
         self.check("the port", self.at, self.in_port)
         if kernel:
             self.check("the class", self.kernel_class, "control")
-        dst = dst or self.last_in.src
+        dst = dst or self.in_bytes[6:12].hex(":")
         self.check_bytes(framed(packet, self.in_port, dst=dst, tagged=not kernel))
 
     # What many cases begin with.
