@@ -14,6 +14,7 @@ import drops  # noqa: F401
 import errors  # noqa: F401
 import forwarding  # noqa: F401
 import kernel  # noqa: F401
+import mode_errors  # noqa: F401
 import modes  # noqa: F401
 import tunnels  # noqa: F401
 from lab import CASES, Lab, Mismatch

@@ -4,10 +4,11 @@ Every frame here, put in or expected, is built by scapy, which computes all leng
 """
 
 import subprocess
+from functools import cache
 
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
-from scapy.layers.l2 import Dot1Q, Ether
+from scapy.layers.l2 import ARP, Dot1Q, Ether
 
 # Ports, by who is behind them.
 CLIENTS, NODE0_SIDE, NODE1_SIDE = 0, 1, 2
@@ -111,13 +112,22 @@ def translated(packet, src, dst, sport, dport, hops=1):
     return packet
 
 
+ETHERTYPES = {IP: 0x0800, IPv6: 0x86DD, ARP: 0x0806}
+
+
+@cache
+def ethernet(src, dst, vlan, ethertype):
+    """The bytes of a header; of few, so they are built once."""
+    if vlan:
+        return bytes(Ether(src=src, dst=dst) / Dot1Q(vlan=vlan, type=ethertype))
+    return bytes(Ether(src=src, dst=dst, type=ethertype))
+
+
 def framed(packet, port, src=None, dst=None, tagged=True, ethertype=None):
-    """The packet in a frame of that port. Of bytes, scapy has to be told the `ethertype`."""
-    more = {"type": ethertype} if ethertype else {}
-    ends = {"src": src or PORT_MACS[port], "dst": dst or PORT_MACS[port]}
-    if tagged and VLANS[port]:
-        return Ether(**ends) / Dot1Q(vlan=VLANS[port], **more) / packet
-    return Ether(**ends, **more) / packet
+    """The packet in a frame of that port, in bytes. Of bytes the `ethertype` has to be told."""
+    ends = src or PORT_MACS[port], dst or PORT_MACS[port]
+    vlan = VLANS[port] if tagged else 0
+    return ethernet(*ends, vlan, ethertype or ETHERTYPES[type(packet)]) + bytes(packet)
 
 
 class Mismatch(Exception):
@@ -199,7 +209,7 @@ class Lab:
         """A packet arrives from the neighbour at `port`, or from the kernel."""
         ether.setdefault("src", NEIGHBOURS[port])
         frame = framed(packet, port, tagged=not kernel, **ether)
-        self.put_bytes(bytes(frame) + padding, port, kernel)
+        self.put_bytes(frame + padding, port, kernel)
 
     def snat_port(self):
         """The port that was chosen for the packet that just went out."""
