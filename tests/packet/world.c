@@ -211,19 +211,40 @@ static void make_worker(struct world *w, unsigned worker, bool rss)
 	pipeline_prepare(&w->pipelines[worker]);
 }
 
+// The buffers of the last world, all there: to make them takes most of a world's time.
+static struct rte_mempool *spare;
+
+static struct rte_mempool *take_buffers(void)
+{
+	static unsigned n_pools;
+	struct rte_mempool *buffers = spare;
+	char name[RTE_MEMPOOL_NAMESIZE];
+
+	spare = NULL;
+	if (buffers != NULL)
+		return buffers;
+	snprintf(name, sizeof(name), "world%u", n_pools++);
+	return rte_pktmbuf_pool_create(
+		name, WORLD_BUFFERS, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+}
+
+static void give_buffers_back(struct rte_mempool *buffers)
+{
+	if (spare == NULL && rte_mempool_avail_count(buffers) == WORLD_BUFFERS)
+		spare = buffers;
+	else
+		rte_mempool_free(buffers);
+}
+
 struct world *world_create(unsigned n_workers, bool rss)
 {
-	static unsigned n_worlds;
-	char name[RTE_MEMPOOL_NAMESIZE];
 	struct world *w = aligned_alloc(64, RTE_ALIGN(sizeof(*w), 64));
 
 	require(w != NULL && n_workers <= WORLD_WORKERS, "out of memory");
 	memset(w, 0, sizeof(*w));
-	snprintf(name, sizeof(name), "world%u", n_worlds++);
 	w->now_ns = 1000000000000;
 	w->n_workers = n_workers;
-	w->buffers = rte_pktmbuf_pool_create(
-		name, WORLD_BUFFERS, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+	w->buffers = take_buffers();
 	w->owners = owner_map_create(n_workers);
 	w->out = calloc(1, sizeof(*w->out));
 	w->more = calloc(OUTCOME_MAX, sizeof(*w->more));
@@ -247,7 +268,7 @@ void world_destroy(struct world *w)
 		reassembly_destroy(w->pipelines[i].reassembly);
 	}
 	owner_map_destroy(w->owners);
-	rte_mempool_free(w->buffers);
+	give_buffers_back(w->buffers);
 	free(w->next_hops);
 	free(w->path_mtus);
 	free(w->table);

@@ -1,7 +1,8 @@
 // Lets frames through the pipeline, for corpus.py, which writes lines and reads one for each:
 //
 //     world [starved]           a new world; starved of SNAT ports
-//     segments LEN              frames arrive in segments of so many bytes, 0 for whole
+//     segments LEN              frames arrive in segments of so many bytes, 0 for whole, here
+//                               and in later worlds
 //     advance SECONDS
 //     node ID STATE             enum target_state, for all services
 //     set KEY VALUE             of the settings
@@ -53,9 +54,11 @@ static void starve(struct world *w)
 
 static struct world *renew(struct world *w, const char *line)
 {
-	if (w != NULL)
-		world_destroy(w);
+	size_t segment_len = w->segment_len;
+
+	world_destroy(w);
 	w = world_create(1, false);
+	w->segment_len = segment_len;
 	if (strstr(line, "starved") != NULL)
 		starve(w);
 	return w;
@@ -280,17 +283,16 @@ static struct world *obey(struct world *w, const char *line)
 
 int main(void)
 {
-	struct world *w = NULL;
 	char *line = NULL;
 	size_t size = 0;
 
 	world_start_environment();
+	struct world *w = world_create(1, false);
 	setlinebuf(stdout);
 	while (getline(&line, &size, stdin) > 0)
 		w = obey(w, line);
 
 	free(line);
-	if (w != NULL)
-		world_destroy(w);
+	world_destroy(w);
 	return 0;
 }
