@@ -6,6 +6,7 @@
 
 #include "answer.h"
 #include "burst.h"
+#include "icmp.h"
 #include "pipeline.h"
 
 // What we say to the sender of a packet that goes no further
@@ -100,12 +101,23 @@ static void write_error(struct packet *p, const struct complaint *complaint, uin
 	memcpy(p->l4, &icmp, sizeof(icmp));
 }
 
+// Whom the packet is to; or if that is not us, but the client that a reply in the mode dnat is to,
+// the VIP that it would have come from.
+static struct address own_address_for(const struct burst *b, const struct packet *p)
+{
+	struct address destination = packet_destination(p);
+
+	return forwarding_table_find_own(b->table, &destination) != NULL
+		? destination
+		: b->table->services[p->service].vip;
+}
+
 // Returns false, having done nothing, where the mbuf has no room.
 static bool send_error(
 	struct burst *b, struct packet *p, const struct complaint *complaint, uint16_t mtu)
 {
 	struct address sender = packet_source(p);
-	struct address us = packet_destination(p);
+	struct address us = own_address_for(b, p);
 	uint16_t header_len = answer_ip_header_len(p) + ICMP_HEADER_LEN;
 	uint16_t most = p->family == IPV4 ? ERROR_MAX_IPV4 : ERROR_MAX_IPV6;
 	uint16_t l4_len = RTE_MIN(p->ip_len + header_len, most) - answer_ip_header_len(p);
@@ -131,6 +143,10 @@ static bool drop_in_silence(struct burst *b, struct packet *p, enum drop_reason 
 static bool complain(struct burst *b, struct packet *p, const struct complaint *complaint,
 	uint16_t mtu, enum drop_reason reason)
 {
+	// Nothing is said about what says itself that something is wrong (RFC 1122, section 3.2.2;
+	// RFC 4443, section 2.4 (e)).
+	if (p->kind == KIND_ICMP && icmp_is_error(p))
+		return drop_in_silence(b, p, reason);
 	if (!may_answer(b, p, complaint->limit) || !send_error(b, p, complaint, mtu))
 		return drop_in_silence(b, p, reason);
 

@@ -428,7 +428,6 @@ void world_put(struct world *w, unsigned worker, enum origin origin, uint16_t po
 	struct rte_mbuf *m = world_packet(w, port, bytes, len);
 	struct ending *e = ret_ending;
 	uint64_t before[N_DROP_REASONS];
-	uint32_t held = world_held(w);
 
 	for (int i = 0; i < N_DROP_REASONS; i++)
 		before[i] = world_drops(w, i);
@@ -443,7 +442,8 @@ void world_put(struct world *w, unsigned worker, enum origin origin, uint16_t po
 	}
 	take_ending(w, e);
 	e->drop = find_drop(w, before);
-	if (world_held(w) > held)
+	if (e->way == WAY_NONE && world_held(w) > 0 &&
+		(e->drop == DROP_NONE || e->drop == DROP_FRAGMENT_EVICTED))
 		e->way = WAY_KEPT;
 	require(rte_mempool_avail_count(w->buffers) + world_held(w) == WORLD_BUFFERS,
 		"an mbuf is lost");

@@ -17,6 +17,7 @@ import fragments  # noqa: F401
 import kernel  # noqa: F401
 import mode_errors  # noqa: F401
 import modes  # noqa: F401
+import regressions  # noqa: F401
 import tunnels  # noqa: F401
 from lab import CASES, Lab, Mismatch
 
