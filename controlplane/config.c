@@ -64,6 +64,16 @@ static void skip_until(struct scan *scan, const char *text)
 		skip(scan);
 }
 
+// Its end may not share the '*' of its beginning, nor begin another.
+static void skip_comment(struct scan *scan)
+{
+	skip(scan);
+	skip(scan);
+	skip_until(scan, "*/");
+	skip(scan);
+	skip(scan);
+}
+
 static void skip_string(struct scan *scan)
 {
 	unsigned line = scan->line;
@@ -120,7 +130,7 @@ static void scan_word(struct scan *scan)
 static void scan_next(struct scan *scan)
 {
 	if (has(scan, "/*"))
-		skip_until(scan, "*/");
+		skip_comment(scan);
 	else if (has(scan, "//") || *scan->at == '#')
 		skip_until(scan, "\n");
 	else if (*scan->at == '"')
@@ -150,6 +160,7 @@ static void begin(struct config *config)
 {
 	config->check.status_first = 200;
 	config->check.status_last = 399;
+	config->settings.gue_port = __builtin_bswap16(6080);
 }
 
 static void read_settings(struct reading *reading, const char *text)

@@ -17,6 +17,7 @@ enum {
 	PATH_TEXT_MAX = 256,
 	SOCKET_TEXT_MAX = 108, // sockaddr_un's sun_path.
 	WORD_TEXT_MAX = 64,
+	PROBES_MANY = 100000, // At the usual interval of 2 s, 50 000 connections a second.
 };
 
 enum check_kind {
@@ -52,15 +53,25 @@ struct service_config {
 	struct address vip;
 	uint16_t port;      // Host byte order.
 	uint16_t node_port; // Host byte order.
-	uint8_t protocol;   // IPPROTO_TCP or IPPROTO_UDP.
+	uint8_t protocol;   // IPPROTO_TCP, _UDP or _SCTP.
+	enum forwarding_mode mode;
+	enum tunnel_kind tunnel_kind;
+	enum family target_family; // The VIP's, except in MODE_TUNNEL; all nodes have it.
+	uint32_t mode_word;        // As in the file, where 0 is what the file says for all.
+	uint32_t tunnel_word;
+	uint32_t mss; // Of TCP: SYNs that say more are corrected to this; 0 for none.
 	struct check_config check;
 	size_t *nodes; // [n_nodes] indexes into the configuration's nodes, in rising order. All of
-	               // them have an address of the VIP's family.
+	               // them have an address of 'target_family'.
 	size_t n_nodes;
 	uint32_t idle_s;
-	bool fail_open;   // With every node down, use them all; else new flows are rejected.
-	bool announce;    // Gratuitous ARP, unsolicited NA. Services that share a VIP agree.
-	bool answers_arp; // ARP and ND. Likewise.
+	uint32_t affinity_word; // As in the file.
+	uint32_t affinity_s;    // All flows of a client go to one node until so long after the last
+	                        // began; 0 for no affinity.
+	bool fail_open;         // With every node down, use them all; else new flows are rejected.
+	bool announce;          // Gratuitous ARP, unsolicited NA. Services that share a VIP agree.
+	bool answers_arp;       // ARP and ND. Likewise.
+	bool rejects;           // What is to no service's port is answered, else dropped. Likewise.
 };
 
 struct config {
@@ -72,6 +83,8 @@ struct config {
 	uint32_t ring_size;  // A prime.
 	uint32_t tcp_idle_s; // Of services that say nothing of it.
 	uint32_t udp_idle_s;
+	enum forwarding_mode mode; // Of services that say nothing of it,
+	enum tunnel_kind tunnel_kind;
 	uint32_t drain_s; // A draining node's flows may go on so long; 0 for as long as they like.
 
 	struct address snat[N_FAMILIES][SNAT_ADDRESSES_MAX];
@@ -99,6 +112,9 @@ int config_parse_file(
 // The same of a text in memory, which need not end with a NUL; 'path' is what mistakes name.
 int config_parse_text(const char *text, size_t len, const char *path, struct config **ret_config,
 	struct text_lines *ret_mistakes);
+
+// What is no mistake, but hardly meant: a line each, without the file's name. Returns 0 or -ENOMEM.
+int config_warnings(const struct config *config, struct text_lines *ret_warnings);
 
 // Accepts NULL.
 void config_free(struct config *config);

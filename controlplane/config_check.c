@@ -1,5 +1,6 @@
 #include "config_check.h"
 
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -166,13 +167,14 @@ static const char *family_word(enum family family)
 	return family == IPV4 ? "IPv4" : "IPv6";
 }
 
-// Nodes whose address was no good by itself have none.
-static bool lacks_family(const struct config *config, size_t node, const struct address *vip)
+// Nodes whose address was no good by itself have none. Tunnels lead to either family.
+static bool lacks_family(
+	const struct config *config, size_t node, const struct service_config *service)
 {
-	enum family family = address_family(vip), other = family == IPV4 ? IPV6 : IPV4;
+	enum family family = address_family(&service->vip), other = family == IPV4 ? IPV6 : IPV4;
 
-	return !address_is_none(vip) && !is_of_family(config, node, family) &&
-		is_of_family(config, node, other);
+	return service->mode != MODE_TUNNEL && !address_is_none(&service->vip) &&
+		!is_of_family(config, node, family) && is_of_family(config, node, other);
 }
 
 static void check_all_nodes(struct reading *reading, size_t i)
@@ -182,7 +184,7 @@ static void check_all_nodes(struct reading *reading, size_t i)
 	const char *word = family_word(address_family(&service->vip));
 
 	for (size_t node = 0; node < config->n_nodes; node++) {
-		if (!lacks_family(config, node, &service->vip))
+		if (!lacks_family(config, node, service))
 			continue;
 		mistake(reading, service_setting(reading, i), "nodes",
 			"found nothing, which is all nodes, but nodes.[%zu] \"%s\" has no %s "
@@ -201,7 +203,7 @@ static int compare_indexes(const void *left, const void *right)
 
 // One name of a service's list. Returns the node, or SIZE_MAX having said why not.
 static size_t read_node(struct reading *reading, const config_setting_t *setting,
-	const size_t *sorted, const struct address *vip)
+	const size_t *sorted, const struct service_config *service)
 {
 	const char *name = config_setting_get_string(setting);
 	char text[FOUND_TEXT_MAX];
@@ -210,10 +212,10 @@ static size_t read_node(struct reading *reading, const config_setting_t *setting
 	if (node == SIZE_MAX)
 		mistake(reading, setting, NULL, "found %s; must be the name of a node",
 			found(setting, text));
-	else if (lacks_family(reading->config, node, vip)) {
+	else if (lacks_family(reading->config, node, service)) {
 		mistake(reading, setting, NULL,
 			"found %s, which has no %s address; must be a node of the VIP's family",
-			found(setting, text), family_word(address_family(vip)));
+			found(setting, text), family_word(address_family(&service->vip)));
 		return SIZE_MAX;
 	}
 	return node;
@@ -230,8 +232,8 @@ static void read_nodes(struct reading *reading, const config_setting_t *setting,
 		return;
 	}
 	for (int i = 0; i < n; i++) {
-		size_t node = read_node(reading, config_setting_get_elem(setting, (unsigned)i),
-			sorted, &service->vip);
+		size_t node = read_node(
+			reading, config_setting_get_elem(setting, (unsigned)i), sorted, service);
 
 		if (node != SIZE_MAX)
 			nodes[n_nodes++] = node;
@@ -246,6 +248,42 @@ static void read_nodes(struct reading *reading, const config_setting_t *setting,
 	service->n_nodes = n_nodes;
 }
 
+static bool all_are_of_family(
+	const struct config *config, const struct service_config *service, enum family family)
+{
+	for (size_t i = 0; i < service->n_nodes; i++) {
+		if (!is_of_family(config, service->nodes[i], family))
+			return false;
+	}
+	return true;
+}
+
+// The outer packets of a tunnel are of the VIP's family where all nodes have it.
+static void choose_target_family(struct reading *reading, size_t i)
+{
+	const struct config *config = reading->config;
+	struct service_config *service = &reading->config->services[i];
+	enum family family = address_family(&service->vip), other = family == IPV4 ? IPV6 : IPV4;
+
+	service->target_family = family;
+	if (service->mode != MODE_TUNNEL || all_are_of_family(config, service, family))
+		return;
+	if (all_are_of_family(config, service, other))
+		service->target_family = other;
+	else
+		mistake(reading, service_setting(reading, i), "nodes",
+			"found nodes without a family that all of them have; must be nodes that "
+			"all have an %s or all have an %s address",
+			family_word(family), family_word(other));
+}
+
+static void choose_mode(struct config *config, struct service_config *service)
+{
+	service->mode = service->mode_word == 0 ? config->mode : service->mode_word - 1;
+	service->tunnel_kind =
+		service->tunnel_word == 0 ? config->tunnel_kind : service->tunnel_word - 1;
+}
+
 static void choose_nodes(struct reading *reading, size_t i, const size_t *sorted)
 {
 	struct service_config *service = &reading->config->services[i];
@@ -253,6 +291,7 @@ static void choose_nodes(struct reading *reading, size_t i, const size_t *sorted
 		config_setting_get_member(service_setting(reading, i), "nodes");
 	char text[FOUND_TEXT_MAX];
 
+	choose_mode(reading->config, service);
 	service->nodes = reading->config->all_nodes;
 	service->n_nodes = reading->config->n_nodes;
 	if (setting == NULL)
@@ -263,6 +302,7 @@ static void choose_nodes(struct reading *reading, size_t i, const size_t *sorted
 		mistake(reading, setting, NULL,
 			"found %s; must be a list of names of nodes, such as [ \"n1\", \"n2\" ]",
 			found(setting, text));
+	choose_target_family(reading, i);
 }
 
 // Who has which address
@@ -339,6 +379,12 @@ static void check_claims(struct reading *reading, const struct claim *a, const s
 			services[b->index].announce);
 		agree(reading, a, b, "answer_arp", services[a->index].answers_arp,
 			services[b->index].answers_arp);
+		if (services[a->index].rejects != services[b->index].rejects)
+			mistake(reading, service_setting(reading, b->index), "closed_ports",
+				"found \"%s\"; must be as of the service with the same VIP in line "
+				"%u",
+				services[b->index].rejects ? "reject" : "drop",
+				line_of(service_setting(reading, a->index), "closed_ports"));
 		return;
 	}
 	mistake(reading, b->setting, NULL,
@@ -393,6 +439,11 @@ static bool same_endpoint(const struct service_config *a, const struct service_c
 		a->protocol == b->protocol && !address_is_none(&a->vip);
 }
 
+static const char *protocol_word(uint8_t protocol)
+{
+	return protocol == IPPROTO_TCP ? "tcp" : protocol == IPPROTO_UDP ? "udp" : "sctp";
+}
+
 static void check_endpoints(struct reading *reading)
 {
 	struct config *config = reading->config;
@@ -410,7 +461,7 @@ static void check_endpoints(struct reading *reading)
 				"found %s/%s, as of the service in line %u; must be another port, "
 				"protocol or VIP",
 				endpoint_format(&service->vip, service->port, text),
-				service->protocol == IPPROTO_TCP ? "tcp" : "udp",
+				protocol_word(service->protocol),
 				line_of(service_setting(reading, sorted[i - 1]), "port"));
 	}
 	free(sorted);
@@ -442,30 +493,109 @@ static void settle_check(struct reading *reading, size_t i)
 
 	if (setting != NULL && config_setting_is_group(setting))
 		check_times(reading, setting, &service->check);
-	if (service->protocol != IPPROTO_UDP || service->check.port != 0)
+	bool can_be_asked = service->protocol == IPPROTO_TCP && service->node_port != 0;
+	if (can_be_asked || service->check.port != 0)
 		return;
 	if (setting == NULL)
 		service->check.kind = CHECK_NONE;
 	else if (service->check.kind != CHECK_NONE)
 		mistake(reading, setting, NULL,
-			"found no port to ask about a UDP service; must be a group with a port, "
-			"such as { kind = \"tcp\"; port = 10256; }, or \"none\"");
+			"found no port to ask about a %s service; must be a group with a port, "
+			"such as { kind = \"tcp\"; port = 10256; }, or \"none\"",
+			service->protocol == IPPROTO_TCP ? "portless"
+							 : protocol_word(service->protocol));
+}
+
+// What the mode needs beside the service.
+static void check_mode(struct reading *reading, size_t i)
+{
+	const struct config *config = reading->config;
+	const struct service_config *service = &config->services[i];
+	const config_setting_t *setting = service_setting(reading, i);
+	enum family family = address_family(&service->vip), outer = service->target_family;
+
+	if (address_is_none(&service->vip))
+		return;
+	if (service->mode == MODE_SNAT && config->n_snat[family] == 0)
+		mistake(reading, setting, "vip",
+			"found an %s address, but snat has none; must be of a family that snat has",
+			family_word(family));
+	if ((service->mode == MODE_SNAT || service->mode == MODE_DNAT) && service->node_port == 0)
+		mistake(reading, setting, "node_port",
+			"found nothing, which only the modes \"dsr\" and \"tunnel\" do without; "
+			"must "
+			"be a port from 1 to 65535");
+	if (service->mode == MODE_TUNNEL && address_is_none(&config->settings.tunnel_source[outer]))
+		mistake(reading, setting, "mode",
+			"found \"tunnel\" to %s addresses, but tunnel.source has none; must be "
+			"beside a source of that family",
+			family_word(outer));
+	if (service->protocol == IPPROTO_SCTP &&
+		(service->mode == MODE_SNAT || service->mode == MODE_DNAT))
+		mistake(reading, setting, "protocol",
+			"found \"sctp\" in a mode that changes ports; must be in mode \"dsr\" or "
+			"\"tunnel\"");
 }
 
 static void settle_service(struct reading *reading, size_t i)
 {
 	struct config *config = reading->config;
 	struct service_config *service = &config->services[i];
-	enum family family = address_family(&service->vip);
 
 	if (service->idle_s == 0)
 		service->idle_s =
-			service->protocol == IPPROTO_UDP ? config->udp_idle_s : config->tcp_idle_s;
+			service->protocol == IPPROTO_TCP ? config->tcp_idle_s : config->udp_idle_s;
+	if (service->affinity_word == 0)
+		service->affinity_s = 0;
 	settle_check(reading, i);
-	if (!address_is_none(&service->vip) && config->n_snat[family] == 0)
-		mistake(reading, service_setting(reading, i), "vip",
-			"found an %s address, but snat has none; must be of a family that snat has",
-			family_word(family));
+	check_mode(reading, i);
+}
+
+// Replies are known by the NodePort that they come from.
+
+static int compare_node_ports(const void *left, const void *right, void *argument)
+{
+	const struct config *config = argument;
+	size_t i = *(const size_t *)left, j = *(const size_t *)right;
+	const struct service_config *a = &config->services[i], *b = &config->services[j];
+	int order = (int)a->node_port - (int)b->node_port;
+
+	if (order == 0)
+		order = (int)a->protocol - (int)b->protocol;
+	if (order == 0)
+		order = (int)a->target_family - (int)b->target_family;
+	return order != 0 ? order : i < j ? -1 : i > j;
+}
+
+static bool same_node_port(const struct service_config *a, const struct service_config *b)
+{
+	return a->node_port == b->node_port && a->protocol == b->protocol &&
+		a->target_family == b->target_family;
+}
+
+static void check_node_ports(struct reading *reading)
+{
+	struct config *config = reading->config;
+	size_t *sorted = malloc((config->n_services + 1) * sizeof(*sorted)), n = 0;
+
+	if (sorted == NULL) {
+		reading->out_of_memory = true;
+		return;
+	}
+	for (size_t i = 0; i < config->n_services; i++) {
+		if (config->services[i].mode == MODE_DNAT && config->services[i].node_port != 0)
+			sorted[n++] = i;
+	}
+	qsort_r(sorted, n, sizeof(*sorted), compare_node_ports, config);
+	for (size_t i = 1; i < n; i++) {
+		if (same_node_port(&config->services[sorted[i - 1]], &config->services[sorted[i]]))
+			mistake(reading, service_setting(reading, sorted[i]), "node_port",
+				"found %u, as of the service in line %u, both in mode \"dnat\", "
+				"which knows replies by it; must be another",
+				config->services[sorted[i]].node_port,
+				line_of(service_setting(reading, sorted[i - 1]), "node_port"));
+	}
+	free(sorted);
 }
 
 // Of all together
@@ -512,6 +642,7 @@ static void check_services(struct reading *reading)
 		check_names(reading, reading->services, sorted, n, service_name);
 	free(sorted);
 	check_endpoints(reading);
+	check_node_ports(reading);
 	for (size_t i = 0; i < n; i++)
 		settle_service(reading, i);
 }
@@ -539,4 +670,46 @@ void config_check(struct reading *reading, const config_setting_t *root)
 	check_services(reading);
 	check_addresses(reading, root);
 	fill_in_paths(reading->config);
+}
+
+// What is hardly meant
+
+// How many nodes are asked at each port, of each family.
+struct asked {
+	size_t n_nodes[N_FAMILIES][UINT16_MAX + 1];
+};
+
+// No less than this: services with one port are taken to share their nodes, and those with a port
+// of the check's own are not counted.
+static size_t count_probes_of_node_ports(const struct config *config, struct asked *asked)
+{
+	size_t n_probes = 0;
+
+	for (size_t i = 0; i < config->n_services; i++) {
+		const struct service_config *service = &config->services[i];
+		size_t *n = &asked->n_nodes[address_family(&service->vip)][service->node_port];
+
+		if (service->check.kind == CHECK_NONE || service->check.port != 0 ||
+			service->n_nodes <= *n)
+			continue;
+		n_probes += service->n_nodes - *n;
+		*n = service->n_nodes;
+	}
+	return n_probes;
+}
+
+int config_warnings(const struct config *config, struct text_lines *ret_warnings)
+{
+	struct asked *asked = calloc(1, sizeof(*asked));
+	if (asked == NULL)
+		return -ENOMEM;
+
+	size_t n_probes = count_probes_of_node_ports(config, asked);
+	free(asked);
+	if (n_probes <= PROBES_MANY)
+		return 0;
+	return text_lines_add(ret_warnings,
+		"each node is asked at the node_port of each service, %zu ports in all; set "
+		"health.port to one that tells of the whole node",
+		n_probes);
 }

@@ -21,6 +21,12 @@ static const char *const idles[] = {"poll", "sleep", NULL};
 static const char *const unknown_tcp[] = {"drop", "reset", NULL};
 static const char *const dead_node[] = {"restart", "reset", NULL};
 static const char *const check_kinds[] = {"none", "tcp", "http", "https", NULL};
+static const char *const modes[] = {"snat", "dnat", "dsr", "tunnel", NULL};
+static const char *const service_modes[] = {"default", "snat", "dnat", "dsr", "tunnel", NULL};
+static const char *const tunnel_kinds[] = {"ip", "gue", NULL};
+static const char *const service_tunnels[] = {"default", "ip", "gue", NULL};
+static const char *const affinities[] = {"none", "client-ip", NULL};
+static const char *const unserved[] = {"drop", "reject", NULL};
 static const char *const all_down[] = {"reject", "fail-open", NULL};
 static const char *const levels[] = {"error", "warning", "info", "debug", NULL};
 
@@ -65,11 +71,11 @@ static bool is_absent_or_path(const char *text)
 	return *text == '\0' || is_path(text);
 }
 
-// What may stand in the first line of an HTTP request, and in its header.
+// What may stand in the first line of an HTTP request: ASCII, which JSON may have as well.
 static bool is_url_path(const char *text)
 {
 	for (const char *c = text; *c != '\0'; c++) {
-		if ((unsigned char)*c <= ' ' || *c == 0x7f)
+		if ((unsigned char)*c <= ' ' || (unsigned char)*c >= 0x7f)
 			return false;
 	}
 	return *text == '/';
@@ -128,6 +134,9 @@ static const struct key flows[] = {
 		FIELD(struct config, dataplane.flows_max[IPV4]), 64, 1 << 28, 1 << 20},
 	{"ipv6", "IPv6 flows that there is memory for, over all workers", VALUE_NUMBER, KEY_RESTART,
 		FIELD(struct config, dataplane.flows_max[IPV6]), 64, 1 << 28, 1 << 18},
+	{"clients", "clients of services with affinity whose node is remembered, over all workers",
+		VALUE_NUMBER, KEY_RESTART, FIELD(struct config, dataplane.affinity_max), 64,
+		1 << 28, 1 << 16},
 };
 
 static const struct key memory[] = {
@@ -170,10 +179,12 @@ static const struct key answers[] = {
 		"flow in silence",
 		VALUE_WORD, 0, FIELD(struct config, settings.reset_dead_target), .words = dead_node,
 		.standard = 1},
-	{"per_second", "resets, and ICMP errors, that are sent each second at most", VALUE_NUMBER,
-		0, FIELD(struct config, settings.answers_per_s), 0, 1000000, 1000},
+	{"per_second", "resets, and ICMP errors of each kind, that are sent each second at most",
+		VALUE_NUMBER, 0, FIELD(struct config, settings.answers_per_s), 0, 1000000, 1000},
 	{"echoes_per_second", "pings of VIPs that are answered each second at most", VALUE_NUMBER,
 		0, FIELD(struct config, settings.echoes_per_s), 0, 1000000, 1000},
+	{"all_per_second", "all of these together that are sent each second at most", VALUE_NUMBER,
+		0, FIELD(struct config, settings.all_per_s), 0, 5000000, 4000},
 };
 
 static const struct key check[] = {
@@ -183,7 +194,8 @@ static const struct key check[] = {
 	{"port", "the port that is asked; 0 for the service's node_port", VALUE_NUMBER, 0,
 		FIELD(struct check_config, port), 0, 65535, 0},
 	{"path", "what is got", VALUE_TEXT, 0, FIELD(struct check_config, path), .text = "/",
-		.must = "a path that begins with / and has no blank", .is_good = is_url_path},
+		.must = "a path that begins with /, of ASCII without blanks",
+		.is_good = is_url_path},
 	{"host", "what the Host header says; the node's address if empty", VALUE_TEXT, 0,
 		FIELD(struct check_config, host), .text = "", .must = "a host name",
 		.is_good = is_host},
@@ -229,10 +241,18 @@ static const struct key services[] = {
 		.parse = parse_vip},
 	{"port", "the port that clients use", VALUE_NUMBER, KEY_REQUIRED,
 		FIELD(struct service_config, port), 1, 65535},
-	{"protocol", "tcp or udp", VALUE_OTHER, 0, .text = "\"tcp\"", .must = "\"tcp\" or \"udp\"",
-		.parse = parse_protocol},
-	{"node_port", "the port of its nodes", VALUE_NUMBER, KEY_REQUIRED,
-		FIELD(struct service_config, node_port), 1, 65535},
+	{"protocol", "tcp or udp; or sctp, in the modes dsr and tunnel", VALUE_OTHER, 0,
+		.text = "\"tcp\"", .must = "\"tcp\", \"udp\" or \"sctp\"", .parse = parse_protocol},
+	{"mode", "how its packets reach its nodes; default is what 'mode' says for all", VALUE_WORD,
+		0, FIELD(struct service_config, mode_word), .words = service_modes},
+	{"tunnel", "in the mode tunnel, what the outer packet is", VALUE_WORD, 0,
+		FIELD(struct service_config, tunnel_word), .words = service_tunnels},
+	{"mss",
+		"the largest TCP segment that either side is to send, where it sees more offered; "
+		"0 to leave that alone",
+		VALUE_NUMBER, 0, FIELD(struct service_config, mss), 0, 65495, 0},
+	{"node_port", "the port of its nodes; required in the modes snat and dnat", VALUE_NUMBER, 0,
+		FIELD(struct service_config, node_port), 0, 65535, 0},
 	{"nodes", "names of its nodes; all of them if left out", VALUE_OTHER, 0,
 		.text = "all nodes", .must = "a list of names of nodes, such as [ \"n1\", \"n2\" ]",
 		.parse = parse_nothing},
@@ -244,14 +264,37 @@ static const struct key services[] = {
 		.parse = parse_check},
 	{"idle", "seconds of silence that end one of its flows; 0 for what 'timeouts' says",
 		VALUE_NUMBER, 0, FIELD(struct service_config, idle_s), 0, 604800, 0},
+	{"affinity", "whether all flows of a client go to one node: client-ip", VALUE_WORD, 0,
+		FIELD(struct service_config, affinity_word), .words = affinities},
+	{"affinity_timeout",
+		"seconds after a client's last new flow that it may be sent to another node",
+		VALUE_NUMBER, 0, FIELD(struct service_config, affinity_s), 1, 86400, 10800},
 	{"on_all_down", "with all of its nodes down, reject new flows or use all nodes", VALUE_WORD,
 		0, FIELD(struct service_config, fail_open), .words = all_down},
 	{"announce", "announce the VIP when it appears (gratuitous ARP, unsolicited NA)",
 		VALUE_TRUTH, 0, FIELD(struct service_config, announce), .standard = true},
+	{"closed_ports",
+		"what is to a port of the VIP that no service has: reject it, by TCP reset or ICMP "
+		"port unreachable, or drop it in silence",
+		VALUE_WORD, 0, FIELD(struct service_config, rejects), .words = unserved,
+		.standard = 1},
 	{"answer_arp", "answer ARP and neighbour solicitations for the VIP", VALUE_TRUTH, 0,
 		FIELD(struct service_config, answers_arp), .standard = true},
 };
 const struct keys service_keys = KEYS(services);
+
+static const struct key tunnel[] = {
+	{"kind", "what the outer packet is: IP in IP, or generic UDP encapsulation", VALUE_WORD, 0,
+		FIELD(struct config, tunnel_kind), .words = tunnel_kinds},
+	{"source",
+		"where outer packets come from, of each family of nodes: an address of this "
+		"machine",
+		VALUE_OTHER, 0, .text = "none",
+		.must = "a unicast address, or one of each family, such as \"192.0.2.5\"",
+		.parse = parse_tunnel_source},
+	{"gue_port", "the UDP port where nodes expect GUE", VALUE_OTHER, 0, .text = "6080",
+		.must = "a port from 1 to 65535", .parse = parse_gue_port},
+};
 
 static const struct key control[] = {
 	{"socket", "where guidewayctl reaches us; /run/guideway/INSTANCE.sock if empty", VALUE_TEXT,
@@ -285,6 +328,11 @@ static const struct key whole[] = {
 		.must = "a list of at most 256 unicast addresses of each family, such as [ "
 			"\"192.0.2.10\" ]",
 		.parse = parse_snat},
+	{"mode",
+		"how packets reach nodes: snat and dnat to their NodePorts and back through here, "
+		"dsr and tunnel to the VIP on them and straight back",
+		VALUE_WORD, 0, FIELD(struct config, mode), .words = modes},
+	{"tunnel", "the mode tunnel", VALUE_GROUP, 0, .keys = KEYS(tunnel)},
 	{"timeouts", "how long things last", VALUE_GROUP, 0, .keys = KEYS(timeouts)},
 	{"answers", "what we send of ourselves", VALUE_GROUP, 0, .keys = KEYS(answers)},
 	{"ring_size", "slots of a service's ring; at least a hundred times the nodes spreads well",

@@ -538,6 +538,51 @@ void parse_snat(
 		add_snat(reading, config_setting_get_elem(setting, (unsigned)i), base);
 }
 
+static void add_tunnel_source(
+	struct reading *reading, const config_setting_t *setting, struct config *config)
+{
+	char text[FOUND_TEXT_MAX];
+	struct address address;
+
+	if (!is_address(setting, &address)) {
+		mistake(reading, setting, NULL,
+			"found %s; must be a unicast IPv4 or IPv6 address, such as \"192.0.2.5\"",
+			found(setting, text));
+		return;
+	}
+
+	struct address *source = &config->settings.tunnel_source[address_family(&address)];
+	if (!address_is_none(source))
+		mistake(reading, setting, NULL, "found %s; must be one of each family at most",
+			found(setting, text));
+	*source = address;
+}
+
+void parse_tunnel_source(
+	struct reading *reading, const config_setting_t *setting, const struct key *, void *base)
+{
+	if (!is_row(setting)) {
+		add_tunnel_source(reading, setting, base);
+		return;
+	}
+	for (int i = 0; i < config_setting_length(setting); i++)
+		add_tunnel_source(reading, config_setting_get_elem(setting, (unsigned)i), base);
+}
+
+void parse_gue_port(
+	struct reading *reading, const config_setting_t *setting, const struct key *key, void *base)
+{
+	struct config *config = base;
+	long long port = config_setting_type(setting) == CONFIG_TYPE_INT
+		? config_setting_get_int(setting)
+		: 0;
+
+	if (port < 1 || port > UINT16_MAX)
+		wrong(reading, setting, key);
+	else
+		config->settings.gue_port = __builtin_bswap16((uint16_t)port);
+}
+
 void parse_hash_key(
 	struct reading *reading, const config_setting_t *setting, const struct key *key, void *base)
 {
@@ -654,6 +699,8 @@ void parse_protocol(
 		service->protocol = IPPROTO_TCP;
 	else if (text != NULL && strcmp(text, "udp") == 0)
 		service->protocol = IPPROTO_UDP;
+	else if (text != NULL && strcmp(text, "sctp") == 0)
+		service->protocol = IPPROTO_SCTP;
 	else
 		wrong(reading, setting, key);
 }

@@ -73,6 +73,16 @@ static void log_lines(enum log_level level, struct text_lines *lines, const char
 	text_lines_clear(lines);
 }
 
+static void log_warnings(const char *path, const struct config *config)
+{
+	struct text_lines warnings = {0};
+
+	config_warnings(config, &warnings);
+	for (size_t i = 0; i < warnings.n; i++)
+		log_warning("%s: %s", path, warnings.lines[i]);
+	text_lines_clear(&warnings);
+}
+
 // Returns NULL having said why.
 static struct config *read_config(const char *path)
 {
@@ -126,17 +136,33 @@ static void keep_snat(const struct daemon *d, struct config *wanted)
 	}
 }
 
+static void say_what_would_be_right(int error)
+{
+	if (error == -ENOSPC)
+		log_error(
+			"memory.nodes and memory.services must have room as well for what leaves: "
+			"take that away by one reload and add by another when its flows are over, "
+			"or raise them and restart");
+	if (error == -EINVAL)
+		log_error("SNAT addresses stay as they are until a restart: use others as VIPs, or "
+			  "restart");
+	if (error == -EBUSY || error == -ENOMEM)
+		log_error("reload again later, or restart");
+}
+
 static bool apply(struct daemon *d, struct config *wanted)
 {
 	struct text_lines keys = {0};
+	char why[WHY_MAX];
 
 	if (!fits_what_was_started(d, wanted))
 		return false;
 
 	keep_snat(d, wanted);
-	int r = reconcile_want(d->reconcile, wanted);
+	int r = reconcile_want(d->reconcile, wanted, why);
 	if (r < 0) {
-		log_error("the configuration cannot be applied: %s", strerror(-r));
+		log_error("no table can be built of the configuration: %s", why);
+		say_what_would_be_right(r);
 		return false;
 	}
 	if (config_needs_restart(d->started, wanted, &keys) == 0)
@@ -145,6 +171,7 @@ static bool apply(struct daemon *d, struct config *wanted)
 		config_free(d->wanted);
 	d->wanted = wanted;
 	log_start(wanted->log_level);
+	log_warnings(d->config_path, wanted);
 	log_info("read %s again: %zu services over %zu nodes", d->config_path, wanted->n_services,
 		wanted->n_nodes);
 	return true;
@@ -268,6 +295,15 @@ static void ready(void *argument)
 
 // The start, in the order of the picture above. Each returns 0 or -errno, having said why.
 
+// Signals are blocked then, for the loop to read: a start that waits asks here.
+static bool is_told_to_end(void)
+{
+	sigset_t pending;
+
+	sigpending(&pending);
+	return sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1;
+}
+
 // A process that was killed may still be giving back its memory, and has the lock until then.
 static int open_state(struct daemon *d, char ret_why[WHY_MAX])
 {
@@ -275,7 +311,7 @@ static int open_state(struct daemon *d, char ret_why[WHY_MAX])
 	int r;
 
 	while ((r = state_directory_open(d->started->state, &d->directory, ret_why)) == -EBUSY &&
-		loop_clock_ns() < until_ns)
+		loop_clock_ns() < until_ns && !is_told_to_end())
 		usleep(50000);
 	return r;
 }
@@ -351,11 +387,19 @@ static void say_what_was_had(const struct daemon *d)
 	struct port_status port;
 
 	for (size_t i = 0; dataplane_read_port(d->dp, i, &port) == 0; i++) {
-		log_info("port %s: %s, twin %s, %u queues for %zu workers, steered by %s%s%s",
-			d->started->dataplane.ports[i].device, port.driver, port.twin,
-			port.rx_queues, d->started->dataplane.n_workers, steerings[port.steering],
-			port.note[0] != '\0' ? "; " : "", port.note);
+		const char *device = d->started->dataplane.ports[i].device;
+
+		log_info("port %s: %s, twin %s, %u queues for %zu workers, steered by %s", device,
+			port.driver, port.twin, port.rx_queues, d->started->dataplane.n_workers,
+			steerings[port.steering]);
+		if (port.note[0] != '\0')
+			log_warning("port %s: %s", device, port.note);
 	}
+	if (d->started->dataplane.hugepages && !dataplane_has_huge_pages(d->dp))
+		log_warning(
+			"packet buffers are on 4 kB pages, which is slower: memory.hugepages is "
+			"true, but too few huge pages are free; reserve more (vm.nr_hugepages) "
+			"and restart, or say false");
 	log_info("flow memory is on %s", dataplane_flow_memory(d->dp));
 }
 
@@ -367,8 +411,10 @@ static void set_next_hop(void *context, next_hop_id id, const struct next_hop *h
 static int start_kernel(struct daemon *d)
 {
 	const struct dataplane_config *dataplane = &d->started->dataplane;
-	struct kernel_config config = {
-		.n_twins = dataplane->n_ports, .set_next_hop = set_next_hop, .context = d->dp};
+	struct kernel_config config = {.n_twins = dataplane->n_ports,
+		.set_next_hop = set_next_hop,
+		.context = d->dp,
+		.gives_up = is_told_to_end};
 	char why[WHY_MAX];
 
 	for (size_t i = 0; i < dataplane->n_ports; i++)
@@ -432,10 +478,11 @@ static int start_reconcile(struct daemon *d)
 		.ready = ready,
 		.argument = d,
 	};
+	char why[WHY_MAX];
 
 	int r = reconcile_create(&config, &d->reconcile);
 	if (r == 0)
-		r = reconcile_want(d->reconcile, d->wanted);
+		r = reconcile_want(d->reconcile, d->wanted, why);
 	if (r < 0)
 		log_error("there is not enough memory for services and nodes");
 	return r;
@@ -480,7 +527,7 @@ static int start(struct daemon *d)
 
 	raise_limits();
 	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
-		int r = steps[i](d);
+		int r = is_told_to_end() ? -ECANCELED : steps[i](d);
 		if (r < 0)
 			return r;
 	}
@@ -511,8 +558,12 @@ static void stop(struct daemon *d)
 
 static int run(struct daemon *d)
 {
-	if (start(d) < 0)
-		return EXIT_START;
+	if (start(d) < 0) {
+		if (!is_told_to_end())
+			return EXIT_START;
+		log_info("ending, as told while starting");
+		return EXIT_ENDED;
+	}
 
 	int r = loop_run(d->loop);
 	if (r < 0) {
@@ -529,10 +580,11 @@ int daemon_run(const char *config_path)
 
 	d.started = read_config(config_path);
 	if (d.started == NULL)
-		return EXIT_START;
+		return EXIT_CONFIG;
 
 	d.wanted = d.started;
 	log_start(d.started->log_level);
+	log_warnings(config_path, d.started);
 	curl_global_init(CURL_GLOBAL_DEFAULT);
 	int status = run(&d);
 	stop(&d);

@@ -145,7 +145,6 @@ void probe_answer(struct probe *probe, bool good, const char *reason, uint64_t n
 static void repeat_check(struct probe *probe, uint64_t due_ns)
 {
 	end_check(probe);
-	settle(probe);
 	probe->n_repeated++;
 	probe->health->status.n_repeated++;
 	loop_timer_set(probe->health->loop, &probe->next, due_ns);
@@ -188,6 +187,8 @@ void probe_unable(struct probe *probe, int error, uint64_t now_ns)
 		return;
 	}
 	snprintf(probe->reason, sizeof(probe->reason), "%s", reason);
+	if (now_ns - probe->first_ns >= probe->config.check.timeout_ms * NSEC_PER_MSEC)
+		settle(probe);
 	repeat_check(probe, now_ns + retry_ns(probe));
 }
 
@@ -199,6 +200,7 @@ static void run_out(void *argument, uint64_t now_ns)
 	char reason[REASON_MAX];
 
 	if (!timeout_counts(lost_ns, timeout_ms * NSEC_PER_MSEC, probe->n_repeated)) {
+		settle(probe);
 		repeat_check(probe, now_ns);
 		return;
 	}
@@ -214,6 +216,8 @@ static void begin_check(void *argument, uint64_t now_ns)
 	struct health *health = probe->health;
 	const struct check_config *check = &probe->config.check;
 
+	if (probe->first_ns == 0)
+		probe->first_ns = now_ns;
 	probe->began_ns = now_ns;
 	probe->lost_ns = loop_lost_ns(health->loop);
 	probe->under_way = true;

@@ -44,7 +44,8 @@ struct probe *health_acquire(
 // The last release ends the probe. Accepts NULL.
 void health_release(struct health *health, struct probe *probe);
 
-// False until each probe has a result or had its first check run out. Nothing is announced before.
+// False until each probe has a result or had its first check run out, or for the timeout of a check
+// was not able to begin one. Nothing is announced before.
 bool health_is_settled(const struct health *health);
 
 struct health_status {

@@ -37,9 +37,10 @@ static const char help[] =
 	"\n"
 	"EXIT STATUS\n"
 	"    0   it ended because it was told to, or --check found no mistake\n"
-	"    1   it could not start, or FILE has mistakes\n"
+	"    1   it could not start\n"
 	"    2   the command line is wrong\n"
 	"    3   it failed while running\n"
+	"    4   FILE cannot be read, or has mistakes\n"
 	"\n"
 	"ENVIRONMENT\n"
 	"    NOTIFY_SOCKET   where systemd is told that VIPs are served (sd_notify(3))\n"
@@ -62,21 +63,30 @@ static int print_help(void)
 	return EXIT_ENDED;
 }
 
+// After 'before' unless that is empty.
+static void print_lines(const char *before, struct text_lines *lines)
+{
+	for (size_t i = 0; i < lines->n; i++)
+		fprintf(stderr, "%s%s%s\n", before, *before == '\0' ? "" : ": ", lines->lines[i]);
+	text_lines_clear(lines);
+}
+
 static int check(const char *path)
 {
 	struct text_lines mistakes = {0};
+	struct text_lines warnings = {0};
 	struct config *config;
 
 	if (config_parse_file(path, &config, &mistakes) == 0) {
 		printf("%s: no mistakes: %zu services over %zu nodes on %zu ports\n", path,
 			config->n_services, config->n_nodes, config->dataplane.n_ports);
+		config_warnings(config, &warnings);
+		print_lines(path, &warnings);
 		config_free(config);
 		return EXIT_ENDED;
 	}
-	for (size_t i = 0; i < mistakes.n; i++)
-		fprintf(stderr, "%s\n", mistakes.lines[i]);
-	text_lines_clear(&mistakes);
-	return EXIT_START;
+	print_lines("", &mistakes);
+	return EXIT_CONFIG;
 }
 
 static int wrong_usage(void)

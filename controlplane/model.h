@@ -28,8 +28,8 @@ struct model_target {
 struct model_set {
 	const struct model_target *targets; // [n_targets], in any order, no node twice.
 	size_t n_targets;
-	bool fail_open; // With no target up, those down are used as if up; else new flows are
-	                // rejected.
+	bool fail_open; // With no target up, those down are used as if up, each by its weight; else
+	                // new flows are rejected.
 };
 
 struct model_service {
@@ -37,10 +37,16 @@ struct model_service {
 	struct address vip;
 	uint16_t port;      // Host byte order.
 	uint16_t node_port; // Host byte order.
-	uint8_t protocol;   // IPPROTO_TCP or IPPROTO_UDP.
-	bool answers_arp;   // ARP and ND for the VIP; services that share one agree.
+	uint8_t protocol;   // IPPROTO_TCP, _UDP or _SCTP.
+	enum forwarding_mode mode;
+	enum tunnel_kind tunnel_kind;
+	enum family target_family; // The VIP's, except in MODE_TUNNEL.
+	uint16_t mss;              // 0 for no correction of what SYNs say.
+	bool answers_arp;          // ARP and ND for the VIP; services that share one agree,
+	bool rejects;              // and on whether what is to no service's port is answered.
 	uint32_t idle_s;
-	size_t set; // Index into the model's sets.
+	uint32_t affinity_s; // 0 for none.
+	size_t set;          // Index into the model's sets.
 };
 
 struct model {

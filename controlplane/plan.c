@@ -136,6 +136,15 @@ enum target_state member_state(
 	return member->leaving || node->drained ? TARGET_DRAINING : TARGET_UP;
 }
 
+// Of one that drains or leaves: none, even while it is down and the service fails open. Its old
+// flows may go on then, and new ones are for others.
+static uint32_t weight_of(const struct plan *plan, const struct member *member)
+{
+	const struct plan_node *node = &plan->nodes[member->node];
+
+	return member->leaving || node->drained ? 0 : node->weight;
+}
+
 static void refresh_pool(const struct plan *plan, struct pool *pool, uint64_t now_ns)
 {
 	pool->n_targets = 0;
@@ -148,7 +157,7 @@ static void refresh_pool(const struct plan *plan, struct pool *pool, uint64_t no
 		if (state == TARGET_ABSENT)
 			continue;
 		pool->targets[pool->n_targets++] = (struct model_target){
-			.node = m->node, .weight = plan->nodes[m->node].weight, .state = state};
+			.node = m->node, .weight = weight_of(plan, m), .state = state};
 	}
 }
 
@@ -301,7 +310,7 @@ static const struct pool *pool_before(
 		return NULL;
 
 	const struct pool *pool = &before->pools[before->pool_of[i]];
-	return pool->family == address_family(&service->vip) ? pool : NULL;
+	return pool->family == service->target_family ? pool : NULL;
 }
 
 // 'beside' is the key of another service, or empty: services that use all nodes share one list of
@@ -337,7 +346,7 @@ static int compare_keys(const void *l, const void *r)
 		order(a->nodes_hash, b->nodes_hash),
 		order((uintptr_t)a->before, (uintptr_t)b->before),
 		order(a->check_port, b->check_port),
-		order(address_family(&s->vip), address_family(&t->vip)),
+		order(s->target_family, t->target_family),
 		order(s->fail_open, t->fail_open),
 		order(s->n_nodes, t->n_nodes),
 	};
@@ -352,10 +361,21 @@ static int compare_keys(const void *l, const void *r)
 	return memcmp(s->nodes, t->nodes, s->n_nodes * sizeof(size_t));
 }
 
+// What is known already of the node that is the plan's 'node' now: nothing if it is elsewhere.
+static enum verdict inherit(const struct making *m, size_t node, enum family family)
+{
+	const struct member *before = m->members[node];
+
+	if (before == NULL ||
+		!address_equal(&m->before->names[before->node].address[family],
+			&m->plan->names[node].address[family]))
+		return VERDICT_NONE;
+	return before->probe == NULL ? VERDICT_UP : probe_verdict(before->probe);
+}
+
 // Returns false when out of memory.
 static bool add_member(struct making *m, struct pool *pool, const struct key *key, size_t node)
 {
-	const struct member *before = m->members[node];
 	struct member *member = &pool->members[pool->n_members];
 
 	*member = (struct member){.node = node, .until_ns = UINT64_MAX};
@@ -365,12 +385,8 @@ static bool add_member(struct making *m, struct pool *pool, const struct key *ke
 			.port = key->check_port,
 			.check = key->service->check,
 		};
-		enum verdict inherited = VERDICT_NONE;
 
-		if (before != NULL)
-			inherited =
-				before->probe == NULL ? VERDICT_UP : probe_verdict(before->probe);
-		member->probe = health_acquire(m->health, &config, inherited);
+		member->probe = health_acquire(m->health, &config, inherit(m, node, pool->family));
 		if (member->probe == NULL)
 			return false;
 	}
@@ -418,7 +434,7 @@ static bool make_pool(struct making *m, const struct key *key)
 	size_t n_max = service->n_nodes + (key->before != NULL ? key->before->n_members : 0);
 	struct pool *pool = &plan->pools[plan->n_pools++];
 
-	pool->family = address_family(&service->vip);
+	pool->family = service->target_family;
 	pool->fail_open = service->fail_open;
 	pool->first_service = (size_t)(service - plan->config->services);
 	pool->members = calloc(n_max + 1, sizeof(*pool->members));
@@ -467,8 +483,14 @@ static void add_services(struct plan *plan)
 			.port = from->port,
 			.node_port = from->node_port,
 			.protocol = from->protocol,
+			.mode = from->mode,
+			.tunnel_kind = from->tunnel_kind,
+			.target_family = from->target_family,
+			.mss = (uint16_t)from->mss,
 			.answers_arp = from->answers_arp,
+			.rejects = from->rejects,
 			.idle_s = from->idle_s,
+			.affinity_s = from->affinity_s,
 			.set = plan->pool_of[i],
 		};
 		strcpy(to->name, from->name);

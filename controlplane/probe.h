@@ -10,12 +10,13 @@ struct probe {
 	struct probe_config config;
 	unsigned n_owners;
 	struct standing standing;
-	bool settled;        // Had a result or a timeout.
+	bool settled;        // Had an answer or ran out, or was unable for as long as that takes.
 	unsigned n_repeated; // Checks in a row that did not count.
 	char reason[REASON_MAX];
 
 	struct loop_timer next;     // Begins a check.
 	struct loop_timer deadline; // Of the check under way.
+	uint64_t first_ns;          // When the first check began; 0 before.
 	uint64_t began_ns;
 	uint64_t lost_ns; // loop_lost_ns() when it began.
 	bool under_way;

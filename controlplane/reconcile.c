@@ -17,7 +17,8 @@
 //
 // A change waits a millisecond for others to join it, and tables are at least GAP_NS apart: so a
 // thousand nodes that fail together are one table or two. Nothing is queued; what is built is
-// always the state of that moment.
+// always the state of that moment. A reload is the exception: its table is built at once, since a
+// configuration that has no table is refused, and the one before stays.
 //
 // Before the first table each probe has had its first check: what is announced then is served.
 
@@ -28,8 +29,11 @@
 #define AGE_NS (1000 * NSEC_PER_MSEC)
 #define RETRY_NS (1000 * NSEC_PER_MSEC)
 
+// Tables that wait. With so many, workers hang, and more tables would not help: changes wait for
+// one to come back. A reload does not wait, and is refused when it is too much for memory.
 enum {
-	WAITING_MAX = 8, // Tables. With as many, workers hang, and more tables would not help.
+	WAITING_MAX = 8,
+	WAITING_WITH_RELOADS_MAX = 64,
 };
 
 struct reconcile {
@@ -38,9 +42,12 @@ struct reconcile {
 	struct table_builder *builder;
 	struct plan *plan;
 	struct reconcile_status status;
-	uint64_t published_ns;    // When the last table was.
-	uint64_t plan_generation; // The first one built from this plan, or 0.
-	uint64_t aged_ns;         // When age() ran last.
+	uint64_t published_ns;         // When the last table was.
+	uint64_t plan_generation;      // The first one built from this plan, or 0.
+	uint64_t aged_ns;              // When age() ran last.
+	struct build_report told;      // What the log said of the rings.
+	struct traffic *service_bases; // [services_max]: what others counted under the id before.
+	struct traffic *node_bases;    // [nodes_max]
 	bool routes_changed;
 	bool started; // Each probe had its first check.
 
@@ -84,19 +91,19 @@ static int take_routes(struct reconcile *r)
 	return 0;
 }
 
-static int build(struct reconcile *r, const struct forwarding_table **ret_table)
+static int build(struct reconcile *r, struct plan *plan, const struct forwarding_table **ret_table,
+	char ret_why[WHY_MAX])
 {
 	struct reconcile_status *s = &r->status;
 	uint64_t began_ns = loop_clock_ns();
-	const struct model *model = plan_refresh(r->plan, began_ns);
+	const struct model *model = plan_refresh(plan, began_ns);
 
 	int e = take_routes(r);
 	if (e < 0) {
-		snprintf(
-			s->why, sizeof(s->why), "the kernel's routes do not fit: %s", strerror(-e));
+		snprintf(ret_why, WHY_MAX, "the kernel's routes do not fit: %s", strerror(-e));
 		return e;
 	}
-	e = table_builder_build(r->builder, model, NULL, ret_table, &s->report, s->why);
+	e = table_builder_build(r->builder, model, NULL, ret_table, &s->report, ret_why);
 	s->build_ns = loop_clock_ns() - began_ns;
 	if (s->build_ns > s->build_longest_ns)
 		s->build_longest_ns = s->build_ns;
@@ -121,6 +128,24 @@ static void announce(struct reconcile *r)
 		log_error("addresses cannot be announced: %s", strerror(-e));
 }
 
+// Weights that a ring is too small for are no failure, but not what was asked either.
+static void tell_of_rings(struct reconcile *r)
+{
+	const struct build_report *now = &r->status.report;
+
+	if (now->n_rings_scaled == r->told.n_rings_scaled &&
+		now->n_targets_left_out == r->told.n_targets_left_out)
+		return;
+	if (now->n_rings_scaled > 0)
+		log_about("rings", LEVEL_WARNING,
+			"%zu rings are too small for the weights of their nodes, and %zu nodes get "
+			"no new flows for that: raise ring_size, or make weights less unequal",
+			now->n_rings_scaled, now->n_targets_left_out);
+	else
+		log_about("rings", LEVEL_INFO, "rings are large enough for all weights again");
+	r->told = *now;
+}
+
 static void publish(struct reconcile *r, const struct forwarding_table *table)
 {
 	struct reconcile_status *s = &r->status;
@@ -135,6 +160,7 @@ static void publish(struct reconcile *r, const struct forwarding_table *table)
 	s->n_published++;
 	if (s->n_waiting > 0 && !loop_timer_waits(&r->reclaim))
 		loop_timer_set(r->config.loop, &r->reclaim, r->published_ns + RECLAIM_NS);
+	tell_of_rings(r);
 	if (r->plan_generation == 0) {
 		r->plan_generation = table->generation;
 		announce(r);
@@ -154,7 +180,7 @@ static void build_and_publish(void *argument, uint64_t now_ns)
 		loop_timer_set(r->config.loop, &r->build, now_ns + RECLAIM_NS);
 		return;
 	}
-	int e = build(r, &table);
+	int e = build(r, r->plan, &table, r->status.why);
 	r->status.failing = e < 0;
 	if (e == 0) {
 		publish(r, table);
@@ -180,22 +206,31 @@ static void settle(void *argument, uint64_t now_ns)
 
 // What is over
 
+// An id that nothing names counts no more: whoever gets it next begins there.
+static bool is_held(const struct traffic *traffic, struct traffic *ret_base)
+{
+	if (traffic->flows != 0)
+		return true;
+	*ret_base = *traffic;
+	return false;
+}
+
 static bool service_held(void *argument, uint32_t id)
 {
-	const struct reconcile *r = argument;
+	struct reconcile *r = argument;
 	struct traffic traffic;
 
 	dataplane_read_service(r->config.dp, id, &traffic);
-	return traffic.flows != 0;
+	return is_held(&traffic, &r->service_bases[id]);
 }
 
 static bool node_held(void *argument, uint32_t id)
 {
-	const struct reconcile *r = argument;
+	struct reconcile *r = argument;
 	struct traffic traffic;
 
 	dataplane_read_node(r->config.dp, (node_id)id, &traffic);
-	return traffic.flows != 0;
+	return is_held(&traffic, &r->node_bases[id]);
 }
 
 // A node that leaves. That it has no flow says something only once no worker sees a table by which
@@ -204,12 +239,14 @@ static bool leaving_held(void *argument, const char *name)
 {
 	struct reconcile *r = argument;
 	node_id id = table_builder_node(r->builder, name);
+	struct traffic traffic;
 
 	if (id == NODE_NONE)
 		return false; // It never was in a table.
 	if (r->plan_generation == 0 || r->status.oldest < r->plan_generation)
 		return true;
-	return node_held(r, id);
+	dataplane_read_node(r->config.dp, id, &traffic);
+	return traffic.flows != 0;
 }
 
 // Gives back what no worker sees any more. Never waits: what is not free yet is asked for again.
@@ -229,18 +266,27 @@ static void reclaim(void *argument, uint64_t now_ns)
 		loop_timer_set(r->config.loop, &r->reclaim, now_ns + RECLAIM_NS);
 }
 
-// Makes the plan anew of 'config' and of what the one in force has. Returns 0 or -ENOMEM.
-static int replan(struct reconcile *r, const struct config *config, uint64_t now_ns)
+static struct plan *make_plan(struct reconcile *r, const struct config *config, uint64_t now_ns)
 {
-	struct plan *plan = plan_create(config, r->plan, r->config.drains, r->health, now_ns);
-	if (plan == NULL)
-		return -ENOMEM;
+	return plan_create(config, r->plan, r->config.drains, r->health, now_ns);
+}
 
+static void take_plan(struct reconcile *r, struct plan *plan)
+{
 	plan_destroy(r->plan, r->health);
 	r->plan = plan;
 	r->plan_generation = 0;
+}
+
+// Makes the plan anew without what is gone. Out of memory, it is gone all the same.
+static void shrink(struct reconcile *r, uint64_t now_ns)
+{
+	struct plan *plan = make_plan(r, r->plan->config, now_ns);
+	if (plan == NULL)
+		return;
+
+	take_plan(r, plan);
 	touch(r);
-	return 0;
 }
 
 static void age(void *argument, uint64_t now_ns)
@@ -251,7 +297,7 @@ static void age(void *argument, uint64_t now_ns)
 	if (r->plan == NULL)
 		return;
 	if (plan_end_leaving(r->plan, leaving_held, r, now_ns))
-		replan(r, r->plan->config, now_ns); // Out of memory, they are gone all the same.
+		shrink(r, now_ns);
 	if (plan_drain_ended(r->plan, r->aged_ns, now_ns))
 		touch(r);
 	table_builder_free_ids(r->builder, service_held, node_held, r);
@@ -303,15 +349,52 @@ static int want_nodes(struct reconcile *r, uint64_t now_ns)
 	return e;
 }
 
-int reconcile_want(struct reconcile *r, const struct config *config)
+// Takes 'plan' with its table, or destroys it: a plan without a table would keep every later change
+// from coming out.
+static int put_in_force(struct reconcile *r, struct plan *plan, char ret_why[WHY_MAX])
+{
+	const struct forwarding_table *table;
+
+	int e = build(r, plan, &table, ret_why);
+	if (e < 0) {
+		plan_destroy(plan, r->health);
+		return e;
+	}
+	loop_timer_cancel(r->config.loop, &r->build);
+	take_plan(r, plan);
+	r->status.failing = false;
+	publish(r, table);
+	return 0;
+}
+
+static int want(
+	struct reconcile *r, const struct config *config, uint64_t now_ns, char ret_why[WHY_MAX])
+{
+	if (r->status.n_waiting >= WAITING_WITH_RELOADS_MAX) {
+		snprintf(ret_why, WHY_MAX, "%zu tables wait for workers that hang",
+			r->status.n_waiting);
+		return -EBUSY;
+	}
+
+	struct plan *plan = make_plan(r, config, now_ns);
+	if (plan == NULL) {
+		snprintf(ret_why, WHY_MAX, "out of memory");
+		return -ENOMEM;
+	}
+	if (r->started)
+		return put_in_force(r, plan, ret_why);
+	take_plan(r, plan);
+	loop_timer_set(r->config.loop, &r->settle, now_ns);
+	return 0;
+}
+
+int reconcile_want(struct reconcile *r, const struct config *config, char ret_why[WHY_MAX])
 {
 	uint64_t now_ns = loop_clock_ns();
 
-	int e = replan(r, config, now_ns);
+	int e = want(r, config, now_ns, ret_why);
 	if (e < 0)
 		return e;
-	if (!r->started)
-		loop_timer_set(r->config.loop, &r->settle, now_ns);
 	if (want_nodes(r, now_ns) < 0)
 		log_error("the kernel is not asked to keep nodes resolved: out of memory");
 	return 0;
@@ -350,6 +433,41 @@ int reconcile_undrain(struct reconcile *r, const char *node)
 	log_info("node %s drains no more: it takes new flows again", node);
 	touch(r);
 	return 0;
+}
+
+// What is counted
+
+// Flows are a gauge: those there are are its own.
+static void subtract(struct traffic *traffic, const struct traffic *base)
+{
+	traffic->packets_in -= base->packets_in;
+	traffic->bytes_in -= base->bytes_in;
+	traffic->packets_out -= base->packets_out;
+	traffic->bytes_out -= base->bytes_out;
+	traffic->flows_created -= base->flows_created;
+}
+
+void reconcile_read_service(
+	const struct reconcile *r, const char *name, struct traffic *ret_traffic)
+{
+	service_id id = table_builder_service(r->builder, name);
+
+	*ret_traffic = (struct traffic){0};
+	if (id == SERVICE_NONE)
+		return;
+	dataplane_read_service(r->config.dp, id, ret_traffic);
+	subtract(ret_traffic, &r->service_bases[id]);
+}
+
+void reconcile_read_node(const struct reconcile *r, const char *name, struct traffic *ret_traffic)
+{
+	node_id id = table_builder_node(r->builder, name);
+
+	*ret_traffic = (struct traffic){0};
+	if (id == NODE_NONE)
+		return;
+	dataplane_read_node(r->config.dp, id, ret_traffic);
+	subtract(ret_traffic, &r->node_bases[id]);
 }
 
 // Life
@@ -399,6 +517,10 @@ int reconcile_create(const struct reconcile_config *config, struct reconcile **r
 	r->build = timer(r, "build a table", build_and_publish);
 	r->reclaim = timer(r, "reclaim tables", reclaim);
 	r->age = timer(r, "end drains", age);
+	r->service_bases = calloc(config->services_max + 1, sizeof(*r->service_bases));
+	r->node_bases = calloc(config->nodes_max + 1, sizeof(*r->node_bases));
+	if (r->service_bases == NULL || r->node_bases == NULL)
+		goto fail;
 	e = table_builder_create(config->services_max, config->nodes_max, &r->builder);
 	if (e < 0)
 		goto fail;
@@ -427,5 +549,7 @@ void reconcile_destroy(struct reconcile *r)
 	plan_destroy(r->plan, r->health);
 	health_destroy(r->health);
 	table_builder_destroy(r->builder);
+	free(r->service_bases);
+	free(r->node_bases);
 	free(r);
 }

@@ -40,10 +40,13 @@ int reconcile_create(const struct reconcile_config *config, struct reconcile **r
 // Accepts NULL. The dataplane has stopped, or never saw a table.
 void reconcile_destroy(struct reconcile *r);
 
-// Makes 'config' what is wanted; it stays the caller's, and outlives the next call of this. Nodes
-// and services that it does not name any more end as said in plan.h. On failure all is as before.
-// Returns 0 or -ENOMEM.
-int reconcile_want(struct reconcile *r, const struct config *config);
+// Makes 'config' what is wanted; it stays the caller's, and outlives the next call of this that
+// returns 0. Nodes and services that it does not name any more end as said in plan.h. After the
+// first table, the table of 'config' is out when this returns.
+//
+// On failure all is as before, and 'ret_why' says why. Returns 0; -EBUSY if workers hang;
+// otherwise, what table_builder_build() returns.
+int reconcile_want(struct reconcile *r, const struct config *config, char ret_why[WHY_MAX]);
 
 // The kernel's routes may have changed.
 void reconcile_routes_changed(struct reconcile *r);
@@ -71,6 +74,12 @@ void reconcile_read_status(const struct reconcile *r, struct reconcile_status *r
 
 // Brings the counts of the plan's pools up to date: a change may wait for its table.
 void reconcile_refresh(struct reconcile *r);
+
+// What the service or node of that name counted, without what others counted before under the id
+// that it has now. All is 0 if there is none of that name.
+void reconcile_read_service(
+	const struct reconcile *r, const char *name, struct traffic *ret_traffic);
+void reconcile_read_node(const struct reconcile *r, const char *name, struct traffic *ret_traffic);
 
 // What is in force or about to be; good until the next step of the loop. NULL before
 // reconcile_want().

@@ -175,6 +175,7 @@ struct making {
 	struct index_slot *service_slots;
 	struct index_slot *node_slots;
 	struct index_slot *own_slots;
+	struct index_slot *return_slots;
 	struct own_address *own;
 	struct service *service_rows;
 	struct node *node_rows;
@@ -336,12 +337,22 @@ struct sizes {
 	size_t service_slots;
 	size_t node_slots;
 	size_t own_slots;
+	size_t return_slots;
 };
+
+static size_t count_in_mode(const struct model *model, enum forwarding_mode mode)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < model->n_services; i++)
+		n += model->services[i].mode == mode;
+	return n;
+}
 
 static struct sizes measure(const struct making *m)
 {
 	const struct model *model = m->model;
-	size_t n_own = model->n_services + model->n_snat[IPV4] + model->n_snat[IPV6];
+	size_t n_own = model->n_services + model->n_snat[IPV4] + model->n_snat[IPV6] + N_FAMILIES;
 
 	return (struct sizes){
 		.services = id_store_end(m->services.store),
@@ -351,6 +362,7 @@ static struct sizes measure(const struct making *m)
 		.service_slots = index_builder_slots(model->n_services),
 		.node_slots = index_builder_slots(model->n_nodes * N_FAMILIES),
 		.own_slots = index_builder_slots(n_own),
+		.return_slots = index_builder_slots(count_in_mode(model, MODE_DNAT)),
 	};
 }
 
@@ -368,6 +380,7 @@ static size_t lay_out(struct making *m, const struct sizes *n, uint8_t *memory)
 	m->service_slots = cut(memory, &at, n->service_slots * sizeof(*m->service_slots));
 	m->node_slots = cut(memory, &at, n->node_slots * sizeof(*m->node_slots));
 	m->own_slots = cut(memory, &at, n->own_slots * sizeof(*m->own_slots));
+	m->return_slots = cut(memory, &at, n->return_slots * sizeof(*m->return_slots));
 	return at;
 }
 
@@ -402,6 +415,7 @@ static int create_built(struct making *m)
 	table->service_index = index_builder_begin(m->service_slots, n.service_slots);
 	table->node_index = index_builder_begin(m->node_slots, n.node_slots);
 	table->own_index = index_builder_begin(m->own_slots, n.own_slots);
+	table->return_index = index_builder_begin(m->return_slots, n.return_slots);
 	share_routes(m);
 	return 0;
 }
@@ -485,8 +499,7 @@ static int take_set(
 	int r = -EINVAL;
 
 	if (service->set < m->model->n_sets)
-		r = target_sets_take(
-			&m->sets, service->set, address_family(&service->vip), ret_set);
+		r = target_sets_take(&m->sets, service->set, service->target_family, ret_set);
 	if (r == -EINVAL)
 		return complain(
 			m, r, "service %s uses a node that is none, or one twice", service->name);
@@ -511,9 +524,31 @@ static int write_service(struct making *m, size_t i)
 		.port = __builtin_bswap16(from->port),
 		.node_port = __builtin_bswap16(from->node_port),
 		.protocol = from->protocol,
+		.mode = from->mode,
+		.target_family = from->target_family,
+		.tunnel_kind = from->tunnel_kind,
+		.mss = from->mss,
+		.affinity_s = from->affinity_s,
 	};
 	if (set->ring == NULL)
 		m->report.n_services_unserved++;
+	return 0;
+}
+
+static int index_return(struct making *m, uint32_t id)
+{
+	struct forwarding_table *table = &m->built->table;
+	const struct service *s = &m->service_rows[id];
+	service_id other =
+		forwarding_table_find_return(table, s->target_family, s->node_port, s->protocol);
+
+	if (other != SERVICE_NONE)
+		return complain(m, -EINVAL,
+			"services %s and %s have one NodePort, by which replies are known in "
+			"their mode dnat",
+			m->service_of[other]->name, m->service_of[id]->name);
+	index_builder_put(&table->return_index,
+		index_hash_node_port(s->target_family, s->node_port, s->protocol), id);
 	return 0;
 }
 
@@ -529,7 +564,7 @@ static int index_service(struct making *m, uint32_t id)
 		return complain(m, -EINVAL, "services %s and %s have one address and port",
 			m->service_of[other]->name, m->service_of[id]->name);
 	index_builder_put(&table->service_index, hash, id);
-	return 0;
+	return s->mode == MODE_DNAT ? index_return(m, id) : 0;
 }
 
 static int write_services(struct making *m)
@@ -580,7 +615,7 @@ static int write_snat(struct making *m, enum family family)
 				"SNAT address %s comes twice, or among the wrong family's",
 				address_format(address, text));
 		m->snat_rows[family][i] = *address;
-		add_own(m, &(struct own_address){*address, OWN_SNAT, (uint8_t)i, true, {0}});
+		add_own(m, &(struct own_address){*address, OWN_SNAT, (uint8_t)i, true, true, {0}});
 	}
 	m->built->table.snat[family] = m->snat_rows[family];
 	m->built->table.n_snat[family] = model->n_snat[family];
@@ -598,8 +633,21 @@ static int write_vip(struct making *m, const struct model_service *service)
 		own->answers_arp |= service->answers_arp;
 	else
 		add_own(m,
-			&(struct own_address){service->vip, OWN_VIP, 0, service->answers_arp, {0}});
+			&(struct own_address){service->vip, OWN_VIP, 0, service->answers_arp,
+				service->rejects, {0}});
 	return 0;
+}
+
+// One that is ours already stays what it is.
+static void write_tunnel_sources(struct making *m)
+{
+	for (enum family family = IPV4; family < N_FAMILIES; family++) {
+		const struct address *source = &m->model->settings.tunnel_source[family];
+
+		if (!address_is_none(source) && find_own(m, source) == NULL)
+			add_own(m,
+				&(struct own_address){*source, OWN_TUNNEL, 0, false, false, {0}});
+	}
 }
 
 static int write_own(struct making *m)
@@ -612,6 +660,8 @@ static int write_own(struct making *m)
 		if (m->service_of[id] != NULL)
 			r = write_vip(m, m->service_of[id]);
 	}
+	if (r == 0)
+		write_tunnel_sources(m);
 	return r;
 }
 

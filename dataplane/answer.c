@@ -5,6 +5,15 @@
 #include "checksum.h"
 #include "segments.h"
 
+bool answer_is_allowed(struct burst *b, enum limit limit, uint32_t rate)
+{
+	struct pipeline *p = b->pipeline;
+
+	return limiter_allows(&p->limiters[limit], pipeline_share(p, rate), b->now_ns) &&
+		limiter_allows(&p->limiters[LIMIT_ALL],
+			pipeline_share(p, b->table->settings.all_per_s), b->now_ns);
+}
+
 bool answer_begin(struct packet *p, uint8_t *l3)
 {
 	if (!segments_begin(p->mbuf, l3 - p->l2_len))

@@ -4,10 +4,15 @@
 #include <stdint.h>
 
 #include "burst.h"
+#include "pipeline.h"
 
 // Packets of our own, made in the place of the one that they answer.
 
 enum { ANSWER_HOP_LIMIT = 64 };
+
+// Whether another answer of this kind may be sent now, of which there are to be 'rate' a second
+// over all workers.
+bool answer_is_allowed(struct burst *b, enum limit limit, uint32_t rate);
 
 // Of a header without options.
 static inline uint16_t answer_ip_header_len(const struct packet *p)

@@ -27,7 +27,7 @@ enum origin {
 
 // What a packet is.
 enum packet_kind {
-	KIND_PORTS, // TCP or UDP.
+	KIND_PORTS, // TCP, UDP or SCTP.
 	KIND_ICMP,  // ICMP over IPv4, or ICMPv6 over IPv6.
 	KIND_IP,    // Anything else over IP, or what a fault hides.
 	KIND_ARP,   // At 'l3', whole.
@@ -38,9 +38,10 @@ enum packet_kind {
 struct packet {
 	struct rte_mbuf *mbuf;
 	uint8_t *l3;   // struct rte_ipv4_hdr or rte_ipv6_hdr, by 'family'; NULL of KIND_OTHER.
-	uint8_t *l4;   // What 'protocol' says, TCP with 20 bytes, UDP and ICMP with 8. From the
-	               // Ethernet header to here and so far on, all lies in the first segment.
-	uint64_t hash; // Of the flow, or of the return key.
+	uint8_t *l4;   // What 'protocol' says, TCP with 20 bytes, SCTP with 12, UDP and ICMP with
+	               // 8. From the Ethernet header to here and so far on, all lies in the first
+	               // segment.
+	uint64_t hash; // Of the flow, or of the return key; without flows the slot in its ring.
 
 	service_id service;
 	flow_at flow;
@@ -133,15 +134,19 @@ struct burst {
 	uint64_t now_ns;
 	uint32_t now_s;   // The same in seconds, never 0.
 	uint16_t mtu_min; // Of all ports: what is no longer fits whichever way it goes.
+	uint16_t n_draws; // That snat has made for ports: snat_forward.c.
 	uint16_t n;
 	struct packet packets[BURST_MAX]; // [n]
 
 	// Those of them that are to be forwarded, by family, none of which a router would have to
-	// stop: their headers are right and their hop limits above 1. To a service, with 'service'
-	// and by snat_prepare() 'hash' set; and TCP and UDP to an SNAT address, with 'snat_index'
-	// and 'node', to NODE_NONE where the source is none, and by snat_prepare_reply() 'hash'.
-	struct packet_list to_services[N_FAMILIES];
+	// stop: their headers are right and their hop limits above 1, except where they do not
+	// change (MODE_DSR). To a service, by its mode, with 'service' and by snat_prepare() or
+	// choose_prepare() 'hash' set; TCP and UDP to an SNAT address, with 'snat_index' and
+	// 'node', to NODE_NONE where the source is none, and by snat_prepare_reply() 'hash'; and
+	// replies in MODE_DNAT, with 'service' and 'node'.
+	struct packet_list to_services[N_MODES][N_FAMILIES];
 	struct packet_list to_snat[N_FAMILIES];
+	struct packet_list to_clients[N_FAMILIES];
 };
 
 // Whether the packet says to be from an address of ours. A flow between two of them would chase its
@@ -149,8 +154,9 @@ struct burst {
 static inline bool burst_is_from_us(const struct burst *b, const struct packet *p)
 {
 	struct address source = packet_source(p);
+	const struct own_address *own = forwarding_table_find_own(b->table, &source);
 
-	return forwarding_table_find_own(b->table, &source) != NULL;
+	return own != NULL && own->kind != OWN_TUNNEL;
 }
 
 // Count one.
@@ -176,8 +182,8 @@ void burst_pass_by(struct burst *b, struct packet *p);
 
 // Answers the packet's sender that it goes no further, as its protocol does: TCP by RST, else by
 // ICMP port unreachable, as far as the limiters allow; and counts it as dropped for 'reason'. The
-// packet is as it came: 'l3' and 'l4' are not rewritten yet.
-void burst_reject(struct burst *b, struct packet *p, enum drop_reason reason);
+// packet is as it came: 'l3' and 'l4' are not rewritten yet. Returns whether it was answered.
+bool burst_reject(struct burst *b, struct packet *p, enum drop_reason reason);
 
 // Drops a packet, not rewritten yet, whose hop limit ends here; its sender is told.
 void burst_expire(struct burst *b, struct packet *p);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include <rte_cycles.h>
+#include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
 #include <rte_malloc.h>
@@ -188,14 +189,16 @@ static int make_shared(struct dataplane *dp, char ret_why[WHY_MAX])
 	int r = 0;
 
 	dp->readers = rte_zmalloc("readers", readers_bytes, RTE_CACHE_LINE_SIZE);
+	dp->path_mtus = rte_zmalloc("path MTUs",
+		dp->config.nodes_max * N_FAMILIES * sizeof(dp->path_mtus[0]), RTE_CACHE_LINE_SIZE);
 	dp->next_hops = rte_zmalloc(
 		"next hops", NEXT_HOP_MAX * sizeof(dp->next_hops[0]), RTE_CACHE_LINE_SIZE);
 	dp->handover = handover_create(n_workers);
 	dp->unresolved = unresolved_create();
 	for (size_t i = 0; r == 0 && i < dp->n_ports; i++)
 		r = make_senders(dp, &dp->ports[i]);
-	if (r < 0 || dp->readers == NULL || dp->next_hops == NULL || dp->handover == NULL ||
-		dp->unresolved == NULL)
+	if (r < 0 || dp->readers == NULL || dp->next_hops == NULL || dp->path_mtus == NULL ||
+		dp->handover == NULL || dp->unresolved == NULL)
 		return why(ret_why, -ENOMEM, "no memory for what %u workers share", n_workers);
 
 	rte_rcu_qsbr_init(dp->readers, n_workers);
@@ -361,6 +364,7 @@ void dataplane_stop(struct dataplane *dp)
 	owner_map_destroy(dp->owners);
 	buffers_destroy(dp->buffers);
 	rte_free((void *)dp->next_hops);
+	rte_free((void *)dp->path_mtus);
 	rte_free(dp->readers);
 	free_retired(dp);
 	free(dp);
@@ -485,6 +489,11 @@ const char *dataplane_flow_memory(const struct dataplane *dp)
 		}
 	}
 	return page_kind_words(worst);
+}
+
+bool dataplane_has_huge_pages(const struct dataplane *)
+{
+	return rte_eal_has_hugepages();
 }
 
 // Counters

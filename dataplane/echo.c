@@ -14,14 +14,6 @@ bool is_echo_request(const struct packet *p)
 	return p->l4[0] == (p->family == IPV4 ? ICMP_ECHO : ICMP6_ECHO_REQUEST) && p->l4[1] == 0;
 }
 
-static bool may_answer(struct burst *b)
-{
-	struct pipeline *pipeline = b->pipeline;
-	uint32_t rate = pipeline_share(pipeline, b->table->settings.echoes_per_s);
-
-	return limiter_allows(&pipeline->limiters[LIMIT_ECHO], rate, b->now_ns);
-}
-
 // RFC 792, RFC 4443: the same message, with another type. Options and extension headers were for
 // the way here.
 static void turn_round(struct packet *p)
@@ -42,7 +34,7 @@ void echo_answer(struct burst *b, struct packet *p)
 {
 	if (answer_checksum(p) != 0)
 		return burst_drop(b, p, DROP_BAD_CHECKSUM);
-	if (!may_answer(b))
+	if (!answer_is_allowed(b, LIMIT_ECHO, b->table->settings.echoes_per_s))
 		return burst_drop(b, p, DROP_RATE_LIMIT);
 
 	turn_round(p);

@@ -31,6 +31,8 @@ static const struct words {
 	[EVENT_ICMP_ERRORS_SENT] = {"icmp-errors-sent", "ICMP errors of our own."},
 	[EVENT_ICMP_ERRORS_TRANSLATED] = {"icmp-errors-translated",
 		"ICMP errors about a flow, passed on along it."},
+	[EVENT_PATH_MTU_LEARNED] = {"path-mtu-learned",
+		"ICMP errors said how much fits the way of a tunnel to a node."},
 	[EVENT_WAITED] = {"waited",
 		"Packets that waited for a next hop to be resolved and were then sent."},
 	[EVENT_BUSY_POLLS] = {"busy-polls", "Polls that found a packet."},

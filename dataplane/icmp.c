@@ -9,12 +9,16 @@
 
 #include "answer.h"
 #include "checksum.h"
+#include "choose.h"
+#include "dsr.h"
 #include "echo.h"
+#include "output.h"
 #include "parse.h"
 #include "pipeline.h"
 #include "rewrite.h"
 #include "segments.h"
 #include "snat.h"
+#include "tunnel.h"
 
 // Errors about a flow
 // ===================
@@ -28,6 +32,10 @@
 //
 //     from the node's side     node        SNAT address  SNAT:snat_port -> node:node_port
 //         becomes              VIP         client        client:client_port -> VIP:port
+//
+// Without a flow the node is the one that the slot of the packet inside names. In the mode dnat
+// only the node's end changes, and the error from its side is to the client; to a node in the
+// modes dsr and tunnel an error goes like any packet of its flow, as it came.
 //
 // A router's error to a client keeps the router's address: that is what traceroute and people look
 // for. To a node nothing comes but from SNAT addresses, which its network may insist on.
@@ -189,6 +197,43 @@ static bool is_of_another(struct burst *b, struct packet *p, unsigned worker)
 	return true;
 }
 
+static void send_to_dnat_node(struct burst *b, struct packet *p, const struct returned *r)
+{
+	struct address node = node_address(&b->table->nodes[p->node], p->family);
+	struct passage to = {
+		.source = packet_source(p),
+		.destination = node,
+		.inside_source = node,
+		.inside_destination = r->destination,
+		.inside_source_port = choose_service(b, p)->node_port,
+		.inside_destination_port = r->destination_port,
+	};
+
+	send_on(b, p, r, &to, p->next_hop);
+}
+
+// To the node of a slot: 'p->service' is set.
+static void follow_by_slot(struct burst *b, struct packet *p, const struct returned *r)
+{
+	const struct service *service = choose_service(b, p);
+	enum forwarding_mode mode = service->mode;
+
+	p->hash = choose_slot_of(b->pipeline, p->family, bytes_of(&r->destination, p->family),
+		r->destination_port, service);
+	p->node = choose_node(service, (uint32_t)p->hash);
+	if (p->node == NODE_NONE)
+		return burst_drop(b, p, DROP_NO_TARGET);
+
+	p->next_hop = b->table->nodes[p->node].next_hop[service->target_family];
+	if (mode == MODE_DNAT)
+		return send_to_dnat_node(b, p, r);
+	burst_count(b, EVENT_ICMP_ERRORS_TRANSLATED);
+	if (mode == MODE_TUNNEL)
+		tunnel_send(b, p);
+	else
+		dsr_send(b, p);
+}
+
 static void follow_from_client(struct burst *b, struct packet *p, const struct returned *r)
 {
 	const struct pipeline *pipeline = b->pipeline;
@@ -200,15 +245,23 @@ static void follow_from_client(struct burst *b, struct packet *p, const struct r
 	if (service == SERVICE_NONE)
 		return burst_drop(b, p, DROP_NO_FLOW);
 
+	p->service = service;
+	if (choose_service(b, p)->mode != MODE_SNAT)
+		return follow_by_slot(b, p, r);
+
 	const void *client = bytes_of(&key.client, p->family);
 	uint64_t hash = flow_hash(pipeline->hash_key, p->family, client, key.client_port, service);
-	if (!pipeline->rss && is_of_another(b, p, flow_hash_worker(hash, pipeline->n_workers)))
+	bool is_known = snat_owner_is_known(pipeline, choose_service(b, p));
+	if (is_known &&
+		is_of_another(b, p,
+			snat_owner(
+				pipeline, choose_service(b, p), p->family, client, service, hash)))
 		return;
 
 	struct snat_flow flow;
 	if (snat_find_of_client(b, &key, service, hash, &flow))
 		send_to_node(b, p, r, &flow);
-	else if (!pipeline->rss || !burst_pass_on(b, p))
+	else if (is_known || !burst_pass_on(b, p))
 		burst_drop(b, p, DROP_NO_FLOW);
 }
 
@@ -250,6 +303,13 @@ static enum drop_reason read_returned(struct packet *p, struct returned *ret_ret
 		p->l4 + ICMP_HEADER_LEN, RTE_MIN(end, m->data_len) - at, p->family, ret_returned);
 }
 
+static bool has_ports(const struct returned *r)
+{
+	return r->protocol == IPPROTO_TCP || r->protocol == IPPROTO_UDP ||
+		r->protocol == IPPROTO_SCTP;
+}
+
+// Reads what the error is about.
 static enum drop_reason judge(struct packet *p, struct returned *ret_returned)
 {
 	struct returned r;
@@ -265,8 +325,7 @@ static enum drop_reason judge(struct packet *p, struct returned *ret_returned)
 
 	// What it is about was sent by whom it is for.
 	struct address destination = packet_destination(p);
-	bool has_ports = r.protocol == IPPROTO_TCP || r.protocol == IPPROTO_UDP;
-	if (!has_ports || !address_equal(&r.source, &destination))
+	if (!address_equal(&r.source, &destination))
 		return DROP_NO_FLOW;
 
 	*ret_returned = r;
@@ -280,6 +339,10 @@ static void follow(struct burst *b, struct packet *p, const struct own_address *
 	enum drop_reason reason = judge(p, &r);
 	if (reason != DROP_NONE)
 		burst_drop(b, p, reason);
+	else if (tunnel_has_sent(b, &r))
+		tunnel_take_error(b, p, &r);
+	else if (!has_ports(&r))
+		burst_drop(b, p, DROP_NO_FLOW);
 	else if (own->kind == OWN_SNAT)
 		follow_from_node(b, p, &r, own);
 	else
@@ -294,4 +357,54 @@ void icmp_to_us(struct burst *b, struct packet *p, const struct own_address *own
 		follow(b, p, own);
 	else
 		burst_drop(b, p, DROP_ICMP);
+}
+
+// From a node, or from a router on the way to it, about what a client sent in the mode dnat.
+static void follow_to_client(struct burst *b, struct packet *p, const struct returned *r)
+{
+	const struct service *service = choose_service(b, p);
+	struct address source = packet_source(p);
+	struct passage to = {
+		.source = address_equal(&source, &r->destination) ? service->vip : source,
+		.destination = r->source,
+		.inside_source = r->source,
+		.inside_destination = service->vip,
+		.inside_source_port = r->source_port,
+		.inside_destination_port = service->port,
+	};
+
+	send_on(b, p, r, &to, forwarding_table_route(b->table, &r->source));
+}
+
+// Whether what is brought back went to a node in the mode dnat; sets 'p->service'.
+static bool is_of_dnat(const struct burst *b, struct packet *p, const struct returned *r)
+{
+	node_id node = forwarding_table_find_node(b->table, &r->destination);
+	service_id service =
+		forwarding_table_find_return(b->table, r->family, r->destination_port, r->protocol);
+
+	if (node == NODE_NONE || service == SERVICE_NONE ||
+		b->table->services[service].states[node] == TARGET_ABSENT)
+		return false;
+	p->service = service;
+	return true;
+}
+
+bool icmp_to_others(struct burst *b, struct packet *p, const struct own_address *own)
+{
+	struct address destination = packet_destination(p);
+	struct returned r;
+
+	if (!is_error(p) || judge(p, &r) != DROP_NONE)
+		return false;
+	if (own != NULL && tunnel_has_sent(b, &r)) {
+		tunnel_take_error(b, p, &r);
+		return true;
+	}
+	if (!has_ports(&r) || output_is_to_kernel(b, &destination) || !is_of_dnat(b, p, &r))
+		return false;
+
+	segments_cut(p->mbuf, p->l2_len + p->ip_len);
+	follow_to_client(b, p, &r);
+	return true;
 }

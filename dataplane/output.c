@@ -55,14 +55,14 @@ static inline bool write_ethernet(
 	return true;
 }
 
-static void hold(struct burst *b, struct packet *p)
+static void hold(struct burst *b, struct packet *p, const struct address *to)
 {
 	struct outcome *out = b->out;
 
 	p->mbuf->l2_len = p->l3 - rte_pktmbuf_mtod(p->mbuf, uint8_t *);
 	out->waiting[out->n.waiting++] = (struct waiting){
 		.mbuf = p->mbuf,
-		.destination = packet_destination(p),
+		.to = *to,
 		.next_hop = p->next_hop,
 	};
 }
@@ -77,14 +77,14 @@ static void send_to_kernel(struct burst *b, struct packet *p, uint8_t port)
 		put_to_kernel(b->out, port, KERNEL_OTHER, p->mbuf);
 }
 
-static void send_rare(struct burst *b, struct packet *p, uint64_t hop)
+static void send_rare(struct burst *b, struct packet *p, uint64_t hop, const struct address *to)
 {
 	if (p->next_hop == NEXT_HOP_NONE)
 		burst_drop(b, p, DROP_NO_ROUTE);
 	else if (hop & NEXT_HOP_TO_KERNEL)
 		send_to_kernel(b, p, next_hop_port(hop));
 	else
-		hold(b, p);
+		hold(b, p, to);
 }
 
 static inline uint64_t hop_of(const struct pipeline *pipeline, next_hop_id id)
@@ -101,12 +101,8 @@ static inline bool is_plain(uint64_t hop)
 	return (hop & (NEXT_HOP_RESOLVED | NEXT_HOP_TO_KERNEL)) == NEXT_HOP_RESOLVED;
 }
 
-void burst_send(struct burst *b, struct packet *p)
+static inline void send_plain(struct burst *b, struct packet *p, uint64_t hop)
 {
-	uint64_t hop = hop_of(b->pipeline, p->next_hop);
-	if (unlikely(!is_plain(hop)))
-		return send_rare(b, p, hop);
-
 	uint8_t port = next_hop_port(hop);
 	const struct port_facts *facts = &b->pipeline->ports[port];
 	if (unlikely(p->ip_len > facts->mtu))
@@ -117,13 +113,53 @@ void burst_send(struct burst *b, struct packet *p)
 	put_tx(b->out, port, p->mbuf);
 }
 
-bool burst_fits_port(struct burst *b, struct packet *p)
+void burst_send(struct burst *b, struct packet *p)
 {
 	uint64_t hop = hop_of(b->pipeline, p->next_hop);
-	if (!is_plain(hop))
-		return true;
+	if (likely(is_plain(hop)))
+		return send_plain(b, p, hop);
 
-	uint16_t mtu = b->pipeline->ports[next_hop_port(hop)].mtu;
+	struct address destination = packet_destination(p);
+	send_rare(b, p, hop, &destination);
+}
+
+void output_send_to(struct burst *b, struct packet *p, const struct address *neighbour)
+{
+	uint64_t hop = hop_of(b->pipeline, p->next_hop);
+
+	if (likely(is_plain(hop)))
+		send_plain(b, p, hop);
+	else
+		send_rare(b, p, hop, neighbour);
+}
+
+uint16_t output_mtu(const struct burst *b, const struct packet *p)
+{
+	uint64_t hop = hop_of(b->pipeline, p->next_hop);
+
+	return is_plain(hop) ? b->pipeline->ports[next_hop_port(hop)].mtu : UINT16_MAX;
+}
+
+bool output_is_to_kernel(const struct burst *b, const struct address *destination)
+{
+	uint64_t hop = hop_of(b->pipeline, forwarding_table_route(b->table, destination));
+
+	return hop & NEXT_HOP_TO_KERNEL;
+}
+
+// A MAC address is what is left of either word without its upper 16 bits.
+bool output_returns(const struct burst *b, const struct packet *p)
+{
+	const struct rte_ether_hdr *eth = (const struct rte_ether_hdr *)(p->l3 - p->l2_len);
+	uint64_t hop = hop_of(b->pipeline, p->next_hop), from;
+
+	memcpy(&from, &eth->src_addr, sizeof(from));
+	return p->origin == ORIGIN_PORT && is_plain(hop) && (from ^ hop) << 16 == 0;
+}
+
+bool burst_fits_port(struct burst *b, struct packet *p)
+{
+	uint16_t mtu = output_mtu(b, p);
 	if (p->ip_len <= mtu)
 		return true;
 
@@ -199,16 +235,16 @@ void burst_pass_by(struct burst *b, struct packet *p)
 		put_tx(b->out, p->port, p->mbuf);
 }
 
-// By the destination, not by the next hop that it waited for: the routes may be others by now.
+// By whom it is to go to, not by the next hop that it waited for: the routes may be others by now.
 bool output_retry(struct burst *b, const struct waiting *waiting)
 {
-	enum family family = address_family(&waiting->destination);
+	enum family family = address_family(&waiting->to);
 	struct packet p = {
 		.mbuf = waiting->mbuf,
 		.l3 = rte_pktmbuf_mtod_offset(waiting->mbuf, uint8_t *, waiting->mbuf->l2_len),
 		.ip_len = waiting->mbuf->pkt_len - waiting->mbuf->l2_len,
 		.family = family,
-		.next_hop = forwarding_table_route(b->table, &waiting->destination),
+		.next_hop = forwarding_table_route(b->table, &waiting->to),
 	};
 
 	uint64_t hop = hop_of(b->pipeline, p.next_hop);

@@ -5,5 +5,18 @@
 #include "burst.h"
 #include "pipeline.h"
 
+// Sends the finished packet as burst_send() does, to 'neighbour', whose next hop is 'p->next_hop',
+// whatever its destination is.
+void output_send_to(struct burst *b, struct packet *p, const struct address *neighbour);
+
+// Whether the packet, as it came from a port, would go back to the MAC address that it came from.
+bool output_returns(const struct burst *b, const struct packet *p);
+
+// Whether 'destination' is this machine's, or beyond an interface that is no port's.
+bool output_is_to_kernel(const struct burst *b, const struct address *destination);
+
+// What the packet's next hop takes at most; UINT16_MAX where that is not known, or the kernel.
+uint16_t output_mtu(const struct burst *b, const struct packet *p);
+
 // See pipeline_retry().
 bool output_retry(struct burst *b, const struct waiting *waiting);

@@ -113,6 +113,15 @@ static inline enum drop_reason parse_udp(struct cursor *c, struct packet *p)
 	return DROP_NONE;
 }
 
+static enum drop_reason parse_sctp(struct cursor *c, struct packet *p)
+{
+	if (take(c, 12) == NULL) // RFC 9260, section 3.1.
+		return DROP_TRUNCATED;
+
+	p->kind = KIND_PORTS;
+	return DROP_NONE;
+}
+
 static enum drop_reason parse_icmp(struct cursor *c, struct packet *p)
 {
 	if (take(c, 8) == NULL)
@@ -131,6 +140,8 @@ static inline enum drop_reason parse_l4(struct cursor *c, struct packet *p)
 		return parse_udp(c, p);
 	if (p->protocol == (p->family == IPV4 ? IPPROTO_ICMP : IPPROTO_ICMPV6))
 		return parse_icmp(c, p);
+	if (p->protocol == IPPROTO_SCTP)
+		return parse_sctp(c, p);
 	return DROP_NONE;
 }
 
@@ -148,6 +159,26 @@ static inline bool is_bad_ipv6_source(const struct address *source)
 	return source->bytes[0] == 0xff || address_is_ipv4(source) ||
 		(source->halves[0] == 0 && source->words[2] == 0 &&
 			(source->words[3] & RTE_BE32(~1u)) == 0);
+}
+
+// A packet that is to go on to further addresses of its sender's choice (RFC 7126, section 4.3), as
+// an IPv6 routing header would have it.
+static bool has_source_route(const struct rte_ipv4_hdr *ip, size_t header_len)
+{
+	enum { END = 0, NOP = 1, LOOSE = 131, STRICT = 137 };
+	const uint8_t *options = (const uint8_t *)(ip + 1);
+	size_t len = header_len - sizeof(*ip);
+
+	for (size_t at = 0; at < len && options[at] != END;) {
+		size_t option_len = options[at] == NOP ? 1 : at + 1 < len ? options[at + 1] : 0;
+
+		if (options[at] == LOOSE || options[at] == STRICT)
+			return true;
+		if (option_len < (options[at] == NOP ? 1 : 2))
+			return false;
+		at += option_len;
+	}
+	return false;
 }
 
 static inline bool ipv4_checksum_is_right(const struct rte_ipv4_hdr *ip, size_t header_len)
@@ -195,6 +226,8 @@ static inline enum drop_reason parse_ipv4(struct cursor *c, size_t left, struct 
 		return DROP_TRUNCATED;
 	if (unlikely(!ipv4_checksum_is_right(ip, header_len)))
 		return DROP_BAD_CHECKSUM;
+	if (unlikely(header_len > sizeof(*ip) && has_source_route(ip, header_len)))
+		return DROP_MALFORMED;
 
 	const rte_be16_t fragment = RTE_BE16(RTE_IPV4_HDR_MF_FLAG | RTE_IPV4_HDR_OFFSET_MASK);
 	if (unlikely(ip->fragment_offset & fragment))

@@ -55,6 +55,11 @@ struct dataplane {
 
 	// Written by the control thread, read by workers.
 	_Atomic uint64_t *next_hops; // [NEXT_HOP_MAX]
+
+	// Written and read by workers.
+	_Atomic uint64_t *path_mtus; // [nodes_max * N_FAMILIES]
+
+	// Written by the control thread, read by workers.
 	alignas(RTE_CACHE_LINE_SIZE) _Atomic(const struct forwarding_table *) table;
 
 	// Of the control thread: oldest first.

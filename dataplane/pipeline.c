@@ -4,13 +4,17 @@
 
 #include <rte_branch_prediction.h>
 
+#include "choose.h"
 #include "clock.h"
+#include "dnat.h"
+#include "dsr.h"
 #include "icmp.h"
 #include "neighbour.h"
 #include "output.h"
 #include "parse.h"
 #include "segments.h"
 #include "snat.h"
+#include "tunnel.h"
 
 // From a received burst to where each packet goes
 // ===============================================
@@ -18,14 +22,20 @@
 //     parse      headers                what nobody here is to see is dropped
 //     sort       whose it is            a service's, an SNAT address's, ours, or the kernel's
 //     steer      whose flow it is       another worker's is handed over
-//     forward    client -> node         snat.c: finds or begins the flow, rewrites, sends
-//     reply      node -> client         snat.c
+//     forward    client -> node         snat: finds or begins the flow, rewrites, sends
+//                                       dnat, dsr, tunnel: by its slot, without a flow
+//     reply      node -> client         snat: by its flow;  dnat: by its NodePort
 //
 // Each stage takes all packets of a burst before the next begins, so that the memory it asks for
 // arrives while it works on other packets. What is rare ends while sorting: ARP, neighbour
 // discovery, echo and what is to be rejected are answered in their own memory; ICMP errors follow
 // the flow that they are about; what is for none of our addresses passes to the kernel, or if it
 // came from there, out of the port.
+//
+// Whose a packet is, is asked in this order: a service's, by VIP, port and protocol; an SNAT
+// address; another of our own; the machine's own addresses, which are the kernel's; a reply of a
+// node in the mode dnat, whose destination is the client; the rest is the kernel's, who forwards it
+// if it is a router.
 //
 // Whatever ends a packet's way puts it into the outcome, or drops it by its reason: burst.h.
 
@@ -38,8 +48,10 @@ static void sort_ours(struct burst *b, struct packet *p, const struct own_addres
 	segments_cut(p->mbuf, p->l2_len + p->ip_len);
 	if (p->kind == KIND_ICMP)
 		icmp_to_us(b, p, own);
+	else if (own->rejects)
+		(void)burst_reject(b, p, DROP_NO_SERVICE);
 	else
-		burst_reject(b, p, DROP_NO_SERVICE);
+		burst_drop(b, p, DROP_NO_SERVICE);
 }
 
 static void sort_by_address(struct burst *b, struct packet *p)
@@ -47,10 +59,10 @@ static void sort_by_address(struct burst *b, struct packet *p)
 	struct address destination = packet_destination(p);
 	const struct own_address *own = forwarding_table_find_own(b->table, &destination);
 
-	if (own == NULL)
-		burst_pass_by(b, p);
-	else
+	if (own != NULL && own->kind != OWN_TUNNEL)
 		sort_ours(b, p, own);
+	else if (p->kind != KIND_ICMP || p->fault != DROP_NONE || !icmp_to_others(b, p, own))
+		burst_pass_by(b, p);
 }
 
 static bool is_answered_as_neighbour(struct burst *b, struct packet *p)
@@ -71,12 +83,16 @@ static void sort_rare(struct burst *b, struct packet *p)
 		sort_by_address(b, p);
 }
 
-// Returns false if it goes no further.
-static inline bool may_go_on(struct burst *b, struct packet *p)
+static inline void cut_padding(struct packet *p)
 {
 	if (unlikely(p->mbuf->pkt_len != p->l2_len + (uint32_t)p->ip_len))
 		segments_cut(p->mbuf, p->l2_len + p->ip_len);
+}
 
+// Returns false if it goes no further.
+static inline bool may_go_on(struct burst *b, struct packet *p)
+{
+	cut_padding(p);
 	if (unlikely(*packet_hop_limit(p) <= 1)) {
 		burst_expire(b, p);
 		return false;
@@ -86,11 +102,27 @@ static inline bool may_go_on(struct burst *b, struct packet *p)
 
 static inline void sort_to_service(struct burst *b, struct packet *p)
 {
-	if (unlikely(!may_go_on(b, p)))
+	enum forwarding_mode mode = choose_service(b, p)->mode;
+
+	if (unlikely(mode == MODE_DSR))
+		cut_padding(p); // Its hop limit does not change.
+	else if (unlikely(!may_go_on(b, p)))
 		return;
 
-	snat_prepare(b->pipeline, p);
-	packet_list_add(&b->to_services[p->family], p);
+	if (likely(mode == MODE_SNAT))
+		snat_prepare(b->pipeline, p);
+	else
+		choose_prepare(b, p);
+	packet_list_add(&b->to_services[mode][p->family], p);
+}
+
+// To none of our addresses.
+static void sort_to_others(struct burst *b, struct packet *p, const struct address *destination)
+{
+	if (output_is_to_kernel(b, destination) || !dnat_is_reply(b, p))
+		return burst_pass_by(b, p);
+	if (may_go_on(b, p))
+		packet_list_add(&b->to_clients[p->family], p);
 }
 
 // Not to a service.
@@ -98,8 +130,8 @@ static inline void sort_ports(struct burst *b, struct packet *p, const struct ad
 {
 	const struct own_address *own = forwarding_table_find_own(b->table, destination);
 
-	if (own == NULL)
-		return burst_pass_by(b, p);
+	if (own == NULL || own->kind == OWN_TUNNEL)
+		return sort_to_others(b, p, destination);
 	if (own->kind != OWN_SNAT)
 		return sort_ours(b, p, own);
 
@@ -135,7 +167,7 @@ static void sort(struct burst *b)
 		sort_packet(b, &b->packets[i]);
 }
 
-// The hash says which worker has the flow.
+// The hash says which worker has the flow, where the port has not had its say.
 static void steer_to_services(struct burst *b, struct packet_list *list)
 {
 	const struct pipeline *pipeline = b->pipeline;
@@ -143,7 +175,14 @@ static void steer_to_services(struct burst *b, struct packet_list *list)
 
 	for (uint16_t i = 0; i < list->n; i++) {
 		struct packet *p = list->at[i];
-		unsigned worker = flow_hash_worker(p->hash, pipeline->n_workers);
+		const struct service *service = choose_service(b, p);
+
+		if (!snat_owner_is_known(pipeline, service)) {
+			list->at[kept++] = p;
+			continue;
+		}
+		unsigned worker = snat_owner(pipeline, service, p->family,
+			p->l3 + (p->family == IPV4 ? 12 : 8), p->service, p->hash);
 
 		if (worker == pipeline->worker)
 			list->at[kept++] = p;
@@ -174,14 +213,12 @@ static void steer_to_snat(struct burst *b, struct packet_list *list)
 	list->n = kept;
 }
 
-// With RSS the port has had its say about what clients send.
 static void steer(struct burst *b)
 {
 	if (b->pipeline->n_workers == 1)
 		return;
 	for (enum family family = 0; family < N_FAMILIES; family++) {
-		if (!b->pipeline->rss)
-			steer_to_services(b, &b->to_services[family]);
+		steer_to_services(b, &b->to_services[MODE_SNAT][family]);
 		steer_to_snat(b, &b->to_snat[family]);
 	}
 }
@@ -193,6 +230,17 @@ static void pass_all_by(struct burst *b)
 		burst_pass_by(b, &b->packets[i]);
 }
 
+// What needs no flow.
+static void forward_by_slot(struct burst *b, enum family family)
+{
+	for (enum forwarding_mode mode = MODE_DNAT; mode < N_MODES; mode++)
+		choose_nodes(b, &b->to_services[mode][family]);
+	dnat_forward(b, family, &b->to_services[MODE_DNAT][family]);
+	dsr_forward(b, &b->to_services[MODE_DSR][family]);
+	tunnel_forward(b, &b->to_services[MODE_TUNNEL][family]);
+	dnat_reply(b, family, &b->to_clients[family]);
+}
+
 static void go_on(struct burst *b)
 {
 	if (unlikely(b->table == NULL))
@@ -201,9 +249,11 @@ static void go_on(struct burst *b)
 	sort(b);
 	steer(b);
 	for (enum family family = 0; family < N_FAMILIES; family++) {
-		snat_forward(b, family, &b->to_services[family]);
+		snat_forward(b, family, &b->to_services[MODE_SNAT][family]);
 		snat_reply(b, family, &b->to_snat[family]);
 	}
+	for (enum family family = 0; family < N_FAMILIES; family++)
+		forward_by_slot(b, family);
 }
 
 // Member by member, since most of a burst is room for packets.
@@ -217,8 +267,12 @@ static void begin(struct burst *b, struct pipeline *p, const struct forwarding_t
 	b->now_s = clock_s(now_ns);
 	b->mtu_min = p->mtu_min;
 	b->n = 0;
-	for (enum family family = 0; family < N_FAMILIES; family++)
-		b->to_services[family].n = b->to_snat[family].n = 0;
+	b->n_draws = 0;
+	for (enum family family = 0; family < N_FAMILIES; family++) {
+		for (enum forwarding_mode mode = 0; mode < N_MODES; mode++)
+			b->to_services[mode][family].n = 0;
+		b->to_snat[family].n = b->to_clients[family].n = 0;
+	}
 }
 
 void pipeline_forward(struct pipeline *p, const struct forwarding_table *table,

@@ -63,24 +63,42 @@ struct port_facts {
 	uint16_t vlan; // 0 for none.
 };
 
-enum limit { LIMIT_RESET, LIMIT_ICMP_ERROR, LIMIT_ECHO, N_LIMITS };
+enum limit {
+	LIMIT_RESET,
+	LIMIT_UNREACHABLE,
+	LIMIT_TOO_BIG,
+	LIMIT_EXPIRED,
+	LIMIT_ECHO,
+	LIMIT_ALL, // The sum of those above.
+	N_LIMITS,
+};
 
-// All of a worker that forwarding needs. Set once, except what 'limiters' and 'flows' hold.
+// All of a worker that forwarding needs. Set once, except what 'limiters', 'flows' and
+// 'affinity' hold.
 struct pipeline {
 	unsigned worker;
 	unsigned n_workers;
 	bool rss; // The ports' RSS decides who owns a flow (every port is STEERING_RSS), else a
 	          // hash of ours does.
 	struct flow_table *flows[N_FAMILIES];
+	struct affinity *affinity;
 	struct worker_counters *counters;
 	const struct owner_map *owners;
 	const _Atomic uint64_t *next_hops; // [NEXT_HOP_MAX]
+	_Atomic uint64_t *path_mtus;       // [nodes_max * N_FAMILIES], of tunnels: tunnel.h.
 	const struct port_facts *ports;    // [n_ports]
 	size_t n_ports;
 	uint64_t hash_key[2];
 	struct limiter limiters[N_LIMITS];
 	uint16_t mtu_min; // Of 'ports'.
+	uint32_t next_id; // Counts packets whose identification is for us to give.
 };
+
+// One that no other worker gives meanwhile.
+static inline uint32_t pipeline_next_id(struct pipeline *p)
+{
+	return p->next_id++ * p->n_workers + p->worker;
+}
 
 // Where the packets of a burst go, to which the caller owns them and sends them on; what was
 // dropped is freed already. There is room for those of one burst and as many that had waited.
@@ -96,9 +114,10 @@ enum kernel_class {
 // A packet that is finished but for the destination's MAC address, which nobody knows yet: worker.c
 // holds a bounded number of them, asks for the address, and sends or drops them.
 struct waiting {
-	struct rte_mbuf *mbuf;      // Begins with room for the Ethernet header; 'l2_len' is set.
-	struct address destination; // Of the packet. If it is on a connected network, 'next_hop'
-	next_hop_id next_hop;       // is NEXT_HOP_RESOLVE, else the gateway or neighbour.
+	struct rte_mbuf *mbuf; // Begins with room for the Ethernet header; 'l2_len' is set.
+	struct address to;     // The packet's destination, or in MODE_DSR its node. If that is on a
+	next_hop_id next_hop;  // connected network, 'next_hop' is NEXT_HOP_RESOLVE, else the
+	                       // gateway or neighbour.
 };
 
 // What 'n' counts is there, the rest is not written: emptying one is four lines of memory.

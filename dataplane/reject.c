@@ -25,13 +25,11 @@ enum {
 
 static bool may_answer(struct burst *b, const struct packet *p, enum limit limit)
 {
-	struct pipeline *pipeline = b->pipeline;
 	const struct rte_ether_hdr *eth =
 		(const struct rte_ether_hdr *)rte_pktmbuf_mtod(p->mbuf, uint8_t *);
-	uint32_t rate = pipeline_share(pipeline, b->table->settings.answers_per_s);
 
 	return !rte_is_multicast_ether_addr(&eth->dst_addr) &&
-		limiter_allows(&pipeline->limiters[limit], rate, b->now_ns);
+		answer_is_allowed(b, limit, b->table->settings.answers_per_s);
 }
 
 // RFC 9293, section 3.10.7.1: what the sender expects next, or all that it sent, acknowledged.
@@ -77,14 +75,15 @@ static void send_reset(struct burst *b, struct packet *p)
 struct complaint {
 	uint8_t type[N_FAMILIES];
 	uint8_t code[N_FAMILIES];
+	enum limit limit;
 };
 
-static const struct complaint port_unreachable = {
-	{ICMP_DEST_UNREACH, ICMP6_DST_UNREACH}, {ICMP_PORT_UNREACH, ICMP6_DST_UNREACH_NOPORT}};
+static const struct complaint port_unreachable = {{ICMP_DEST_UNREACH, ICMP6_DST_UNREACH},
+	{ICMP_PORT_UNREACH, ICMP6_DST_UNREACH_NOPORT}, LIMIT_UNREACHABLE};
 static const struct complaint too_big = {
-	{ICMP_DEST_UNREACH, ICMP6_PACKET_TOO_BIG}, {ICMP_FRAG_NEEDED, 0}};
-static const struct complaint expired = {
-	{ICMP_TIME_EXCEEDED, ICMP6_TIME_EXCEEDED}, {ICMP_EXC_TTL, ICMP6_TIME_EXCEED_TRANSIT}};
+	{ICMP_DEST_UNREACH, ICMP6_PACKET_TOO_BIG}, {ICMP_FRAG_NEEDED, 0}, LIMIT_TOO_BIG};
+static const struct complaint expired = {{ICMP_TIME_EXCEEDED, ICMP6_TIME_EXCEEDED},
+	{ICMP_EXC_TTL, ICMP6_TIME_EXCEED_TRANSIT}, LIMIT_EXPIRED};
 
 // The header stands before the packet, of which 'l4_len' less the header remain. 'mtu' is where
 // both families have it: IPv4 in the lower half of its word, the upper being 0.
@@ -122,33 +121,41 @@ static bool send_error(
 	return true;
 }
 
-static void complain(struct burst *b, struct packet *p, const struct complaint *complaint,
-	uint16_t mtu, enum drop_reason reason)
+static bool drop_in_silence(struct burst *b, struct packet *p, enum drop_reason reason)
 {
-	if (may_answer(b, p, LIMIT_ICMP_ERROR) && send_error(b, p, complaint, mtu))
-		burst_count_drop(b, reason);
-	else
-		burst_drop(b, p, reason);
+	burst_drop(b, p, reason);
+	return false;
 }
 
-static void reset(struct burst *b, struct packet *p, enum drop_reason reason)
+// Returns whether its sender was told.
+static bool complain(struct burst *b, struct packet *p, const struct complaint *complaint,
+	uint16_t mtu, enum drop_reason reason)
+{
+	if (!may_answer(b, p, complaint->limit) || !send_error(b, p, complaint, mtu))
+		return drop_in_silence(b, p, reason);
+
+	burst_count_drop(b, reason);
+	return true;
+}
+
+static bool reset(struct burst *b, struct packet *p, enum drop_reason reason)
 {
 	// A reset is never answered by one.
 	if ((p->tcp_flags & RTE_TCP_RST_FLAG) || !may_answer(b, p, LIMIT_RESET))
-		return burst_drop(b, p, reason);
+		return drop_in_silence(b, p, reason);
 
 	burst_count_drop(b, reason);
 	send_reset(b, p);
+	return true;
 }
 
-void burst_reject(struct burst *b, struct packet *p, enum drop_reason reason)
+bool burst_reject(struct burst *b, struct packet *p, enum drop_reason reason)
 {
 	if (p->protocol == IPPROTO_TCP)
-		reset(b, p, reason);
-	else if (p->protocol == IPPROTO_UDP)
-		complain(b, p, &port_unreachable, 0, reason);
-	else
-		burst_drop(b, p, reason);
+		return reset(b, p, reason);
+	if (p->protocol == IPPROTO_UDP)
+		return complain(b, p, &port_unreachable, 0, reason);
+	return drop_in_silence(b, p, reason);
 }
 
 void burst_expire(struct burst *b, struct packet *p)

@@ -78,6 +78,39 @@ static inline void rewrite_tcp_checksum(uint8_t *l4, uint64_t change)
 	memcpy(l4 + 16, &checksum, sizeof(checksum));
 }
 
+static inline __attribute__((always_inline)) void rewrite_l4_checksum(
+	uint8_t *l4, uint8_t protocol, uint64_t change)
+{
+	if (protocol == IPPROTO_TCP)
+		rewrite_tcp_checksum(l4, change);
+	else
+		rewrite_udp_checksum(l4, change);
+}
+
+// Which end of a packet.
+enum packet_end { SOURCE_END, DESTINATION_END };
+
+// Gives a TCP or UDP packet, which has a hop more to go, one other end.
+static inline __attribute__((always_inline)) void rewrite_end(uint8_t *l3, uint8_t *l4,
+	enum family family, uint8_t protocol, enum packet_end end, const void *address, __be16 port)
+{
+	const size_t len = family == IPV4 ? 4 : 16;
+	uint8_t *at = l3 + (family == IPV4 ? 12 : 8) + end * len;
+	uint8_t *port_at = l4 + end * sizeof(port);
+	uint64_t change = checksum_change(at, address, len);
+	__be16 port_was;
+
+	memcpy(at, address, len);
+	if (family == IPV4)
+		rewrite_ipv4_header(l3, change);
+	else
+		l3[7]--;
+
+	memcpy(&port_was, port_at, sizeof(port_was));
+	memcpy(port_at, &port, sizeof(port));
+	rewrite_l4_checksum(l4, protocol, change + checksum_change16(port_was, port));
+}
+
 // The whole of it for a TCP or UDP packet, which has a hop more to go.
 static inline __attribute__((always_inline)) void rewrite_packet(
 	uint8_t *l3, uint8_t *l4, enum family family, uint8_t protocol, const struct rewrite *to)
@@ -90,8 +123,5 @@ static inline __attribute__((always_inline)) void rewrite_packet(
 		l3[7]--;
 
 	change += rewrite_ports(l4, to);
-	if (protocol == IPPROTO_TCP)
-		rewrite_tcp_checksum(l4, change);
-	else
-		rewrite_udp_checksum(l4, change);
+	rewrite_l4_checksum(l4, protocol, change);
 }

@@ -18,9 +18,25 @@
 // 0 where it may not be, and its hop limit is above 1. Every packet that comes here is sent,
 // dropped, rejected or passed on. Packets of one flow keep their order.
 
+// Whether a hash of ours says who owns a flow, not the port's RSS: with affinity it does, since one
+// worker remembers where the client went.
+static inline bool snat_owner_is_known(
+	const struct pipeline *pipeline, const struct service *service)
+{
+	return !pipeline->rss || service->affinity_s != 0;
+}
+
+// Who that is. 'hash' is flow_hash().
+static inline unsigned snat_owner(const struct pipeline *pipeline, const struct service *service,
+	enum family family, const void *client, service_id id, uint64_t hash)
+{
+	if (service->affinity_s != 0)
+		hash = flow_hash(pipeline->hash_key, family, client, 0, id);
+	return flow_hash_worker(hash, pipeline->n_workers);
+}
+
 // For each packet to a service, as early as can be and before its owner is asked for: sets 'hash',
-// and asks for the memory where its flow would be. 'service' is set. The owner is
-// flow_hash_worker(p->hash, n_workers), where no RSS decides it.
+// and asks for the memory where its flow would be. 'service' is set.
 static inline void snat_prepare(const struct pipeline *pipeline, struct packet *p)
 {
 	enum family family = p->family;

@@ -55,25 +55,3 @@ static inline void snat_follow_state(const struct burst *b, struct flow_table *f
 	else
 		snat_change_state(b, ft, flow, p, from);
 }
-
-static inline void snat_count_in(const struct burst *b, const struct flow *flow, uint16_t bytes)
-{
-	struct traffic_counters *service = &b->pipeline->counters->services[flow->service];
-	struct traffic_counters *node = &b->pipeline->counters->nodes[flow->back.node];
-
-	counter_add(&service->packets_in, 1);
-	counter_add(&service->bytes_in, bytes);
-	counter_add(&node->packets_in, 1);
-	counter_add(&node->bytes_in, bytes);
-}
-
-static inline void snat_count_out(const struct burst *b, const struct flow *flow, uint16_t bytes)
-{
-	struct traffic_counters *service = &b->pipeline->counters->services[flow->service];
-	struct traffic_counters *node = &b->pipeline->counters->nodes[flow->back.node];
-
-	counter_add(&service->packets_out, 1);
-	counter_add(&service->bytes_out, bytes);
-	counter_add(&node->packets_out, 1);
-	counter_add(&node->bytes_out, bytes);
-}

@@ -1,7 +1,9 @@
 #include "snat.h"
 
+#include "mss.h"
 #include "rewrite.h"
 #include "snat_flow.h"
+#include "traffic.h"
 
 // From node to client
 // ===================
@@ -51,8 +53,9 @@ static inline __attribute__((always_inline)) void reply(
 	if (unlikely(!burst_fits(b, p)))
 		return;
 
+	mss_clamp(&b->table->services[flow->service], p);
 	snat_follow_state(b, ft, flow, p, TCP_NODE);
-	snat_count_out(b, flow, p->ip_len);
+	traffic_count_out(b, flow->service, flow->back.node, p->ip_len);
 	turn_back(p, family, &b->table->services[flow->service], flow);
 	burst_send(b, p);
 }

@@ -56,7 +56,7 @@ static size_t count(const struct waiting_room *room, const struct address *desti
 	size_t n = 0;
 
 	for (size_t i = 0; i < room->n; i++)
-		n += address_equal(&room->places[i].waiting.destination, destination);
+		n += address_equal(&room->places[i].waiting.to, destination);
 	return n;
 }
 
@@ -65,11 +65,11 @@ bool waiting_room_put(struct waiting_room *room, const struct waiting *waiting, 
 	if (room->n == SIZE)
 		return false;
 
-	size_t n = count(room, &waiting->destination);
+	size_t n = count(room, &waiting->to);
 	if (n >= PER_DESTINATION)
 		return false;
 	if (n == 0)
-		unresolved_put(room->unresolved, &waiting->destination);
+		unresolved_put(room->unresolved, &waiting->to);
 
 	room->places[room->n++] = (struct place){*waiting, now_ns + patience_ns};
 	return true;

@@ -9,6 +9,7 @@
 #include <rte_malloc.h>
 #include <rte_pause.h>
 
+#include "affinity.h"
 #include "eal.h"
 #include "snat.h"
 
@@ -403,6 +404,18 @@ static int map_flows(struct worker *w, enum family family, int numa_node)
 	return r;
 }
 
+static int map_affinity(struct worker *w, int numa_node)
+{
+	const struct dataplane_config *config = &w->dp->config;
+	size_t n = config->affinity_max / config->n_workers;
+
+	int r = flow_memory_map(
+		affinity_bytes(n), numa_node, config->hugepages, &w->affinity_memory);
+	if (r == 0)
+		w->pipeline.affinity = affinity_create(w->affinity_memory.at, n);
+	return r;
+}
+
 static int map_counters(struct worker *w, int numa_node)
 {
 	const struct dataplane_config *config = &w->dp->config;
@@ -436,6 +449,7 @@ static void connect_pipeline(struct worker *w)
 	p->counters = &w->counters;
 	p->owners = dp->owners;
 	p->next_hops = dp->next_hops;
+	p->path_mtus = dp->path_mtus;
 	p->ports = dp->facts;
 	p->n_ports = dp->n_ports;
 	p->hash_key[0] = dp->config.hash_key[0];
@@ -468,6 +482,8 @@ int worker_start(struct dataplane *dp, unsigned index, struct worker **ret_worke
 	r = map_counters(w, numa_node);
 	for (enum family family = 0; r == 0 && family < N_FAMILIES; family++)
 		r = map_flows(w, family, numa_node);
+	if (r == 0)
+		r = map_affinity(w, numa_node);
 	if (r < 0)
 		goto fail;
 
@@ -502,6 +518,7 @@ void worker_stop(struct worker *w)
 	waiting_room_destroy(w->waiting);
 	for (enum family family = 0; family < N_FAMILIES; family++)
 		flow_memory_unmap(&w->flow_memory[family]);
+	flow_memory_unmap(&w->affinity_memory);
 	flow_memory_unmap(&w->traffic);
 	rte_free(w);
 }

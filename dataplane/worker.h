@@ -21,6 +21,7 @@ struct worker {
 	bool running;    // The lcore is ours.
 	struct waiting_room *waiting;
 	struct flow_memory flow_memory[N_FAMILIES];
+	struct flow_memory affinity_memory;
 	struct flow_memory traffic; // Of counters.services and .nodes.
 
 	// Written by the control thread.

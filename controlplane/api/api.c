@@ -116,21 +116,24 @@ const char *api_argument(const struct api_call *call, const char *name)
 	return NULL;
 }
 
-// Matches 'path' against a pattern with at most one '*', whose part it copies to 'ret_name'.
+// Matches 'path' against a pattern with at most one '*', whose part it copies to 'ret_name'. That
+// part may have slashes, as names of nodes may.
 static bool matches(const char *pattern, const char *path, char ret_name[NAME_TEXT_MAX])
 {
 	size_t head = strcspn(pattern, "*");
 
 	if (pattern[head] == '\0')
 		return strcmp(pattern, path) == 0;
-	if (strncmp(pattern, path, head) != 0)
+
+	const char *end = pattern + head + 1;
+	size_t around = head + strlen(end);
+	size_t len = strlen(path);
+	if (len <= around || len - around > NAME_MAX_LEN || strncmp(pattern, path, head) != 0 ||
+		strcmp(path + len - strlen(end), end) != 0)
 		return false;
 
-	size_t len = strcspn(path + head, "/");
-	if (len == 0 || len > NAME_MAX_LEN || strcmp(pattern + head + 1, path + head + len) != 0)
-		return false;
-	memcpy(ret_name, path + head, len);
-	ret_name[len] = '\0';
+	memcpy(ret_name, path + head, len - around);
+	ret_name[len - around] = '\0';
 	return true;
 }
 

@@ -16,7 +16,7 @@
 //     GET  /v1/nodes                  ?node=NAME
 //     GET  /v1/flows                  ?service= &node= &client=ADDRESS[/LENGTH] &protocol=tcp|udp
 //                                     &state= &limit=
-//     GET  /v1/counters
+//     GET  /v1/counters               all that is counted, with a sentence for each word
 //     GET  /v1/explain                ?protocol= &client=ADDRESS:PORT &vip=ADDRESS:PORT
 //     POST /v1/nodes/NAME/drain
 //     POST /v1/nodes/NAME/undrain

@@ -24,6 +24,18 @@ static json_t *drops_of(const struct counters *counters)
 	return drops;
 }
 
+static json_t *sentences(void)
+{
+	json_t *sentences = json_object();
+
+	for (enum event e = 0; e < N_EVENTS; e++)
+		json_object_set_new(sentences, event_word(e), json_string(event_sentence(e)));
+	for (enum drop_reason r = DROP_NONE + 1; r < N_DROP_REASONS; r++)
+		json_object_set_new(
+			sentences, drop_reason_word(r), json_string(drop_reason_sentence(r)));
+	return sentences;
+}
+
 static void begin(struct api_call *call)
 {
 	struct counters sum;
@@ -35,6 +47,9 @@ static void begin(struct api_call *call)
 	api_text(call, ",\n\"drops\":");
 	call->has_items = false;
 	api_item(call, drops_of(&sum));
+	api_text(call, ",\n\"sentences\":");
+	call->has_items = false;
+	api_item(call, sentences());
 	api_list(call, ",\n\"workers\":[");
 }
 
@@ -66,16 +81,14 @@ static json_t *named_traffic(const char *name, const struct traffic *traffic)
 static bool add_service(struct api_call *call, size_t i)
 {
 	const struct config *config = reconcile_plan(call->from->reconcile)->config;
-	struct traffic traffic = {0};
+	struct traffic traffic;
 
 	if (i >= config->n_services)
 		return false;
 
 	const char *name = config->services[i].name;
-	service_id id = table_builder_service(reconcile_builder(call->from->reconcile), name);
 
-	if (id != SERVICE_NONE)
-		dataplane_read_service(call->from->dp, id, &traffic);
+	reconcile_read_service(call->from->reconcile, name, &traffic);
 	api_item(call, named_traffic(name, &traffic));
 	return true;
 }
@@ -83,16 +96,14 @@ static bool add_service(struct api_call *call, size_t i)
 static bool add_node(struct api_call *call, size_t i)
 {
 	const struct plan *plan = reconcile_plan(call->from->reconcile);
-	struct traffic traffic = {0};
+	struct traffic traffic;
 
 	if (i >= plan->n_nodes)
 		return false;
 
 	const char *name = plan->names[i].name;
-	node_id id = table_builder_node(reconcile_builder(call->from->reconcile), name);
 
-	if (id != NODE_NONE)
-		dataplane_read_node(call->from->dp, id, &traffic);
+	reconcile_read_node(call->from->reconcile, name, &traffic);
 	api_item(call, named_traffic(name, &traffic));
 	return true;
 }

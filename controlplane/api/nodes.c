@@ -115,12 +115,11 @@ static json_t *addresses_of(const struct model_node *node)
 	return addresses;
 }
 
-static json_t *traffic_of(const struct control_sources *from, node_id id)
+static json_t *traffic_of(const struct control_sources *from, const char *name)
 {
-	struct traffic traffic = {0};
+	struct traffic traffic;
 
-	if (id != NODE_NONE)
-		dataplane_read_node(from->dp, id, &traffic);
+	reconcile_read_node(from->reconcile, name, &traffic);
 	return api_traffic(&traffic);
 }
 
@@ -136,7 +135,7 @@ static json_t *document_of(const struct api_call *call, size_t i)
 		name->name, "addresses", addresses_of(name), "weight", (int)node->weight, "state",
 		state_of(node, &summary), "drained", node->drained, "leaving", !node->configured,
 		"services", (int)summary.n_services, "checks", checks_of(&summary), "traffic",
-		traffic_of(call->from, id));
+		traffic_of(call->from, name->name));
 	if (document != NULL && id != NODE_NONE)
 		json_object_set_new(document, "id", json_integer(id));
 	return document;

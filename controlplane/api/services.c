@@ -24,12 +24,11 @@ static json_t *members_of(const struct plan *plan, const struct pool *pool, uint
 	return members;
 }
 
-static json_t *traffic_of(const struct control_sources *from, service_id id)
+static json_t *traffic_of(const struct control_sources *from, const char *name)
 {
-	struct traffic traffic = {0};
+	struct traffic traffic;
 
-	if (id != SERVICE_NONE)
-		dataplane_read_service(from->dp, id, &traffic);
+	reconcile_read_service(from->reconcile, name, &traffic);
 	return api_traffic(&traffic);
 }
 
@@ -44,7 +43,7 @@ static json_t *document_of(const struct api_call *call, size_t i, bool with_memb
 		"name", s->name, "vip", api_address(&s->vip), "port", s->port, "protocol",
 		protocol_word(s->protocol), "node_port", s->node_port, "mode", "snat", "check",
 		check_kind_word(s->check.kind), "fail_open", s->fail_open, "idle_s", (int)s->idle_s,
-		"nodes", counts_of(pool), "traffic", traffic_of(call->from, id));
+		"nodes", counts_of(pool), "traffic", traffic_of(call->from, s->name));
 	if (document != NULL && id != SERVICE_NONE)
 		json_object_set_new(document, "id", json_integer(id));
 	if (document != NULL && with_members)

@@ -51,12 +51,13 @@ static json_t *workers_of(const struct control_sources *from)
 
 static json_t *table_of(const struct reconcile_status *s)
 {
-	return json_pack("{s:I, s:I, s:I, s:i, s:I, s:I, s:s?, s:I, s:I}", "generation",
+	return json_pack("{s:I, s:I, s:I, s:i, s:I, s:I, s:s?, s:I, s:I, s:I}", "generation",
 		(json_int_t)s->generation, "oldest", (json_int_t)s->oldest, "published",
 		(json_int_t)s->n_published, "waiting", (int)s->n_waiting, "build_us",
 		(json_int_t)(s->build_ns / 1000), "build_longest_us",
 		(json_int_t)(s->build_longest_ns / 1000), "failing", s->failing ? s->why : NULL,
-		"rings_scaled", (json_int_t)s->report.n_rings_scaled, "services_unserved",
+		"rings_scaled", (json_int_t)s->report.n_rings_scaled, "targets_left_out",
+		(json_int_t)s->report.n_targets_left_out, "services_unserved",
 		(json_int_t)s->report.n_services_unserved);
 }
 

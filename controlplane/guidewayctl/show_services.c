@@ -166,10 +166,11 @@ static void show_named_traffic(const char *header, const json_t *list)
 	table_print(&table);
 }
 
-// Those that are not 0: the sum and each worker's.
+// Those that are not 0: the sum, each worker's, and what they are.
 static void show_numbers(const char *header, const char *kind, const json_t *answer)
 {
-	const char *const headers[] = {header, ">ALL", "EACH WORKER", NULL};
+	const char *const headers[] = {header, ">ALL", "EACH WORKER", "MEANING", NULL};
+	const json_t *sentences = json_object_get(answer, "sentences");
 	const json_t *workers = json_object_get(answer, "workers");
 	struct table table;
 	const char *word;
@@ -194,6 +195,7 @@ static void show_numbers(const char *header, const char *kind, const json_t *ans
 		table_cell(&table, "%s", word);
 		table_cell(&table, "%lld", json_integer_value(sum));
 		table_cell(&table, "%s", each);
+		table_cell(&table, "%s", text_of(sentences, word));
 	}
 	table_print(&table);
 }

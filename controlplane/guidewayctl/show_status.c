@@ -75,6 +75,10 @@ static void show_head(const json_t *answer)
 	if (json_is_string(json_object_get(table, "failing")))
 		printf("NOT IN FORCE: the newest state cannot be built: %s\n",
 			text_of(table, "failing"));
+	if (number_of(table, "rings_scaled") > 0)
+		printf("RINGS TOO SMALL: %lld of them for the weights of their nodes, %lld nodes "
+		       "without new flows for that: raise ring_size\n",
+			number_of(table, "rings_scaled"), number_of(table, "targets_left_out"));
 	printf("flows: %lld of %lld IPv4, %lld of %lld IPv6, on %s\n", number_of(flows, "ipv4"),
 		number_of(flows, "ipv4_max"), number_of(flows, "ipv6"),
 		number_of(flows, "ipv6_max"), text_of(flows, "memory"));

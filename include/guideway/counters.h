@@ -21,7 +21,7 @@ enum event {
 	EVENT_FLOWS_EXPIRED,           // Silent for longer than their time.
 	EVENT_FLOWS_EVICTED_HALF_OPEN, // Gave way to new ones, flow memory being full.
 	EVENT_FLOWS_EVICTED_CLOSING,
-	EVENT_FLOWS_EVICTED_RESTING, // SNAT ports whose rest was cut short for the memory.
+	EVENT_FLOWS_EVICTED_RESTING,  // SNAT ports whose rest was cut short for the memory.
 	EVENT_SNAT_PORT_REUSED_EARLY, // Before its rest was over, no other being free.
 	EVENT_ARP_ANSWERED,
 	EVENT_ND_ANSWERED,
@@ -29,8 +29,9 @@ enum event {
 	EVENT_RESETS_SENT,
 	EVENT_ICMP_ERRORS_SENT,
 	EVENT_ICMP_ERRORS_TRANSLATED,
-	EVENT_WAITED,      // Held until the next hop's MAC address was known, then sent.
-	EVENT_BUSY_POLLS,  // Polls that found a packet,
+	EVENT_PATH_MTU_LEARNED, // Of a tunnel to a node.
+	EVENT_WAITED,           // Held until the next hop's MAC address was known, then sent.
+	EVENT_BUSY_POLLS,       // Polls that found a packet,
 	EVENT_IDLE_POLLS,  // and that found none: busy / (busy + idle) is not load, but near it.
 	EVENT_BUSY_CYCLES, // Time-stamp cycles of polls that found a packet.
 	N_EVENTS,

@@ -52,6 +52,7 @@ struct dataplane_config {
 	unsigned worker_cpus[WORKERS_MAX];
 	size_t n_workers;
 	size_t flows_max[N_FAMILIES]; // Over all workers.
+	size_t affinity_max;          // Clients whose node is remembered, over all workers.
 	size_t services_max;          // service_ids are below this,
 	size_t nodes_max;             // and node_ids below this: counters have room for as many.
 	size_t packet_buffers; // mbufs, over all workers; 0 to derive it from ports and workers.
@@ -119,6 +120,9 @@ int dataplane_read_port(struct dataplane *dp, size_t port, struct port_status *r
 
 // The memory that flows live in, as had: "2 MB pages", "transparent huge pages", "4 kB pages".
 const char *dataplane_flow_memory(const struct dataplane *dp);
+
+// False if packet buffers live on 4 kB pages.
+bool dataplane_has_huge_pages(const struct dataplane *dp);
 
 // Brings each twin's carrier in line with its port's link. To be called about once a second.
 void dataplane_follow_links(struct dataplane *dp);

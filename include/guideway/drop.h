@@ -22,6 +22,8 @@ enum drop_reason {
 	DROP_NO_FLOW,     // A reply or an ICMP error about a flow that nobody has.
 	DROP_UNKNOWN_TCP, // TCP of no known flow and not a SYN.
 	DROP_DEAD_TARGET, // TCP of a flow whose target died.
+	DROP_LOOP,        // To a node in MODE_DSR that sent it itself: it does not have the VIP.
+	DROP_TUNNEL,      // An ICMP error about an outer packet of ours, but for what fits it.
 	DROP_ICMP,        // ICMP to a VIP or SNAT address that is neither echo nor about a flow.
 
 	// There was no room.

@@ -30,6 +30,21 @@ enum target_state {
 	TARGET_DOWN,     // Failed its health check: flows that name it are over.
 };
 
+// How a service's packets reach its nodes, and how replies reach its clients.
+enum forwarding_mode {
+	MODE_SNAT,   // From an SNAT address to node:NodePort; replies come back to us.
+	MODE_DNAT,   // From the client to node:NodePort; replies come back through us.
+	MODE_DSR,    // As it came, to the node's MAC address; replies go straight to the client.
+	MODE_TUNNEL, // As it came, in an outer packet to the node; likewise.
+	N_MODES,
+};
+
+// What an outer packet of MODE_TUNNEL carries it in.
+enum tunnel_kind {
+	TUNNEL_IP,  // IP in IP (RFC 2003, RFC 2473, RFC 4213), by the families of both.
+	TUNNEL_GUE, // Generic UDP encapsulation, version 0 (draft-ietf-intarea-gue-09).
+};
+
 // One (VIP, protocol, port). A line of memory, and all that a packet needs to choose its target.
 struct service {
 	struct address vip;
@@ -40,8 +55,14 @@ struct service {
 	uint32_t idle_s;       // How long an established flow may be silent.
 	__be16 port;
 	__be16 node_port;
-	uint8_t protocol; // IPPROTO_TCP or IPPROTO_UDP; 0 where this id is of no service now.
-	uint8_t unused[11];
+	uint8_t protocol;      // IPPROTO_TCP, _UDP or _SCTP; 0 where this id is of no service now.
+	uint8_t mode;          // enum forwarding_mode.
+	uint8_t target_family; // Of its nodes' addresses: the VIP's, except in MODE_TUNNEL.
+	uint8_t tunnel_kind;
+	uint16_t mss; // SYNs that offer to take larger TCP segments are corrected to this; 0: none.
+	uint8_t unused[2];
+	uint32_t affinity_s; // A client's flows go to one node until so long after the last began;
+	                     // 0 where each chooses for itself.
 };
 static_assert(sizeof(struct service) == 64);
 
@@ -58,15 +79,28 @@ struct node {
 };
 static_assert(sizeof(struct node) == 32);
 
+// No address where it has none of that family.
+static inline struct address node_address(const struct node *node, enum family family)
+{
+	if (family == IPV6)
+		return node->ipv6;
+	return node->ipv4 == 0 ? (struct address){0} : address_from_ipv4(node->ipv4);
+}
+
 // An address that Guideway answers for.
-enum own_kind { OWN_VIP, OWN_SNAT };
+enum own_kind {
+	OWN_VIP,
+	OWN_SNAT,
+	OWN_TUNNEL, // Where outer packets come from: the kernel's too, who has what is not ours.
+};
 
 struct own_address {
 	struct address address;
 	uint8_t kind;       // enum own_kind.
 	uint8_t snat_index; // Of OWN_SNAT: its place in snat[family].
 	bool answers_arp;   // ARP and neighbour solicitations.
-	uint8_t unused[5];
+	bool rejects;       // What is to no service's port is answered, else dropped in silence.
+	uint8_t unused[4];
 };
 
 enum { SNAT_ADDRESSES_MAX = 256 };
@@ -80,8 +114,12 @@ struct forwarding_settings {
 	bool reset_unknown_tcp;   // TCP of no known flow: answer with RST, else drop in silence.
 	bool reset_dead_target;   // TCP of a flow whose target died: RST to the client, else start
 	                          // anew.
-	uint32_t answers_per_s; // RSTs and ICMP errors of our own, each kind, all workers together.
-	uint32_t echoes_per_s;  // Echo replies, all workers together.
+	// What we send of ourselves, all workers together.
+	uint32_t answers_per_s;                   // RSTs, and ICMP errors of each kind.
+	uint32_t echoes_per_s;                    // Echo replies.
+	uint32_t all_per_s;                       // The sum of these.
+	struct address tunnel_source[N_FAMILIES]; // Of outer packets; no address where none is.
+	__be16 gue_port;                          // Where nodes expect GUE.
 };
 
 struct forwarding_table {
@@ -94,6 +132,10 @@ struct forwarding_table {
 	const struct node *nodes; // [n_nodes]
 	size_t n_nodes;           // One more than the highest id in use.
 	struct index node_index;  // By index_hash_address(); a node of two families is in it twice.
+
+	// Services in MODE_DNAT, by index_hash_node_port(): whose reply it is that a node sends. A
+	// NodePort belongs to one of them.
+	struct index return_index;
 
 	const struct own_address *own; // [n_own]
 	size_t n_own;
@@ -122,6 +164,28 @@ static inline service_id forwarding_table_find_service(const struct forwarding_t
 
 		const struct service *s = &table->services[slot->at];
 		if (s->port == port && s->protocol == protocol && address_equal(&s->vip, vip))
+			return slot->at;
+	}
+}
+
+// The service in MODE_DNAT whose nodes answer from 'node_port'; SERVICE_NONE if there is none.
+static inline service_id forwarding_table_find_return(const struct forwarding_table *table,
+	enum family family, __be16 node_port, uint8_t protocol)
+{
+	const struct index *index = &table->return_index;
+	uint64_t hash = index_hash_node_port(family, node_port, protocol);
+
+	for (uint32_t i = (uint32_t)hash & index->mask;; i = (i + 1) & index->mask) {
+		const struct index_slot *slot = &index->slots[i];
+
+		if (slot->at == INDEX_EMPTY)
+			return SERVICE_NONE;
+		if (slot->tag != (uint32_t)(hash >> 32))
+			continue;
+
+		const struct service *s = &table->services[slot->at];
+		if (s->node_port == node_port && s->protocol == protocol &&
+			s->target_family == family)
 			return slot->at;
 	}
 }

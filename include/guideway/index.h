@@ -42,3 +42,11 @@ static inline uint64_t index_hash_endpoint(const struct address *a, __be16 port,
 
 	return fold_multiply(index_hash_address(a) ^ tail, 0xa0761d6478bd642f);
 }
+
+// 'port' is in network byte order.
+static inline uint64_t index_hash_node_port(enum family family, __be16 port, uint8_t protocol)
+{
+	uint64_t key = (uint64_t)family << 24 | (uint64_t)port << 8 | protocol;
+
+	return fold_multiply(key ^ 0x9e3779b97f4a7c15, 0xd1b54a32d192ed03);
+}

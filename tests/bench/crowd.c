@@ -272,7 +272,7 @@ static void begin_burst(struct crowd *c, struct burst *b, uint64_t *ret_parse)
 	b->now_s = (uint32_t)(c->now_ns / 1000000000);
 	b->mtu_min = c->pipeline.mtu_min;
 	b->n = 0;
-	b->to_services[c->family].n = b->to_snat[c->family].n = 0;
+	b->to_services[MODE_SNAT][c->family].n = b->to_snat[c->family].n = 0;
 
 	uint64_t start = bench_now();
 	parse_burst(b, c->mbufs, BURST_MAX, ORIGIN_PORT);
@@ -296,14 +296,14 @@ void crowd_forward_by_stages(struct crowd *c, struct crowd_stages *ret_cycles)
 	begin_burst(c, &b, &ret_cycles->parse);
 	for (int i = 0; i < BURST_MAX; i++) {
 		b.packets[i].service = find_service(&b, &b.packets[i]);
-		packet_list_add(&b.to_services[c->family], &b.packets[i]);
+		packet_list_add(&b.to_services[MODE_SNAT][c->family], &b.packets[i]);
 	}
 
 	uint64_t start = bench_now();
 	for (int i = 0; i < BURST_MAX; i++)
 		snat_prepare(&c->pipeline, &b.packets[i]);
 	ret_cycles->prepare = rte_rdtsc() - start;
-	snat_forward(&b, c->family, &b.to_services[c->family]);
+	snat_forward(&b, c->family, &b.to_services[MODE_SNAT][c->family]);
 	ret_cycles->snat = bench_now() - start - ret_cycles->prepare - bench_overhead();
 	take_outcome(c);
 }

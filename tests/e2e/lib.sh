@@ -40,6 +40,7 @@ LAB_MTU=${LAB_MTU:-1500}      # Of every interface.
 LAB_ADOPT=${LAB_ADOPT:-false} # Whether it takes over the addresses of a kernel interface.
 LAB_VLAN=${LAB_VLAN:-0}       # The tag that packets carry on Guideway's side of the wire.
 LAB_FLOWS=65536               # Of each family.
+LAB_MODE=${LAB_MODE:-snat}    # Of all services.
 LAB_CHECK_STATUS=200          # What the nodes' answer to a check has to be.
 LAB_CHECK_INTERVAL=0.5
 LAB_CHECK_TIMEOUT=0.5
@@ -344,8 +345,8 @@ route_to()
 	local ipv4=$2 ipv6=$2
 
 	[ "$2" = default ] || { ipv4=203.0.113.0/24 ipv6=2001:db8:3::/64; }
-	ip -n "$lab_name-$1" route add "$ipv4" via "$3"
-	ip -n "$lab_name-$1" -6 route add "$ipv6" via "$4"
+	ip -n "$lab_name-$1" route replace "$ipv4" via "$3"
+	ip -n "$lab_name-$1" -6 route replace "$ipv6" via "$4"
 }
 
 node_address()
@@ -390,6 +391,72 @@ node_ports_open()
 node_serve()
 {
 	spawn "$1" "$1" "$support/node" "$1" 8080 5353
+}
+
+# --- What nodes need in other modes than snat ----------------------------------------------------
+
+# Nodes accept what comes to a VIP, as kube-proxy does, and undo tunnels.
+nodes_have_vips()
+{
+	local node service
+
+	for node in "${lab_nodes[@]}"; do
+		for service in "${service_names[@]}"; do
+			node_accepts "$node" "$service"
+		done
+		node_undoes_tunnels "$node"
+	done
+}
+
+node_accepts()
+{
+	local vip=${service_vip[$2]} protocol=${service_protocol[$2]} listens=8080 family=4 word=ip
+
+	case $2 in
+	echo*) listens=5353 ;;
+	bulk*) listens=5201 ;;
+	esac
+	case $vip in
+	*:*) family=6 word=ip6 ;;
+	esac
+	local to
+	to=$(node_address "$1" $family)
+	[ $family = 4 ] || to=[$to]
+	on "$1" nft add rule inet kube prerouting "$word" daddr "$vip" "$protocol" dport \
+		"${service_port[$2]}" dnat "$word" to "$to:$listens"
+}
+
+# What comes out of a tunnel comes in by tun0.
+node_undoes_tunnels()
+{
+	spawn "$1-decap" "$1" "$support/decap" tun0 6080
+	wait_until 5 ip -n "$lab_name-$1" link show tun0
+	ip -n "$lab_name-$1" link set tun0 mtu 9000 up
+}
+
+# Nodes answer clients through Guideway (dnat), or straight away (dsr, tunnel).
+nodes_answer()
+{
+	local node
+
+	for node in "${lab_nodes[@]}"; do
+		case $1 in
+		through-guideway)
+			route_to "$node" default 192.0.2.1 2001:db8:2::1
+			;;
+		directly)
+			ip -n "$lab_name-$node" route replace 198.51.100.0/24 dev eth0
+			ip -n "$lab_name-$node" route replace 2001:db8:1::/64 dev eth0
+			route_to "$node" far 198.51.100.254 2001:db8:1::fe
+			;;
+		esac
+	done
+}
+
+# The address that the node sees as the client's.
+fetch_client()
+{
+	here curl -sf --max-time 3 "$(url_of "$1" /client)"
 }
 
 # The node's servers end; its kernel then refuses connections.
@@ -585,6 +652,8 @@ guideway_config()
 		};
 		control = { socket = "$lab_folder/$lab_guideway.sock"; };
 		state = "$lab_folder/$lab_guideway.state";
+		mode = "$LAB_MODE";
+		tunnel = { source = [ "192.0.2.1", "2001:db8:2::1" ]; };
 		nodes = (
 		$(for name in "${lab_nodes[@]}"; do node_config "$name"; done)
 		);

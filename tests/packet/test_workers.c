@@ -193,6 +193,74 @@ static void all_workers_together_answer_as_often_as_is_set(void **)
 	world_destroy(w);
 }
 
+static service_id spread_service(const struct world *w)
+{
+	struct address vip = address_of("10.0.0.1");
+	rte_be16_t port = RTE_BE16(PORT_SPREAD);
+
+	return forwarding_table_find_service(&w->table->table,
+		index_hash_endpoint(&vip, port, IPPROTO_TCP), &vip, port, IPPROTO_TCP);
+}
+
+// A new flow of the client, from 'port'. Returns what became of its SYN, which went to some node.
+static const struct ending *open_to_spread(struct world *w, unsigned worker, uint16_t port)
+{
+	struct frame f = from_port(&syn, port);
+
+	f.layers[1].ports[1] = PORT_SPREAD;
+	const struct ending *e = put(w, worker, ORIGIN_PORT, 0, &f, 0);
+
+	assert_int_equal(e->drop, DROP_NONE);
+	assert_int_equal(e->way, WAY_PORT);
+	return e;
+}
+
+static void a_client_with_affinity_has_one_worker_and_node_until_its_time_is_over(void **)
+{
+	for (int rss = 0; rss < 2; rss++) {
+		struct world *w = world_create(4, rss);
+		service_id id = spread_service(w);
+
+		w->table->services[id].affinity_s = 100;
+		const struct ending *e = open_to_spread(w, 0, 1000);
+		unsigned owner = e->worker, port = e->port;
+
+		for (uint16_t i = 1; i < N_CLIENTS; i++) {
+			e = open_to_spread(w, i % 4, 1000 + i);
+			assert_int_equal(e->worker, owner);
+			assert_int_equal(e->port, port);
+		}
+
+		// All slots move to the other node, on the other port.
+		for (size_t slot = 0; slot < LITTLE_RING; slot++)
+			w->table->rings[id][slot] = port == 1 ? 1 : 0;
+		assert_int_equal(open_to_spread(w, 1, 2000)->port, port);
+		w->now_ns += 99 * 1000000000ull;
+		assert_int_equal(open_to_spread(w, 2, 2001)->port, port);
+		w->now_ns += 100 * 1000000000ull;
+		assert_int_not_equal(open_to_spread(w, 3, 2002)->port, port);
+		world_destroy(w);
+	}
+}
+
+static void a_client_with_affinity_leaves_a_node_that_takes_no_new_flows(void **)
+{
+	struct world *w = world_create(1, false);
+	service_id id = spread_service(w);
+
+	w->table->services[id].affinity_s = 100;
+	unsigned port = open_to_spread(w, 0, 1000)->port;
+	node_id node = port == 1 ? 0 : 1;
+
+	w->table->states[id][node] = TARGET_DRAINING;
+	for (size_t slot = 0; slot < LITTLE_RING; slot++)
+		w->table->rings[id][slot] = !node;
+	assert_int_not_equal(open_to_spread(w, 0, 1001)->port, port);
+	w->table->states[id][node] = TARGET_UP;
+	assert_int_not_equal(open_to_spread(w, 0, 1002)->port, port); // It is the other's now.
+	world_destroy(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -203,6 +271,9 @@ int main(void)
 		cmocka_unit_test(what_nobody_knows_is_passed_round_once),
 		cmocka_unit_test(a_packet_of_the_kernels_stays_one_when_handed_over),
 		cmocka_unit_test(all_workers_together_answer_as_often_as_is_set),
+		cmocka_unit_test(
+			a_client_with_affinity_has_one_worker_and_node_until_its_time_is_over),
+		cmocka_unit_test(a_client_with_affinity_leaves_a_node_that_takes_no_new_flows),
 	};
 
 	world_start_environment();

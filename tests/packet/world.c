@@ -9,7 +9,9 @@
 #include <rte_errno.h>
 #include <rte_mbuf.h>
 
-enum { N_FLOWS = 512, NODES_MAX = LITTLE_NODES, SERVICES_MAX = LITTLE_SERVICES };
+#include "affinity.h"
+
+enum { N_FLOWS = 512, N_CLIENTS = 64, NODES_MAX = LITTLE_NODES, SERVICES_MAX = LITTLE_SERVICES };
 
 static const uint64_t hash_key[2] = {0x0123456789abcdef, 0xfedcba9876543210};
 
@@ -35,7 +37,7 @@ struct rte_ether_addr world_hop_mac(next_hop_id hop)
 	return (struct rte_ether_addr){{0x02, 0, 0, 0, 1, (uint8_t)hop}};
 }
 
-static void set_hop(struct world *w, next_hop_id hop, uint8_t port, uint64_t flags)
+void world_set_hop(struct world *w, next_hop_id hop, uint8_t port, uint64_t flags)
 {
 	struct rte_ether_addr mac = world_hop_mac(hop);
 	uint64_t word = 0;
@@ -56,13 +58,14 @@ static void make_ports(struct world *w)
 		};
 
 	w->next_hops = calloc(NEXT_HOP_MAX, sizeof(*w->next_hops));
-	require(w->next_hops != NULL, "out of memory");
-	set_hop(w, HOP_GATEWAY, 0, NEXT_HOP_RESOLVED);
-	set_hop(w, HOP_NODE0, 1, NEXT_HOP_RESOLVED);
-	set_hop(w, HOP_NODE1, 2, NEXT_HOP_RESOLVED);
-	set_hop(w, HOP_LOCAL, 1, NEXT_HOP_RESOLVED | NEXT_HOP_TO_KERNEL);
-	set_hop(w, HOP_UNRESOLVED, 0, 0);
-	set_hop(w, HOP_NEIGHBOUR, 0, NEXT_HOP_RESOLVED);
+	w->path_mtus = calloc(NODES_MAX * N_FAMILIES, sizeof(*w->path_mtus));
+	require(w->next_hops != NULL && w->path_mtus != NULL, "out of memory");
+	world_set_hop(w, HOP_GATEWAY, 0, NEXT_HOP_RESOLVED);
+	world_set_hop(w, HOP_NODE0, 1, NEXT_HOP_RESOLVED);
+	world_set_hop(w, HOP_NODE1, 2, NEXT_HOP_RESOLVED);
+	world_set_hop(w, HOP_LOCAL, 1, NEXT_HOP_RESOLVED | NEXT_HOP_TO_KERNEL);
+	world_set_hop(w, HOP_UNRESOLVED, 0, 0);
+	world_set_hop(w, HOP_NEIGHBOUR, 0, NEXT_HOP_RESOLVED);
 }
 
 static void add_services(struct little_table *t, const char *vip)
@@ -93,6 +96,30 @@ static void add_services(struct little_table *t, const char *vip)
 			services[i].n);
 }
 
+static void add_in_mode(struct little_table *t, const char *vip, uint8_t protocol, uint16_t port,
+	node_id node, enum forwarding_mode mode, bool crosses, enum tunnel_kind kind)
+{
+	struct address address = address_of(vip);
+	enum family family = address_family(&address), other = family == IPV4 ? IPV6 : IPV4;
+	service_id id =
+		little_table_add_service(t, vip, port, protocol, WORLD_NODE_PORT + port, &node, 1);
+
+	little_table_set_mode(t, id, mode, crosses ? other : family, kind);
+}
+
+static void add_services_in_modes(struct little_table *t, const char *vip, uint8_t protocol)
+{
+	if (protocol != IPPROTO_SCTP)
+		add_in_mode(t, vip, protocol, PORT_DNAT, 0, MODE_DNAT, false, TUNNEL_IP);
+	add_in_mode(t, vip, protocol, PORT_DSR, 0, MODE_DSR, false, TUNNEL_IP);
+	add_in_mode(t, vip, protocol, PORT_DSR_BIG, 1, MODE_DSR, false, TUNNEL_IP);
+	add_in_mode(t, vip, protocol, PORT_TUNNEL, 1, MODE_TUNNEL, false, TUNNEL_IP);
+	add_in_mode(t, vip, protocol, PORT_NARROW, 0, MODE_TUNNEL, false, TUNNEL_IP);
+	add_in_mode(t, vip, protocol, PORT_CROSS, 0, MODE_TUNNEL, true, TUNNEL_IP);
+	add_in_mode(t, vip, protocol, PORT_GUE, 1, MODE_TUNNEL, false, TUNNEL_GUE);
+	add_in_mode(t, vip, protocol, PORT_GUE_CROSS, 0, MODE_TUNNEL, true, TUNNEL_GUE);
+}
+
 static struct little_table *make_table(void)
 {
 	struct little_table *t = little_table_create();
@@ -111,12 +138,26 @@ static struct little_table *make_table(void)
 	little_table_add_snat(t, "2001:db8:2::1");
 	add_services(t, "10.0.0.1");
 	add_services(t, "2001:db8::1");
+	for (size_t i = 0; i < 3; i++) {
+		static const uint8_t protocols[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP};
+
+		add_services_in_modes(t, "10.0.0.1", protocols[i]);
+		add_services_in_modes(t, "2001:db8::1", protocols[i]);
+	}
+	little_table_add_tunnel_source(t, "192.0.2.2");
+	little_table_add_tunnel_source(t, "2001:db8:2::2");
 
 	little_table_add_route(t, "198.51.100.0/24", HOP_GATEWAY);
 	little_table_add_route(t, "203.0.113.0/24", NEXT_HOP_RESOLVE);
 	little_table_add_route(t, "203.0.113.5/32", HOP_NEIGHBOUR);
 	little_table_add_route(t, "2001:db8:c::/48", HOP_GATEWAY);
 	little_table_add_route(t, "2001:db8:113::/64", NEXT_HOP_RESOLVE);
+	little_table_add_route(t, "198.51.100.1/32", HOP_LOCAL);
+	little_table_add_route(t, "2001:db8:c::1/128", HOP_LOCAL);
+	little_table_add_route(t, "192.0.2.10/32", HOP_NODE0);
+	little_table_add_route(t, "192.0.2.11/32", HOP_NODE1);
+	little_table_add_route(t, "2001:db8:2::10/128", HOP_NODE0);
+	little_table_add_route(t, "2001:db8:2::11/128", HOP_NODE1);
 	little_table_finish(t);
 	return t;
 }
@@ -147,10 +188,15 @@ static void make_worker(struct world *w, unsigned worker, bool rss)
 		.counters = &w->counters[worker],
 		.owners = w->owners,
 		.next_hops = w->next_hops,
+		.path_mtus = w->path_mtus,
 		.ports = w->ports,
 		.n_ports = WORLD_PORTS,
 		.hash_key = {hash_key[0], hash_key[1]},
 	};
+	w->affinity_memory[worker] = aligned_alloc(64, affinity_bytes(N_CLIENTS));
+	require(w->affinity_memory[worker] != NULL, "out of memory");
+	memset(w->affinity_memory[worker], 0, affinity_bytes(N_CLIENTS));
+	w->pipelines[worker].affinity = affinity_create(w->affinity_memory[worker], N_CLIENTS);
 	make_flows(w, worker, IPV4);
 	make_flows(w, worker, IPV6);
 	pipeline_prepare(&w->pipelines[worker]);
@@ -186,10 +232,12 @@ void world_destroy(struct world *w)
 		free(w->counters[i].nodes);
 		free(w->flow_memory[i][IPV4]);
 		free(w->flow_memory[i][IPV6]);
+		free(w->affinity_memory[i]);
 	}
 	owner_map_destroy(w->owners);
 	rte_mempool_free(w->buffers);
 	free(w->next_hops);
+	free(w->path_mtus);
 	free(w->table);
 	free(w->out);
 	free(w);
@@ -270,6 +318,8 @@ static void take_ending(struct outcome *out, struct ending *e)
 		take_from_port(out, port, e);
 	if (out->n.waiting > 0) {
 		e->way = WAY_WAITING;
+		e->destination = out->waiting[0].to;
+		e->next_hop = out->waiting[0].next_hop;
 		take_bytes(out->waiting[0].mbuf, out->waiting[0].mbuf->l2_len, e);
 	}
 	outcome_empty(out);
@@ -322,6 +372,29 @@ void world_put(struct world *w, unsigned worker, enum origin origin, uint16_t po
 	take_ending(w->out, e);
 	e->drop = find_drop(w, before);
 	require(rte_mempool_avail_count(w->buffers) == WORLD_BUFFERS, "an mbuf is lost");
+}
+
+void world_retry(struct world *w, const struct ending *waiting, struct ending *ret_ending)
+{
+	struct waiting again = {
+		.mbuf = world_packet(w, 0, waiting->bytes, waiting->len),
+		.to = waiting->destination,
+		.next_hop = waiting->next_hop,
+	};
+	uint64_t before[N_DROP_REASONS];
+
+	for (int i = 0; i < N_DROP_REASONS; i++)
+		before[i] = world_drops(w, i);
+	*ret_ending = (struct ending){.way = WAY_WAITING};
+
+	outcome_empty(w->out);
+	if (!pipeline_retry(&w->pipelines[0], &w->table->table, &again, w->out)) {
+		rte_pktmbuf_free(again.mbuf);
+		return;
+	}
+	ret_ending->way = WAY_NONE;
+	take_ending(w->out, ret_ending);
+	ret_ending->drop = find_drop(w, before);
 }
 
 static unsigned free_list(struct rte_mbuf **mbufs, uint16_t n)

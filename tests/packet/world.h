@@ -18,8 +18,9 @@
 //                (connected)
 //
 //     VIPs 10.0.0.1, 2001:db8::1; for 10.0.0.2 and 2001:db8::2 ARP and ND are not answered. SNAT
-//     addresses 192.0.2.1, 2001:db8:2::1. Ports 80/tcp and 53/udp lead to node 0, others to what
-//     is special about them.
+//     addresses 192.0.2.1, 2001:db8:2::1. Tunnels come from 192.0.2.2, 2001:db8:2::2. Ports 80/tcp
+//     and 53/udp lead to node 0, others to what is special about them. This machine itself is
+//     198.51.100.1 and 2001:db8:c::1.
 
 enum {
 	WORLD_PORTS = 3,
@@ -38,6 +39,16 @@ enum {
 	PORT_NO_TARGET = 85,  // tcp and udp, none,
 	PORT_SPREAD = 443,    // tcp and udp, nodes 0 and 1.
 
+	// Of other modes than snat; tcp and udp, sctp in the modes dsr and tunnel.
+	PORT_DNAT = 1000,      // Node 0,
+	PORT_DSR = 1001,       // node 0,
+	PORT_TUNNEL = 1002,    // node 1, in IP of the VIP's family,
+	PORT_NARROW = 1003,    // node 0, likewise,
+	PORT_CROSS = 1004,     // node 0, in IP of the other family,
+	PORT_GUE = 1005,       // node 1, in GUE of the VIP's family,
+	PORT_GUE_CROSS = 1006, // node 0, in GUE of the other family,
+	PORT_DSR_BIG = 1007,   // node 1.
+
 	// Next hops.
 	HOP_GATEWAY = 0,
 	HOP_NODE0 = 1,
@@ -51,11 +62,13 @@ struct world {
 	struct little_table *table;
 	struct port_facts ports[WORLD_PORTS];
 	_Atomic uint64_t *next_hops; // [NEXT_HOP_MAX]
+	_Atomic uint64_t *path_mtus;
 	struct owner_map *owners;
 	unsigned n_workers;
 	struct pipeline pipelines[WORLD_WORKERS];
 	struct worker_counters counters[WORLD_WORKERS];
 	void *flow_memory[WORLD_WORKERS][N_FAMILIES];
+	void *affinity_memory[WORLD_WORKERS];
 	struct outcome *out;
 	struct rte_mempool *buffers;
 	uint64_t now_ns;
@@ -70,8 +83,10 @@ struct ending {
 	enum drop_reason drop; // DROP_NONE where nothing was dropped.
 	unsigned port;
 	enum kernel_class class;
-	unsigned worker; // Who did it,
-	unsigned handed; // after so many hand-overs.
+	unsigned worker;            // Who did it,
+	unsigned handed;            // after so many hand-overs.
+	struct address destination; // Of what waits,
+	next_hop_id next_hop;       // for this one.
 	size_t len;
 	uint8_t bytes[FRAME_BYTES_MAX];
 };
@@ -85,9 +100,15 @@ void world_destroy(struct world *w);
 
 struct rte_ether_addr world_hop_mac(next_hop_id hop);
 
+// 'flags' as in its word.
+void world_set_hop(struct world *w, next_hop_id hop, uint8_t port, uint64_t flags);
+
 // Lets a frame arrive at 'worker', and goes on with it where it is handed over.
 void world_put(struct world *w, unsigned worker, enum origin origin, uint16_t port,
 	const uint8_t *bytes, size_t len, struct ending *ret_ending);
+
+// Tries again what ended by waiting.
+void world_retry(struct world *w, const struct ending *waiting, struct ending *ret_ending);
 
 // An mbuf, or a chain of them, with these bytes.
 struct rte_mbuf *world_packet(struct world *w, uint16_t port, const uint8_t *bytes, size_t len);

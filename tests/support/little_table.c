@@ -53,6 +53,8 @@ struct little_table *little_table_create(void)
 		.reset_dead_target = true,
 		.answers_per_s = 1000,
 		.echoes_per_s = 1000,
+		.all_per_s = 1000000,
+		.gue_port = htons(6080),
 	};
 	return t;
 }
@@ -80,13 +82,14 @@ service_id little_table_add_service(struct little_table *t, const char *vip, uin
 {
 	require(t->table.n_services < LITTLE_SERVICES, "too many services");
 	service_id id = (service_id)t->table.n_services++;
+	struct address address = address_of(vip);
 
 	for (size_t i = 0; n > 0 && i < LITTLE_RING; i++)
 		t->rings[id][i] = nodes[i % n];
 	for (size_t i = 0; i < n; i++)
 		t->states[id][nodes[i]] = TARGET_UP;
 	t->services[id] = (struct service){
-		.vip = address_of(vip),
+		.vip = address,
 		.ring = n > 0 ? t->rings[id] : NULL,
 		.states = t->states[id],
 		.salt = 0x9e3779b97f4a7c15 * (id + 1),
@@ -95,8 +98,17 @@ service_id little_table_add_service(struct little_table *t, const char *vip, uin
 		.port = htons(port),
 		.node_port = htons(node_port),
 		.protocol = protocol,
+		.target_family = address_family(&address),
 	};
 	return id;
+}
+
+void little_table_set_mode(struct little_table *t, service_id id, enum forwarding_mode mode,
+	enum family target_family, enum tunnel_kind tunnel_kind)
+{
+	t->services[id].mode = mode;
+	t->services[id].target_family = target_family;
+	t->services[id].tunnel_kind = tunnel_kind;
 }
 
 static void add_own(struct little_table *t, struct own_address own)
@@ -108,8 +120,18 @@ static void add_own(struct little_table *t, struct own_address own)
 void little_table_add_vip(struct little_table *t, const char *vip, bool answers_arp)
 {
 	add_own(t,
-		(struct own_address){
-			.address = address_of(vip), .kind = OWN_VIP, .answers_arp = answers_arp});
+		(struct own_address){.address = address_of(vip),
+			.kind = OWN_VIP,
+			.answers_arp = answers_arp,
+			.rejects = true});
+}
+
+void little_table_add_tunnel_source(struct little_table *t, const char *text)
+{
+	struct address address = address_of(text);
+
+	t->table.settings.tunnel_source[address_family(&address)] = address;
+	add_own(t, (struct own_address){.address = address, .kind = OWN_TUNNEL});
 }
 
 void little_table_add_snat(struct little_table *t, const char *text)
@@ -191,10 +213,15 @@ void little_table_finish(struct little_table *t)
 	t->table.service_index = empty_index(t->service_slots);
 	t->table.node_index = empty_index(t->node_slots);
 	t->table.own_index = empty_index(t->own_slots);
+	t->table.return_index = empty_index(t->return_slots);
 
 	for (size_t i = 0; i < t->table.n_services; i++) {
 		const struct service *s = &t->services[i];
 		index_put(t->service_slots, index_hash_endpoint(&s->vip, s->port, s->protocol), i);
+		if (s->mode == MODE_DNAT)
+			index_put(t->return_slots,
+				index_hash_node_port(s->target_family, s->node_port, s->protocol),
+				i);
 	}
 	for (size_t i = 0; i < t->table.n_own; i++)
 		index_put(t->own_slots, index_hash_address(&t->own[i].address), i);

@@ -6,13 +6,13 @@
 // Wrong use ends the test.
 
 enum {
-	LITTLE_SERVICES = 32,
+	LITTLE_SERVICES = 96,
 	LITTLE_NODES = 16,
 	LITTLE_ADDRESSES = 16,
 	LITTLE_SNAT = 4,
 	LITTLE_RING = 251, // A prime.
 	LITTLE_STEPS = 64,
-	LITTLE_SLOTS = 128,
+	LITTLE_SLOTS = 256,
 };
 
 struct little_table {
@@ -26,6 +26,7 @@ struct little_table {
 	struct index_slot service_slots[LITTLE_SLOTS];
 	struct index_slot node_slots[LITTLE_SLOTS];
 	struct index_slot own_slots[LITTLE_SLOTS];
+	struct index_slot return_slots[LITTLE_SLOTS];
 	struct route_step steps[N_FAMILIES][LITTLE_STEPS];
 	size_t n_steps[N_FAMILIES];
 };
@@ -44,6 +45,11 @@ node_id little_table_add_node(
 service_id little_table_add_service(struct little_table *t, const char *vip, uint16_t port,
 	uint8_t protocol, uint16_t node_port, const node_id *nodes, size_t n);
 
+// The mode of a service that was added; 'target_family' matters to MODE_TUNNEL.
+void little_table_set_mode(struct little_table *t, service_id id, enum forwarding_mode mode,
+	enum family target_family, enum tunnel_kind tunnel_kind);
+
+void little_table_add_tunnel_source(struct little_table *t, const char *address);
 void little_table_add_vip(struct little_table *t, const char *vip, bool answers_arp);
 void little_table_add_snat(struct little_table *t, const char *address);
 

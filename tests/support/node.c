@@ -6,6 +6,7 @@
 // An HTTP server and a UDP echo that say who they are, on both families, until a signal ends them:
 //
 //     GET /          "NAME\n"
+//     GET /client    the address that asks, as the node sees it
 //     GET /bytes/N   N bytes, the same from every node: those that `node --bytes N` prints
 //     PUT /...       "NAME DIGEST\n", the SHA-256 of what was sent
 //     UDP datagram   "NAME " and the datagram
@@ -107,6 +108,20 @@ static void answer_name(struct connection *c)
 	answer(c, "200 OK", body, (size_t)snprintf(body, sizeof(body), "%s\n", name));
 }
 
+// An IPv4 address comes as an IPv4-mapped one, and is said without that.
+static void answer_client(struct connection *c)
+{
+	struct sockaddr_in6 peer = {0};
+	char address[INET6_ADDRSTRLEN] = "", body[300];
+
+	getpeername(c->fd, (struct sockaddr *)&peer, &(socklen_t){sizeof(peer)});
+	if (IN6_IS_ADDR_V4MAPPED(&peer.sin6_addr))
+		inet_ntop(AF_INET, &peer.sin6_addr.s6_addr[12], address, sizeof(address));
+	else
+		inet_ntop(AF_INET6, &peer.sin6_addr, address, sizeof(address));
+	answer(c, "200 OK", body, (size_t)snprintf(body, sizeof(body), "%s\n", address));
+}
+
 static void answer_digest(struct connection *c)
 {
 	unsigned char digest[EVP_MAX_MD_SIZE];
@@ -153,6 +168,8 @@ static void take_request(struct connection *c)
 	c->closing = strcasestr(c->in, "\r\nConnection: close") != NULL;
 	if (strncmp(c->in, "GET /bytes/", strlen("GET /bytes/")) == 0)
 		begin_download(c);
+	else if (strncmp(c->in, "GET /client ", strlen("GET /client ")) == 0)
+		answer_client(c);
 	else if (strncmp(c->in, "GET ", strlen("GET ")) == 0)
 		answer_name(c);
 	else if (strncmp(c->in, "PUT ", strlen("PUT ")) == 0)
@@ -289,7 +306,16 @@ static void accept_all(void)
 	}
 }
 
-// Answers from the address that was asked: the control message with it is sent back as it came.
+// The address that was asked, to answer from; by whichever interface leads to the client: what came
+// by a tunnel does not go back by it.
+static void forget_interface(struct msghdr *message)
+{
+	struct cmsghdr *control = CMSG_FIRSTHDR(message);
+
+	if (control != NULL && control->cmsg_type == IPV6_PKTINFO)
+		((struct in6_pktinfo *)CMSG_DATA(control))->ipi6_ifindex = 0;
+}
+
 static bool echo_one(void)
 {
 	char datagram[65536];
@@ -309,6 +335,7 @@ static bool echo_one(void)
 	ssize_t n = recvmsg(udp_fd, &message, 0);
 	if (n < 0)
 		return false;
+	forget_interface(&message);
 	part = (struct iovec){datagram, name_len + (size_t)n};
 	sendmsg(udp_fd, &message, 0);
 	return true;

@@ -24,7 +24,8 @@ void dataplane_read_service(const struct dataplane *dp, service_id, struct traff
 
 void dataplane_read_node(const struct dataplane *dp, node_id id, struct traffic *ret_sum)
 {
-	*ret_sum = (struct traffic){.flows = dp->flows_of_node[id]};
+	*ret_sum = dp->traffic;
+	ret_sum->flows = dp->flows_of_node[id];
 }
 
 void dataplane_read_counters(const struct dataplane *dp, struct counters *ret_sum)

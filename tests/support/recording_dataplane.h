@@ -21,7 +21,7 @@ struct dataplane {
 	// Written by the test.
 	bool workers_hang;
 	uint64_t flows_of_node[64];
-	struct traffic traffic; // Of every service.
+	struct traffic traffic; // Of every service, and but for 'flows' of every node.
 	struct counters counters;
 	struct flow_view flows[RECORDED_FLOWS_MAX]; // Of worker 0 and IPv4.
 	size_t n_flows;

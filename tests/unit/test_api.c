@@ -44,9 +44,10 @@ static int make_reconcile(struct place *p)
 		.nodes_max = 64,
 		.ready = ignore,
 	};
+	char why[WHY_MAX];
 
 	int r = reconcile_create(&config, &p->sources.reconcile);
-	return r < 0 ? r : reconcile_want(p->sources.reconcile, p->config);
+	return r < 0 ? r : reconcile_want(p->sources.reconcile, p->config, why);
 }
 
 // Services web over a, b and c, and dns over a, in force.
@@ -145,7 +146,9 @@ static const struct refusal_case {
 	{"root", "GET", "/", "", 404, "there is no /"},
 	{"wrong method", "POST", "/v1/status", "", 405, "takes GET"},
 	{"drain by GET", "GET", "/v1/nodes/a/drain", "", 405, "takes POST"},
-	{"name with a slash", "POST", "/v1/nodes/a/b/drain", "", 404, "there is no"},
+	{"drain of an unknown node with a slash", "POST", "/v1/nodes/a/b/drain", "", 404,
+		"no node \"a/b\""},
+	{"nothing between", "POST", "/v1/nodes/drain", "", 404, "there is no /v1"},
 	{"no name", "POST", "/v1/nodes//drain", "", 404, "there is no"},
 	{"unknown argument", "GET", "/v1/services", "colour=red", 400, "\"colour\""},
 	{"unknown service", "GET", "/v1/services", "service=x", 404, "\"x\""},
@@ -190,7 +193,21 @@ static void status_tells_of_ports_tables_and_flows(void **state)
 	assert_int_equal(number(answer, "services"), 2);
 	assert_int_equal(number(json_object_get(answer, "flows"), "ipv4"), 17);
 	assert_int_equal(number(json_object_get(answer, "table"), "published"), 1);
+	assert_int_equal(number(json_object_get(answer, "table"), "rings_scaled"), 0);
 	assert_string_equal(text(at(json_object_get(answer, "ports"), 0), "driver"), "net_null");
+}
+
+static void status_tells_of_rings_too_small_for_their_weights(void **state)
+{
+	struct place *p = *state;
+	char why[WHY_MAX];
+
+	p->config->ring_size = 11;
+	p->config->nodes[0].weight = 1000;
+	assert_int_equal(reconcile_want(p->sources.reconcile, p->config, why), 0);
+	json_t *table = json_object_get(ask(p, "GET", "/v1/status", ""), "table");
+	assert_int_equal(number(table, "rings_scaled"), 1);
+	assert_int_equal(number(table, "targets_left_out"), 0);
 }
 
 static void services_come_with_what_their_nodes_are(void **state)
@@ -246,6 +263,21 @@ static void a_drain_is_told_by_post_and_shown_by_get(void **state)
 	assert_int_equal(json_array_size(nodes), 3);
 	assert_string_equal(text(at(nodes, 1), "state"), "up");
 	assert_int_equal(number(at(nodes, 0), "services"), 2);
+}
+
+static void a_node_with_slashes_in_its_name_is_drained_like_any(void **state)
+{
+	struct place *p = *state;
+	char why[WHY_MAX];
+
+	strcpy(p->config->nodes[1].name, "rack/1/drain");
+	assert_int_equal(reconcile_want(p->sources.reconcile, p->config, why), 0);
+	json_t *answer = ask(p, "POST", "/v1/nodes/rack/1/drain/drain", "");
+	assert_int_equal(p->status, 200);
+	assert_string_equal(text(answer, "node"), "rack/1/drain");
+
+	ask(p, "POST", "/v1/nodes/rack/1/drain/undrain", "");
+	assert_int_equal(p->status, 200);
 }
 
 // 3000 flows: from 198.51.0.0 on, each third of node a, b or c, each tenth half-open.
@@ -332,6 +364,8 @@ static void counters_are_by_word_by_service_and_by_node(void **state)
 
 	assert_int_equal(number(json_object_get(answer, "drops"), "no-service"), 5);
 	assert_int_equal(number(json_object_get(answer, "events"), "rx-packets"), 9);
+	assert_string_equal(text(json_object_get(answer, "sentences"), "no-service"),
+		drop_reason_sentence(DROP_NO_SERVICE));
 	assert_int_equal(json_array_size(json_object_get(answer, "workers")), 1);
 	assert_int_equal(json_array_size(json_object_get(answer, "services")), 2);
 	assert_int_equal(number(at(json_object_get(answer, "nodes"), 2), "flows"), 4);
@@ -377,9 +411,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		IN_PLACE(what_makes_no_sense_is_refused_with_a_sentence),
 		IN_PLACE(status_tells_of_ports_tables_and_flows),
+		IN_PLACE(status_tells_of_rings_too_small_for_their_weights),
 		IN_PLACE(services_come_with_what_their_nodes_are),
 		IN_PLACE(one_service_comes_with_its_members),
 		IN_PLACE(a_drain_is_told_by_post_and_shown_by_get),
+		IN_PLACE(a_node_with_slashes_in_its_name_is_drained_like_any),
 		IN_PLACE(flows_are_filtered_and_bounded_and_the_bound_is_said),
 		IN_PLACE(a_flow_is_shown_by_names),
 		IN_PLACE(counters_are_by_word_by_service_and_by_node),

@@ -134,6 +134,33 @@ static void everything_can_be_said(void **)
 	config_free(config);
 }
 
+static void a_service_has_its_mode(void **)
+{
+	struct config *config = parse(BASE NODES
+		"mode = \"dsr\"; tunnel = { kind = \"gue\"; source = \"192.0.2.5\"; gue_port = 9; "
+		"};\n"
+		"services = ( { name = \"a\"; vip = \"192.0.2.80\"; port = 80; },\n"
+		"{ name = \"b\"; vip = \"192.0.2.80\"; port = 81; node_port = 1; mode = \"snat\"; "
+		"},\n"
+		"{ name = \"c\"; vip = \"fd00::80\"; port = 80; mode = \"tunnel\"; mss = 1300; "
+		"protocol = \"sctp\"; },\n"
+		"{ name = \"d\"; vip = \"fd00::80\"; port = 81; mode = \"tunnel\"; "
+		"tunnel = \"ip\"; } );\n");
+	const struct service_config *s = config->services;
+
+	assert_int_equal(config->settings.gue_port, htons(9));
+	assert_int_equal(s[0].mode, MODE_DSR);
+	assert_int_equal(s[0].check.kind, CHECK_NONE); // There is no port to ask.
+	assert_int_equal(s[1].mode, MODE_SNAT);
+	assert_int_equal(s[2].mode, MODE_TUNNEL);
+	assert_int_equal(s[2].tunnel_kind, TUNNEL_GUE);
+	assert_int_equal(s[2].target_family, IPV4); // Not all nodes have an IPv6 address.
+	assert_int_equal(s[2].mss, 1300);
+	assert_int_equal(s[2].protocol, IPPROTO_SCTP);
+	assert_int_equal(s[3].tunnel_kind, TUNNEL_IP);
+	config_free(config);
+}
+
 static void a_service_has_its_nodes_and_its_times(void **)
 {
 	struct config *config = parse(BASE NODES
@@ -220,7 +247,8 @@ static const struct mistake_case {
 		"a.conf:4: ring_size: found 65537; must be a whole number from 11 to 16777213"},
 	{BASE "rings = 5;",
 		"a.conf:4: rings: found a key that does not exist; must be instance, log, ports, "
-		"workers, flows, memory, snat, timeouts, answers, ring_size, hash_key, health, "
+		"workers, flows, memory, snat, mode, tunnel, timeouts, answers, ring_size, "
+		"hash_key, health, "
 		"nodes, "
 		"services, control or state"},
 	{BASE "ring_sise = 5;",
@@ -332,8 +360,41 @@ static const struct mistake_case {
 		"65535"},
 	{BASE NODES SERVICE("vip = \"192.0.2.80\"; port = 65536;"),
 		"a.conf:5: services.[0].port: found 65536; must be a whole number from 1 to 65535"},
+	{BASE NODES SERVICE(WEB "protocol = \"quic\";"),
+		"a.conf:5: services.[0].protocol: found \"quic\"; must be \"tcp\", \"udp\" or "
+		"\"sctp\""},
 	{BASE NODES SERVICE(WEB "protocol = \"sctp\";"),
-		"a.conf:5: services.[0].protocol: found \"sctp\"; must be \"tcp\" or \"udp\""},
+		"a.conf:5: services.[0].protocol: found \"sctp\" in a mode that changes ports; "
+		"must "
+		"be in mode \"dsr\" or \"tunnel\""},
+	{BASE NODES "services = ( { name = \"a\"; " WEB " mode = \"dnat\"; } );\n",
+		"a.conf:5: services.[0].node_port: found nothing, which only the modes \"dsr\" and "
+		"\"tunnel\" do without; must be a port from 1 to 65535"},
+	{BASE NODES "mode = \"dnat\"; services = ( { name = \"a\"; " WEB " node_port = 9; },\n"
+		    "{ name = \"b\"; " WEB "node_port = 9; protocol = \"udp\"; },\n"
+		    "{ name = \"c\"; vip = \"192.0.2.81\"; port = 80; node_port = 9; } );\n",
+		"a.conf:7: services.[2].node_port: found 9, as of the service in line 5, both in "
+		"mode \"dnat\", which knows replies by it; must be another"},
+	{BASE NODES SERVICE(WEB "mode = \"tunnel\";"),
+		"a.conf:5: services.[0].mode: found \"tunnel\" to IPv4 addresses, but "
+		"tunnel.source "
+		"has none; must be beside a source of that family"},
+	{BASE NODES "tunnel = { source = \"192.0.2.5\"; };\n" SERVICE(
+		 "vip = \"fd00::80\"; port = 80; mode = \"tunnel\"; nodes = [ \"n2\" ];"),
+		"a.conf:6: services.[0].mode: found \"tunnel\" to IPv6 addresses, but "
+		"tunnel.source "
+		"has none; must be beside a source of that family"},
+	{BASE "nodes = ( { name = \"n1\"; address = \"10.0.0.11\"; },"
+	      " { name = \"n2\"; address = \"fd00::12\"; } );\n"
+	      "tunnel = { source = [ \"192.0.2.5\", \"fd00::5\" ]; };\n" SERVICE(
+		      WEB "mode = \"tunnel\";"),
+		"a.conf:6: services.[0].nodes: found nodes without a family that all of them have; "
+		"must be nodes that all have an IPv4 or all have an IPv6 address"},
+	{BASE "tunnel = { source = [ \"192.0.2.5\", \"192.0.2.6\" ]; };\n",
+		"a.conf:4: tunnel.source.[1]: found \"192.0.2.6\"; must be one of each family at "
+		"most"},
+	{BASE "tunnel = { gue_port = 0; };\n",
+		"a.conf:4: tunnel.gue_port: found 0; must be a port from 1 to 65535"},
 	{BASE NODES SERVICE(WEB "nodes = [ \"n1\",\n\"n3\" ];"),
 		"a.conf:6: services.[0].nodes.[1]: found \"n3\"; must be the name of a node"},
 	{BASE NODES SERVICE(WEB "nodes = [ \"n1\", \"n1\" ];"),
@@ -366,15 +427,19 @@ static const struct mistake_case {
 		"a.conf:5: services.[0].check.status: found \"200-99\"; must be a status or a "
 		"range of "
 		"them from 100 to 599, such as 200 or \"200-399\""},
+	{BASE "/*/ \" */ ring_size = 99999999999; # \"",
+		"a.conf:4: found 99999999999; must be a number from -2147483648 to 2147483647"},
+	{BASE NODES SERVICE(WEB "check = { path = \"/\xe9\"; };"),
+		"a.conf:5: services.[0].check.path: found \"/\xe9\"; must be a path that begins "
+		"with /, of ASCII without blanks"},
 	{BASE NODES SERVICE(WEB "check = { path = \"/a b\"; };"),
 		"a.conf:5: services.[0].check.path: found \"/a b\"; must be a path that begins "
-		"with / "
-		"and has no blank"},
+		"with /, of ASCII without blanks"},
 	{BASE NODES SERVICE(WEB "check = { timeout = 3; };"),
 		"a.conf:5: services.[0].check.timeout: found 3; must be at most the interval, 2 "
 		"seconds"},
 	{BASE NODES SERVICE(WEB "protocol = \"udp\"; check = \"tcp\";"),
-		"a.conf:5: services.[0].check: found no port to ask about a UDP service; must be a "
+		"a.conf:5: services.[0].check: found no port to ask about a udp service; must be a "
 		"group "
 		"with a port, such as { kind = \"tcp\"; port = 10256; }, or \"none\""},
 	{BASE "health = { interval = 0.01; };",
@@ -522,6 +587,7 @@ static void a_zero_byte_is_no_end(void **)
 static void what_looks_like_a_number_in_a_text_is_none(void **)
 {
 	config_free(parse(BASE "// 99999999999\n/* 99999999999\n@ */ # @ 99999999999\n"
+			       "/*/ 99999999999 */ /* *//* 99999999999\n99999999999 */\n"
 			       "instance = \"99999999999\";"));
 }
 
@@ -692,6 +758,60 @@ static void every_key_has_its_words_and_a_good_default(void **)
 	text_lines_clear(&lines);
 }
 
+// 'n_services' over 'n_nodes', each at a port of its own, checked as 'health' says.
+static struct config *parse_many(unsigned n_services, unsigned n_nodes, const char *health)
+{
+	size_t room = 1 << 20, at = 0;
+	char *text = malloc(room);
+
+	assert_non_null(text);
+	at += (size_t)snprintf(text, room, "%s%snodes = (\n", BASE, health);
+	for (unsigned i = 0; i < n_nodes; i++)
+		at += (size_t)snprintf(text + at, room - at,
+			"%s{ name = \"n%u\"; address = \"10.0.%u.%u\"; }\n", i == 0 ? "" : ",", i,
+			i / 250, 1 + i % 250);
+	at += (size_t)snprintf(text + at, room - at, ");\nservices = (\n");
+	for (unsigned i = 0; i < n_services; i++)
+		at += (size_t)snprintf(text + at, room - at,
+			"%s{ name = \"s%u\"; vip = \"198.18.0.1\"; port = %u; node_port = %u; }\n",
+			i == 0 ? "" : ",", i, 1 + i, 30000 + i);
+	snprintf(text + at, room - at, ");\n");
+
+	struct config *config = parse(text);
+	free(text);
+	return config;
+}
+
+static const struct many_case {
+	const char *name;
+	unsigned n_services;
+	unsigned n_nodes;
+	const char *health;
+	size_t n_warnings;
+} many[] = {
+	{"as many as are usual", 1000, 100, "", 0},
+	{"one too many", 1001, 100, "", 1},
+	{"one port for all", 1001, 100, "health = { port = 10256; };\n", 0},
+	{"not checked", 1001, 100, "health = { kind = \"none\"; };\n", 0},
+};
+
+static void more_checks_than_can_be_meant_are_warned_of(void **)
+{
+	for (size_t i = 0; i < sizeof(many) / sizeof(many[0]); i++) {
+		const struct many_case *c = &many[i];
+		struct config *config = parse_many(c->n_services, c->n_nodes, c->health);
+		struct text_lines warnings = {0};
+
+		assert_int_equal(config_warnings(config, &warnings), 0);
+		if (warnings.n != c->n_warnings)
+			fail_msg("%s: %zu warnings", c->name, warnings.n);
+		if (warnings.n > 0)
+			assert_non_null(strstr(warnings.lines[0], "100100 ports"));
+		text_lines_clear(&warnings);
+		config_free(config);
+	}
+}
+
 static void ten_thousand_services_over_a_thousand_nodes_are_read_whole(void **)
 {
 	size_t room = 4 << 20, at = 0;
@@ -726,6 +846,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(what_is_left_out_has_its_default),
 		TEST(everything_can_be_said),
+		TEST(a_service_has_its_mode),
 		TEST(a_service_has_its_nodes_and_its_times),
 		TEST(a_check_is_as_health_has_it_but_for_what_it_says),
 		TEST(each_mistake_is_one_line_that_says_what_would_be_right),
@@ -740,6 +861,7 @@ int main(void)
 		TEST(every_key_is_in_the_shipped_file),
 		TEST(the_shipped_file_shows_the_defaults),
 		TEST(every_key_has_its_words_and_a_good_default),
+		TEST(more_checks_than_can_be_meant_are_warned_of),
 		TEST(ten_thousand_services_over_a_thousand_nodes_are_read_whole),
 	};
 

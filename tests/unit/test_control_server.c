@@ -68,9 +68,10 @@ static int make_reconcile(struct place *p)
 		.nodes_max = 64,
 		.ready = ignore,
 	};
+	char why[WHY_MAX];
 
 	int r = reconcile_create(&config, &p->sources.reconcile);
-	return r < 0 ? r : reconcile_want(p->sources.reconcile, p->config);
+	return r < 0 ? r : reconcile_want(p->sources.reconcile, p->config, why);
 }
 
 static int make_place(void **state)

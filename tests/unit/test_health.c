@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -248,6 +249,36 @@ static void a_check_that_ran_out_while_the_loop_was_held_is_repeated_not_counted
 	health_release(b->health, probe);
 }
 
+static void limit_sockets(rlim_t limit)
+{
+	struct rlimit now;
+
+	getrlimit(RLIMIT_NOFILE, &now);
+	now.rlim_cur = limit;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &now), 0);
+}
+
+static void a_check_that_cannot_begin_settles_nothing_before_its_timeout(void **state)
+{
+	struct bench *b = *state;
+	struct probe_config config = probe_of(b, CHECK_TCP);
+	struct rlimit before;
+
+	getrlimit(RLIMIT_NOFILE, &before);
+	limit_sockets(0);
+	struct probe *probe = health_acquire(b->health, &config, VERDICT_NONE);
+	run_for(b, 300); // The first attempt is within 100 ms, and others follow.
+	bool settled_early = health_is_settled(b->health);
+	run_for(b, 1200);
+	limit_sockets(before.rlim_cur);
+
+	assert_false(settled_early);
+	assert_true(health_is_settled(b->health));
+	assert_int_equal(probe_verdict(probe), VERDICT_NONE);
+	assert_string_equal(probe_reason(probe), "Too many open files");
+	health_release(b->health, probe);
+}
+
 // Answers every connection with the status that its path names.
 static void *serve_http(void *argument)
 {
@@ -343,6 +374,7 @@ int main(void)
 		WITH_BENCH(equal_probes_are_one_and_others_are_not),
 		WITH_BENCH(silence_runs_into_the_timeout_and_is_the_first_verdict),
 		WITH_BENCH(a_check_that_ran_out_while_the_loop_was_held_is_repeated_not_counted),
+		WITH_BENCH(a_check_that_cannot_begin_settles_nothing_before_its_timeout),
 		WITH_BENCH(an_http_check_goes_by_the_status_and_names_its_host),
 		WITH_BENCH(a_probe_released_under_way_says_nothing_more),
 		WITH_BENCH(a_thousand_probes_need_no_thread_each),

@@ -247,6 +247,21 @@ static void a_new_check_inherits_the_nodes_verdict_and_a_new_node_has_none(void 
 	assert_string_equal(nodes_of(p, "web", 1), "a:up b:down");
 }
 
+static void a_node_at_another_address_has_no_verdict_until_it_answers_there(void **state)
+{
+	struct place *p = *state;
+	struct config *before = configure(p, "a b");
+	struct config *after = configure(p, "a b");
+
+	add_service(before, "web", "ab");
+	add_service(after, "web", "ab")->check = (struct check_config){
+		.kind = CHECK_TCP, .interval_ms = 1000, .timeout_ms = 1000, .rise = 1, .fall = 1};
+	after->nodes[1].address[IPV4] = address_from_ipv4(htonl(INADDR_LOOPBACK + 77));
+	plan(p, before, 0);
+	plan(p, after, 0);
+	assert_string_equal(nodes_of(p, "web", 1), "a:up b:down");
+}
+
 static void a_drained_node_drains_until_its_time_is_over_or_it_is_undrained(void **state)
 {
 	struct place *p = *state;
@@ -262,6 +277,39 @@ static void a_drained_node_drains_until_its_time_is_over_or_it_is_undrained(void
 
 	plan_set_drained(p->plan, plan_find_node(p->plan, "b"), false, 0);
 	assert_string_equal(nodes_of(p, "web", 71 * SECONDS), "a:up b:up");
+}
+
+static uint32_t weight_of(const struct place *p, const char *node)
+{
+	const struct model *model = plan_refresh(p->plan, 1);
+
+	for (size_t i = 0; i < model->sets[0].n_targets; i++) {
+		const struct model_target *t = &model->sets[0].targets[i];
+
+		if (strcmp(model->nodes[t->node].name, node) == 0)
+			return t->weight;
+	}
+	fail_msg("%s is no target", node);
+	return 0;
+}
+
+// A service that uses all of its nodes when they are down has no use for these.
+static void nodes_down_that_drain_or_leave_have_no_weight(void **state)
+{
+	struct place *p = *state;
+	struct config *before = configure(p, "a b c");
+	struct config *after = configure(p, "a b");
+
+	add_service(before, "web", "abc")->check.kind = CHECK_TCP; // Not answered yet.
+	add_service(after, "web", "ab")->check.kind = CHECK_TCP;
+	assert_int_equal(drains_put(p->scratch.drains, "b", 0), 0);
+	plan(p, before, 0);
+	plan(p, after, 0);
+
+	assert_string_equal(nodes_of(p, "web", 1), "a:down b:down c:down");
+	assert_int_equal(weight_of(p, "a"), 1);
+	assert_int_equal(weight_of(p, "b"), 0);
+	assert_int_equal(weight_of(p, "c"), 0);
 }
 
 static void each_address_is_announced_once_and_quiet_ones_are_not(void **state)
@@ -320,7 +368,9 @@ int main(void)
 		IN_PLACE(a_node_that_one_service_loses_stays_with_the_others),
 		IN_PLACE(a_node_that_left_with_its_last_service_is_not_kept),
 		IN_PLACE(a_new_check_inherits_the_nodes_verdict_and_a_new_node_has_none),
+		IN_PLACE(a_node_at_another_address_has_no_verdict_until_it_answers_there),
 		IN_PLACE(a_drained_node_drains_until_its_time_is_over_or_it_is_undrained),
+		IN_PLACE(nodes_down_that_drain_or_leave_have_no_weight),
 		IN_PLACE(each_address_is_announced_once_and_quiet_ones_are_not),
 		IN_PLACE(drains_are_kept_over_a_restart),
 	};

@@ -99,12 +99,19 @@ static enum target_state state_of(const struct place *p, node_id id)
 	return newest(p)->services[0].states[id];
 }
 
+static void want(struct place *p, const struct config *config)
+{
+	char why[WHY_MAX];
+
+	assert_int_equal(reconcile_want(p->reconcile, config, why), 0);
+}
+
 static void start_with_three_nodes(struct place *p)
 {
 	struct config *config = configure(p, "a b c");
 
 	add_service(config, "web", "abc");
-	assert_int_equal(reconcile_want(p->reconcile, config), 0);
+	want(p, config);
 	run_for(p, 20);
 	assert_int_equal(p->dp.n_published, 1);
 }
@@ -141,7 +148,7 @@ static void the_first_table_waits_for_a_verdict_on_each_node(void **state)
 		.timeout_ms = 400,
 		.rise = 1,
 		.fall = 1};
-	assert_int_equal(reconcile_want(p->reconcile, config), 0);
+	want(p, config);
 	run_for(p, 300);
 	assert_int_equal(p->dp.n_published, 0);
 	assert_int_equal(p->n_ready, 0);
@@ -239,12 +246,12 @@ static void a_removed_nodes_id_is_kept_while_a_flow_holds_it_and_then_given_to_a
 	node_id c = id_of(p, "c");
 
 	p->dp.flows_of_node[b] = 1;
-	assert_int_equal(reconcile_want(p->reconcile, two), 0);
+	want(p, two);
 	run_for(p, 1200);
 	assert_int_equal(id_of(p, "b"), b);
 	assert_int_equal(state_of(p, b), TARGET_DRAINING);
 
-	assert_int_equal(reconcile_want(p->reconcile, new), 0);
+	want(p, new);
 	run_for(p, 50);
 	assert_int_not_equal(id_of(p, "d"), b);
 	assert_int_equal(id_of(p, "a"), a);
@@ -256,28 +263,127 @@ static void a_removed_nodes_id_is_kept_while_a_flow_holds_it_and_then_given_to_a
 	assert_int_equal(plan_find_node(reconcile_plan(p->reconcile), "b"), SIZE_MAX);
 }
 
-static void what_cannot_be_built_leaves_the_table_in_force_and_is_tried_again(void **state)
+static uint64_t packets_of_service(const struct place *p, const char *name)
+{
+	struct traffic traffic;
+
+	reconcile_read_service(p->reconcile, name, &traffic);
+	return traffic.packets_in;
+}
+
+static uint64_t packets_of_node(const struct place *p, const char *name)
+{
+	struct traffic traffic;
+
+	reconcile_read_node(p->reconcile, name, &traffic);
+	return traffic.packets_in;
+}
+
+static void who_gets_an_id_of_another_begins_to_count_at_zero(void **state)
+{
+	struct place *p = *state;
+	struct config *before = configure(p, "a b c");
+	struct config *between = configure(p, "a c");
+	struct config *after = configure(p, "a c d");
+
+	add_service(before, "web", "abc");
+	add_service(before, "dns", "abc");
+	add_service(between, "web", "ac");
+	add_service(after, "web", "acd");
+	add_service(after, "ftp", "acd");
+	start_with_three_nodes(p);
+	want(p, before);
+	node_id b = id_of(p, "b");
+
+	p->dp.traffic.packets_in = 100;
+	want(p, between);
+	run_for(p, 3200); // b and dns end, and their ids are freed.
+	want(p, after);
+	assert_int_equal(id_of(p, "d"), b);
+	assert_int_equal(packets_of_node(p, "a"), 100);
+	assert_int_equal(packets_of_node(p, "d"), 0);
+	assert_int_equal(packets_of_node(p, "b"), 0);
+	assert_int_equal(packets_of_service(p, "web"), 100);
+	assert_int_equal(packets_of_service(p, "ftp"), 0);
+
+	p->dp.traffic.packets_in = 130;
+	assert_int_equal(packets_of_node(p, "d"), 30);
+	assert_int_equal(packets_of_service(p, "ftp"), 30);
+}
+
+// Asks for what cannot be, and sees that nothing came of it but 'part' of a reason.
+static void want_in_vain(struct place *p, const struct config *config, int error, const char *part)
+{
+	const struct plan *plan = reconcile_plan(p->reconcile);
+	size_t n_published = p->dp.n_published;
+	struct reconcile_status status;
+	char why[WHY_MAX];
+
+	assert_int_equal(reconcile_want(p->reconcile, config, why), error);
+	assert_non_null(strstr(why, part));
+	run_for(p, 50);
+	reconcile_read_status(p->reconcile, &status);
+	assert_false(status.failing);
+	assert_int_equal(p->dp.n_published, n_published);
+	assert_ptr_equal(reconcile_plan(p->reconcile), plan);
+}
+
+static void a_reload_with_too_many_nodes_is_refused_and_later_changes_come_out(void **state)
 {
 	struct place *p = *state;
 	struct config *five = configure(p, "a b c d e"); // There is room for four.
 	struct config *four = configure(p, "a b c d");
-	struct reconcile_status status;
 
 	add_service(five, "web", "abcde");
 	add_service(four, "web", "abcd");
 	start_with_three_nodes(p);
-	assert_int_equal(reconcile_want(p->reconcile, five), 0);
-	run_for(p, 50);
-	reconcile_read_status(p->reconcile, &status);
-	assert_true(status.failing);
-	assert_int_equal(p->dp.n_published, 1);
+	want_in_vain(p, five, -ENOSPC, "room for 4");
 
-	assert_int_equal(reconcile_want(p->reconcile, four), 0);
-	run_for(p, 1200);
-	reconcile_read_status(p->reconcile, &status);
-	assert_false(status.failing);
-	assert_int_equal(p->dp.n_published, 2);
+	assert_int_equal(reconcile_drain(p->reconcile, "c"), 0);
+	run_for(p, 50);
+	assert_int_equal(state_of(p, id_of(p, "c")), TARGET_DRAINING);
+
+	want(p, four);
 	assert_int_equal(state_of(p, id_of(p, "d")), TARGET_UP);
+}
+
+static void nodes_that_leave_count_for_a_reload_and_end_though_it_was_refused(void **state)
+{
+	struct place *p = *state;
+	struct config *two = configure(p, "a c");
+	struct config *four = configure(p, "a c d e");
+
+	add_service(two, "web", "ac");
+	add_service(four, "web", "acde");
+	start_with_three_nodes(p);
+	node_id b = id_of(p, "b");
+
+	p->dp.flows_of_node[b] = 1;
+	want(p, two);
+	want_in_vain(p, four, -ENOSPC, "room for 4"); // Three, and b.
+	assert_int_equal(state_of(p, b), TARGET_DRAINING);
+
+	p->dp.flows_of_node[b] = 0;
+	run_for(p, 3200);
+	assert_int_equal(id_of(p, "b"), NODE_NONE);
+	want(p, four);
+	assert_int_equal(state_of(p, id_of(p, "e")), TARGET_UP);
+}
+
+static void a_reload_that_makes_a_vip_of_an_snat_address_is_refused(void **state)
+{
+	struct place *p = *state;
+	struct config *contradiction = configure(p, "a b c");
+	struct service_config *web = add_service(contradiction, "web", "abc");
+
+	contradiction->snat[IPV4][0] = web->vip;
+	contradiction->n_snat[IPV4] = 1;
+	start_with_three_nodes(p);
+	want_in_vain(p, contradiction, -EINVAL, "SNAT");
+
+	assert_int_equal(reconcile_drain(p->reconcile, "c"), 0);
+	run_for(p, 50);
+	assert_int_equal(state_of(p, id_of(p, "c")), TARGET_DRAINING);
 }
 
 static void a_drain_of_a_node_nobody_knows_is_refused(void **state)
@@ -302,7 +408,10 @@ int main(void)
 			tables_do_not_pile_up_while_workers_hang_and_the_newest_state_comes_out_then),
 		IN_PLACE(
 			a_removed_nodes_id_is_kept_while_a_flow_holds_it_and_then_given_to_another),
-		IN_PLACE(what_cannot_be_built_leaves_the_table_in_force_and_is_tried_again),
+		IN_PLACE(who_gets_an_id_of_another_begins_to_count_at_zero),
+		IN_PLACE(a_reload_with_too_many_nodes_is_refused_and_later_changes_come_out),
+		IN_PLACE(nodes_that_leave_count_for_a_reload_and_end_though_it_was_refused),
+		IN_PLACE(a_reload_that_makes_a_vip_of_an_snat_address_is_refused),
 		IN_PLACE(a_drain_of_a_node_nobody_knows_is_refused),
 	};
 

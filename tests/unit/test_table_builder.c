@@ -67,6 +67,7 @@ static struct model_service *want_service(struct wanted *w, const char *vip, uin
 		.node_port = 30080,
 		.protocol = IPPROTO_TCP,
 		.answers_arp = true,
+		.target_family = strchr(vip, ':') == NULL ? IPV4 : IPV6,
 		.idle_s = 300};
 	snprintf(s->name, sizeof(s->name), "s%zu", i);
 	return s;
@@ -321,6 +322,21 @@ static void with_every_node_down_a_service_rejects_or_uses_them_all(void **state
 	s = &build(world)->services[0];
 	assert_int_equal(s->states[0], TARGET_DOWN);
 	assert_int_equal(slots_of(s, 1), RING_SIZE);
+}
+
+static void where_all_down_are_used_one_without_weight_keeps_its_flows_and_gets_none(void **state)
+{
+	struct world *world = *state;
+
+	want(&world->wanted, 2);
+	for (size_t i = 0; i < 2; i++)
+		world->wanted.targets[0][i].state = TARGET_DOWN;
+	world->wanted.targets[0][1].weight = 0;
+	world->wanted.sets[0].fail_open = true;
+	const struct service *s = &build(world)->services[0];
+
+	assert_int_equal(slots_of(s, 0), RING_SIZE);
+	assert_int_equal(s->states[1], TARGET_UP);
 }
 
 static void a_node_without_an_address_of_the_family_is_no_target(void **state)
@@ -619,6 +635,7 @@ int main(void)
 		TEST(rings_and_states_are_there_once),
 		TEST(each_state_of_a_node_is_told_and_only_those_up_have_slots),
 		TEST(with_every_node_down_a_service_rejects_or_uses_them_all),
+		TEST(where_all_down_are_used_one_without_weight_keeps_its_flows_and_gets_none),
 		TEST(a_node_without_an_address_of_the_family_is_no_target),
 		TEST(a_node_from_the_middle_leaves_the_others_their_ids),
 		TEST(an_id_is_free_once_no_table_knows_it_and_nobody_holds_it),

@@ -14,6 +14,7 @@ import drops  # noqa: F401
 import errors  # noqa: F401
 import forwarding  # noqa: F401
 import kernel  # noqa: F401
+import modes  # noqa: F401
 from lab import CASES, Lab, Mismatch
 
 SEGMENTS = [0, 13, 50]  # 0 is whole. 13 is not even an Ethernet header.

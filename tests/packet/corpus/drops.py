@@ -680,6 +680,46 @@ def _(lab, f):
         lab.check("the drop reason", lab.drop, wanted)
 
 
+@both("each kind of ICMP error has a limit of its own")
+def _(lab, f):
+    lab.ask("set answers_per_s 10")
+    for _ in range(2):
+        lab.put(udp_of_client(f, b"x", port=4711))
+        lab.check("the way", lab.way, "port")
+    lab.put(udp_of_client(f, b"x", port=4711))
+    lab.expect_drop("no-service")
+    for wanted in ("port", "port", "none"):
+        lab.put(f.ip(f.client, f.vip, 1) / UDP(dport=DNS))
+        lab.check("the drop reason", lab.drop, "hop-limit")
+        lab.check("the way", lab.way, wanted)
+
+
+@both("no more answers of all kinds together than the settings allow")
+def _(lab, f):
+    lab.ask("set all_per_s 20")
+    echo = ICMP(type=8) if f.is_ipv4 else ICMPv6EchoRequest()
+    lab.put(syn_of_client(f, 4711))
+    lab.check("the way", lab.way, "port")
+    lab.put(udp_of_client(f, b"x", port=4711))
+    lab.check("the way", lab.way, "port")
+    lab.put(f.ip(f.client, f.vip) / echo)
+    lab.check("the way", lab.way, "port")
+    lab.put(f.ip(f.client, f.vip) / echo)
+    lab.expect_drop("rate-limit")
+    lab.put(syn_of_client(f, 4711))
+    lab.expect_drop("no-service")
+
+
+@both("a VIP that keeps its closed ports quiet")
+def _(lab, f):
+    lab.ask("set rejects 0")
+    lab.put(syn_of_client(f, 4711))
+    lab.expect_drop("no-service")
+    lab.put(udp_of_client(f, b"x", port=4711))
+    lab.expect_drop("no-service")
+    lab.open_tcp(f)  # Others are served.
+
+
 # Sizes
 
 

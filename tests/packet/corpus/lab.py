@@ -23,7 +23,11 @@ NEIGHBOUR = ("02:00:00:00:01:05", CLIENTS)
 NEIGHBOURS = [GATEWAY[0], NODE0_HOP[0], NODE1_HOP[0]]
 
 HTTP, DNS, BIG, LOCAL, UNRESOLVED, NO_ROUTE, NO_TARGET, SPREAD = 80, 53, 81, 82, 83, 84, 85, 443
+DNAT, DSR, TUNNEL, NARROW, CROSS, GUE, GUE_CROSS, DSR_BIG = range(1000, 1008)
 CLIENT_PORT = 31337
+
+# The numbers of next hops.
+HOP_NODE0, HOP_NODE1 = 1, 2
 
 # Target states.
 ABSENT, UP, DRAINING, DOWN = range(4)
@@ -64,6 +68,7 @@ V4 = Family(
     vip="10.0.0.1",
     quiet_vip="10.0.0.2",
     snat="192.0.2.1",
+    tunnel="192.0.2.2",
     node0="192.0.2.10",
     node_router="192.0.2.254",
     machine="198.51.100.1",  # The kernel's own.
@@ -79,6 +84,7 @@ V6 = Family(
     vip="2001:db8::1",
     quiet_vip="2001:db8::2",
     snat="2001:db8:2::1",
+    tunnel="2001:db8:2::2",
     node0="2001:db8:2::10",
     node_router="2001:db8:2::fe",
     machine="2001:db8:c::1",
@@ -147,12 +153,25 @@ class Lab:
     def put_bytes(self, frame, port=CLIENTS, kernel=False):
         self.last_in = Ether(frame) if len(frame) >= 14 else None
         origin = "kernel" if kernel else "port"
-        answer = self.ask("frame %s %d %s" % (origin, port, bytes(frame).hex()))
-        self.way, at, self.kernel_class, self.drop, out = answer.split(" ")
-        self.at = int(at)
+        self.take(self.ask("frame %s %d %s" % (origin, port, bytes(frame).hex())))
         self.in_port = port
         self.in_bytes = bytes(frame)
+
+    def take(self, answer):
+        self.way, at, self.kernel_class, self.drop, out = answer.split(" ")
+        self.at = int(at)
         self.out = bytes.fromhex(out)
+
+    def retry(self):
+        """What waits is tried again."""
+        self.take(self.ask("retry"))
+
+    def events(self, word):
+        return int(self.ask("event " + word))
+
+    def sent(self):
+        """The IP packet that just went out, in bytes."""
+        return self.out[18 if self.way == "port" and VLANS[self.at] else 14 :]
 
     def put(self, packet, port=CLIENTS, kernel=False, padding=b"", **ether):
         """A packet arrives from the neighbour at `port`, or from the kernel."""

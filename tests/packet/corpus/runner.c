@@ -5,13 +5,21 @@
 //     advance SECONDS
 //     node ID STATE             enum target_state, for all services
 //     set KEY VALUE             of the settings
+//     mss PORT VALUE            of the services of that port
+//     empty PORT                these have no node that may be used
+//     hop ID PORT               the next hop is behind that port; none is known by -1
+//     event WORD                answered by how often it has happened
 //     frame ORIGIN PORT HEX     answered by: WAY PORT CLASS DROP HEX
+//     retry                     of the frame that waits; answered likewise
 //
-// All but the last are answered by "ok".
+// What is not said to be answered otherwise is answered by "ok".
 
+#include <arpa/inet.h>
 #include <ctype.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "clock.h"
 #include "snat.h"
@@ -61,6 +69,13 @@ static void set_node(struct world *w, const char *line)
 		w->table->states[i][node] = (uint8_t)state;
 }
 
+// Of all addresses of ours.
+static void set_rejects(struct world *w, bool rejects)
+{
+	for (size_t i = 0; i < w->table->table.n_own; i++)
+		w->table->own[i].rejects = rejects;
+}
+
 static void set_setting(struct world *w, const char *line)
 {
 	struct forwarding_settings *settings = &w->table->table.settings;
@@ -77,8 +92,76 @@ static void set_setting(struct world *w, const char *line)
 		settings->answers_per_s = value;
 	else if (strcmp(key, "echoes_per_s") == 0)
 		settings->echoes_per_s = value;
+	else if (strcmp(key, "all_per_s") == 0)
+		settings->all_per_s = value;
+	else if (strcmp(key, "rejects") == 0)
+		set_rejects(w, value);
 	else
 		fail(line);
+}
+
+// Calls 'change' for each service of a port.
+static void change_services(struct world *w, uint16_t port, uint16_t value,
+	void (*change)(struct service *service, uint16_t value))
+{
+	for (size_t i = 0; i < w->table->table.n_services; i++) {
+		if (w->table->services[i].port == htons(port))
+			change(&w->table->services[i], value);
+	}
+}
+
+static void change_mss(struct service *service, uint16_t mss)
+{
+	service->mss = mss;
+}
+
+static void change_to_empty(struct service *service, uint16_t)
+{
+	service->ring = NULL;
+}
+
+static void set_mss(struct world *w, const char *line)
+{
+	uint16_t port, mss;
+
+	if (sscanf(line, "mss %hu %hu", &port, &mss) != 2)
+		fail(line);
+	change_services(w, port, mss, change_mss);
+}
+
+static void empty(struct world *w, const char *line)
+{
+	uint16_t port;
+
+	if (sscanf(line, "empty %hu", &port) != 1)
+		fail(line);
+	change_services(w, port, 0, change_to_empty);
+}
+
+static void set_hop(struct world *w, const char *line)
+{
+	unsigned hop;
+	int port;
+
+	if (sscanf(line, "hop %u %d", &hop, &port) != 2 || hop >= NEXT_HOP_MAX ||
+		port >= WORLD_PORTS)
+		fail(line);
+	world_set_hop(w, hop, port < 0 ? 0 : (uint8_t)port, port < 0 ? 0 : NEXT_HOP_RESOLVED);
+}
+
+static void print_event(const struct world *w, const char *line)
+{
+	char word[40];
+
+	if (sscanf(line, "event %39s", word) != 1)
+		fail(line);
+	for (int i = 0; i < N_EVENTS; i++) {
+		if (strcmp(event_word(i), word) == 0) {
+			printf("%" PRIu64 "\n", world_events(w, i));
+			return;
+		}
+	}
+	fail(line);
 }
 
 static void advance(struct world *w, const char *line)
@@ -102,9 +185,17 @@ static size_t read_hex(const char *hex, uint8_t bytes[FRAME_BYTES_MAX])
 	return len;
 }
 
-static void put_frame(struct world *w, const char *line)
+static void print_ending(const struct ending *e)
 {
-	static struct ending e;
+	printf("%s %u %s %s ", ways[e->way], e->port,
+		e->class == KERNEL_CONTROL ? "control" : "other", drop_reason_word(e->drop));
+	for (size_t i = 0; i < e->len; i++)
+		printf("%02x", e->bytes[i]);
+	printf("\n");
+}
+
+static void put_frame(struct world *w, const char *line, struct ending *e)
+{
 	static uint8_t bytes[FRAME_BYTES_MAX];
 	char origin[8];
 	unsigned port;
@@ -114,21 +205,40 @@ static void put_frame(struct world *w, const char *line)
 		fail(line);
 	size_t len = read_hex(line + at, bytes);
 	world_put(w, 0, strcmp(origin, "kernel") == 0 ? ORIGIN_KERNEL : ORIGIN_PORT, port, bytes,
-		len, &e);
+		len, e);
+	print_ending(e);
+}
 
-	printf("%s %u %s %s ", ways[e.way], e.port, e.class == KERNEL_CONTROL ? "control" : "other",
-		drop_reason_word(e.drop));
-	for (size_t i = 0; i < e.len; i++)
-		printf("%02x", e.bytes[i]);
-	printf("\n");
+static void retry(struct world *w, const struct ending *waiting, const char *line)
+{
+	static struct ending e;
+
+	if (waiting->way != WAY_WAITING)
+		fail(line);
+	world_retry(w, waiting, &e);
+	print_ending(&e);
+}
+
+// Returns false if the line is nothing that is answered by more than "ok".
+static bool is_answered(struct world *w, const char *line)
+{
+	static struct ending last;
+
+	if (strncmp(line, "frame ", 6) == 0)
+		put_frame(w, line, &last);
+	else if (strncmp(line, "retry", 5) == 0)
+		retry(w, &last, line);
+	else if (strncmp(line, "event ", 6) == 0)
+		print_event(w, line);
+	else
+		return false;
+	return true;
 }
 
 static struct world *obey(struct world *w, const char *line)
 {
-	if (strncmp(line, "frame ", 6) == 0) {
-		put_frame(w, line);
+	if (is_answered(w, line))
 		return w;
-	}
 
 	if (strncmp(line, "world", 5) == 0)
 		w = renew(w, line);
@@ -140,6 +250,12 @@ static struct world *obey(struct world *w, const char *line)
 		set_node(w, line);
 	else if (strncmp(line, "set ", 4) == 0)
 		set_setting(w, line);
+	else if (strncmp(line, "mss ", 4) == 0)
+		set_mss(w, line);
+	else if (strncmp(line, "empty ", 6) == 0)
+		empty(w, line);
+	else if (strncmp(line, "hop ", 4) == 0)
+		set_hop(w, line);
 	else
 		fail(line);
 	printf("ok\n");

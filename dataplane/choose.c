@@ -1,0 +1,43 @@
+#include "choose.h"
+
+#include <netinet/in.h>
+
+#include "tcp_state.h"
+
+// A flow between two addresses of ours would feed itself its own replies. Of TCP it is enough to
+// ask this of SYNs: nobody answers what follows none.
+static inline bool may_begin(const struct packet *p)
+{
+	return p->protocol != IPPROTO_TCP || tcp_is_syn(p->tcp_flags);
+}
+
+static inline enum drop_reason choose(struct burst *b, struct packet *p)
+{
+	const struct service *service = choose_service(b, p);
+
+	p->node = choose_node(service, (uint32_t)p->hash);
+	if (unlikely(p->node == NODE_NONE))
+		return DROP_NO_TARGET;
+	p->next_hop = b->table->nodes[p->node].next_hop[service->target_family];
+	if (unlikely(p->next_hop == NEXT_HOP_NONE))
+		return DROP_NO_ROUTE;
+	return may_begin(p) && unlikely(burst_is_from_us(b, p)) ? DROP_BAD_SOURCE : DROP_NONE;
+}
+
+void choose_nodes(struct burst *b, struct packet_list *list)
+{
+	uint16_t kept = 0;
+
+	for (uint16_t i = 0; i < list->n; i++) {
+		struct packet *p = list->at[i];
+		enum drop_reason reason = choose(b, p);
+
+		if (likely(reason == DROP_NONE))
+			list->at[kept++] = p;
+		else if (reason == DROP_NO_TARGET)
+			burst_reject(b, p, reason);
+		else
+			burst_drop(b, p, reason);
+	}
+	list->n = kept;
+}

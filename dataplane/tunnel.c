@@ -1,0 +1,282 @@
+#include "tunnel.h"
+
+#include <netinet/icmp6.h>
+#include <netinet/in.h>
+#include <netinet/ip_icmp.h>
+
+#include "checksum.h"
+#include "choose.h"
+#include "mss.h"
+#include "output.h"
+#include "rewrite.h"
+#include "segments.h"
+#include "traffic.h"
+
+// The outer packet
+// ================
+//
+//     type of service   copied, its congestion bits too (RFC 2003, RFC 6040 section 4.1)
+//     don't fragment    IPv4: as the inner packet's, always if that is IPv6 (RFC 2003, RFC 4213)
+//     hop limit         64; the inner one counts this machine as a hop
+//     flow label, GUE's source port   by the slot, so that a node's NIC spreads flows over its
+//                                     queues, and routers over their paths (RFC 6438)
+//     UDP checksum      none over IPv4, whole over IPv6
+//
+// What does not fit the way to the node is the inner packet's affair: it is fragmented, or its
+// sender told. The way is known to be narrow by the MTU of the port, and by what ICMP errors about
+// outer packets have said, which is kept by node: MTU in the low 16 bits, the second in which it
+// was learned in the high 32, 0 for nothing. Any worker may write it; whoever is last is right.
+
+enum {
+	OUTER_HOP_LIMIT = 64,
+	GUE_PORT_MIN = 49152, // RFC 6335, section 6: dynamic ports.
+	IPV4_MTU_MIN = 576,   // Less is not believed: everybody takes as much (RFC 791),
+	IPV6_MTU_MIN = 1280,  // or this (RFC 8200).
+};
+
+struct gue_header {
+	uint8_t control; // Version 0, data, no options.
+	uint8_t protocol;
+	rte_be16_t flags;
+};
+static_assert(sizeof(struct gue_header) == 4);
+
+static uint16_t ip_header_len(enum family family)
+{
+	return family == IPV4 ? sizeof(struct rte_ipv4_hdr) : sizeof(struct rte_ipv6_hdr);
+}
+
+// Of all that comes before the inner packet.
+static inline uint16_t overhead_of(const struct service *service)
+{
+	uint16_t gue = sizeof(struct rte_udp_hdr) + sizeof(struct gue_header);
+
+	return ip_header_len(service->target_family) +
+		(service->tunnel_kind == TUNNEL_GUE ? gue : 0);
+}
+
+// What is inside.
+struct inner {
+	uint8_t traffic_class;
+	uint8_t protocol; // As the outer header has it.
+	bool may_be_split;
+};
+
+static inline struct inner inner_of(const struct packet *p)
+{
+	const struct rte_ipv4_hdr *ip = (const struct rte_ipv4_hdr *)p->l3;
+
+	if (p->family == IPV6)
+		return (struct inner){
+			(uint8_t)(p->l3[0] << 4 | p->l3[1] >> 4), IPPROTO_IPV6, false};
+	return (struct inner){ip->type_of_service, IPPROTO_IPIP,
+		!(ip->fragment_offset & RTE_BE16(RTE_IPV4_HDR_DF_FLAG))};
+}
+
+static void write_ipv4(struct burst *b, struct packet *p, const struct inner *inner)
+{
+	const struct node *node = &b->table->nodes[p->node];
+	struct rte_ipv4_hdr ip = {
+		.version_ihl = RTE_IPV4_VHL_DEF,
+		.type_of_service = inner->traffic_class,
+		.total_length = rte_cpu_to_be_16(p->ip_len),
+		.time_to_live = OUTER_HOP_LIMIT,
+		.next_proto_id = p->protocol,
+		.src_addr = b->table->settings.tunnel_source[IPV4].words[3],
+		.dst_addr = node->ipv4,
+	};
+
+	// RFC 6864: only what may be fragmented needs an identification.
+	if (inner->may_be_split)
+		ip.packet_id = rte_cpu_to_be_16((uint16_t)pipeline_next_id(b->pipeline));
+	else
+		ip.fragment_offset = RTE_BE16(RTE_IPV4_HDR_DF_FLAG);
+	ip.hdr_checksum = (uint16_t)~checksum_fold(checksum_sum(&ip, sizeof(ip)));
+	memcpy(p->l3, &ip, sizeof(ip));
+}
+
+static void write_ipv6(struct burst *b, struct packet *p, const struct inner *inner)
+{
+	const struct node *node = &b->table->nodes[p->node];
+	uint32_t flow_label = ((uint32_t)p->hash + 1) & RTE_IPV6_HDR_FL_MASK;
+	uint32_t first = 6u << 28 | (uint32_t)inner->traffic_class << 20 | flow_label;
+	struct rte_ipv6_hdr ip = {
+		.vtc_flow = rte_cpu_to_be_32(first),
+		.payload_len = rte_cpu_to_be_16(p->ip_len - sizeof(ip)),
+		.proto = p->protocol,
+		.hop_limits = OUTER_HOP_LIMIT,
+	};
+
+	memcpy(&ip.src_addr, &b->table->settings.tunnel_source[IPV6], sizeof(struct address));
+	memcpy(&ip.dst_addr, &node->ipv6, sizeof(struct address));
+	memcpy(p->l3, &ip, sizeof(ip));
+}
+
+// Behind the IP header, which is written.
+static void write_gue(struct burst *b, struct packet *p, enum family outer, uint8_t protocol)
+{
+	uint16_t len = p->ip_len - ip_header_len(outer);
+	struct rte_udp_hdr udp = {
+		.src_port =
+			rte_cpu_to_be_16(GUE_PORT_MIN | (p->hash & (GUE_PORT_MIN - 1) & 0x3fff)),
+		.dst_port = b->table->settings.gue_port,
+		.dgram_len = rte_cpu_to_be_16(len),
+	};
+	const struct gue_header gue = {.protocol = protocol};
+
+	memcpy(p->l4, &udp, sizeof(udp));
+	memcpy(p->l4 + sizeof(udp), &gue, sizeof(gue));
+	if (outer == IPV4)
+		return;
+
+	uint32_t from = p->l4 - rte_pktmbuf_mtod(p->mbuf, uint8_t *);
+	uint64_t sum = segments_sum(p->mbuf, from, len) + checksum_sum(p->l3 + 8, 32) +
+		rte_cpu_to_be_16(len) + rte_cpu_to_be_16(IPPROTO_UDP);
+
+	udp.dgram_cksum = (uint16_t)~checksum_fold(sum);
+	if (udp.dgram_cksum == 0)
+		udp.dgram_cksum = UINT16_MAX;
+	memcpy(p->l4, &udp, sizeof(udp));
+}
+
+// Returns false where the mbuf has no room for the outer header.
+static bool encapsulate(struct burst *b, struct packet *p, const struct service *service)
+{
+	const struct inner inner = inner_of(p);
+	enum family outer = service->target_family;
+	uint16_t overhead = overhead_of(service);
+
+	if (!segments_begin(p->mbuf, p->l3 - overhead))
+		return false;
+
+	p->l3 -= overhead;
+	p->l4 = p->l3 + ip_header_len(outer);
+	p->ip_len += overhead;
+	p->protocol = service->tunnel_kind == TUNNEL_GUE ? IPPROTO_UDP : inner.protocol;
+	p->family = outer;
+	if (outer == IPV4)
+		write_ipv4(b, p, &inner);
+	else
+		write_ipv6(b, p, &inner);
+	if (service->tunnel_kind == TUNNEL_GUE)
+		write_gue(b, p, outer, inner.protocol);
+	return true;
+}
+
+static inline _Atomic uint64_t *path_mtu_of(
+	const struct pipeline *pipeline, node_id node, enum family family)
+{
+	return &pipeline->path_mtus[node * N_FAMILIES + family];
+}
+
+// What the way to the packet's node is known to take.
+static uint16_t path_mtu(const struct burst *b, const struct packet *p, enum family outer)
+{
+	uint64_t word = atomic_load_explicit(
+		path_mtu_of(b->pipeline, p->node, outer), memory_order_relaxed);
+
+	return word != 0 && b->now_s - (uint32_t)(word >> 32) < PATH_MTU_AGE_S ? (uint16_t)word
+									       : UINT16_MAX;
+}
+
+// Of the inner packet. No IPv6 packet is to be smaller than its least MTU (RFC 2473, section 7.1):
+// where the way takes less than that, the outer one has to be fragmented on it.
+static uint16_t inner_mtu(const struct burst *b, const struct packet *p)
+{
+	const struct service *service = choose_service(b, p);
+	uint16_t mtu = RTE_MIN(output_mtu(b, p), path_mtu(b, p, service->target_family));
+	uint16_t least = p->family == IPV6 ? IPV6_MTU_MIN : 0;
+
+	return RTE_MAX(mtu - overhead_of(service), least);
+}
+
+static inline bool fits(struct burst *b, struct packet *p)
+{
+	uint16_t mtu = inner_mtu(b, p);
+
+	if (likely(p->ip_len <= mtu))
+		return true;
+	burst_too_big(b, p, mtu);
+	return false;
+}
+
+static inline void count_hop(struct packet *p)
+{
+	if (p->family == IPV4)
+		rewrite_ipv4_header(p->l3, 0);
+	else
+		--*packet_hop_limit(p);
+}
+
+// One that fits.
+static void pack_and_send(struct burst *b, struct packet *p)
+{
+	count_hop(p);
+	if (unlikely(!encapsulate(b, p, choose_service(b, p))))
+		return burst_drop(b, p, DROP_NO_MEMORY);
+	burst_send(b, p);
+}
+
+void tunnel_send(struct burst *b, struct packet *p)
+{
+	if (likely(fits(b, p)))
+		pack_and_send(b, p);
+}
+
+static inline void forward(struct burst *b, struct packet *p)
+{
+	if (unlikely(!fits(b, p)))
+		return;
+
+	mss_clamp(choose_service(b, p), p);
+	traffic_count_in(b, p->service, p->node, p->ip_len);
+	pack_and_send(b, p);
+}
+
+void tunnel_forward(struct burst *b, const struct packet_list *list)
+{
+	for (uint16_t i = 0; i < list->n; i++)
+		forward(b, list->at[i]);
+}
+
+bool tunnel_has_sent(const struct burst *b, const struct returned *r)
+{
+	bool is_gue =
+		r->protocol == IPPROTO_UDP && r->destination_port == b->table->settings.gue_port;
+	bool is_outer = is_gue || r->protocol == IPPROTO_IPIP || r->protocol == IPPROTO_IPV6;
+
+	return is_outer &&
+		address_equal(&r->source, &b->table->settings.tunnel_source[r->family]) &&
+		forwarding_table_find_node(b->table, &r->destination) != NODE_NONE;
+}
+
+// What the error says that fits, or 0 if it is about something else.
+static uint32_t mtu_said(const struct packet *p)
+{
+	rte_be32_t word;
+	memcpy(&word, p->l4 + 4, sizeof(word));
+
+	if (p->family == IPV6)
+		return p->l4[0] == ICMP6_PACKET_TOO_BIG
+			? RTE_MAX(rte_be_to_cpu_32(word), (uint32_t)IPV6_MTU_MIN)
+			: 0;
+	if (p->l4[0] != ICMP_DEST_UNREACH || p->l4[1] != ICMP_FRAG_NEEDED)
+		return 0;
+	// Routers from before RFC 1191 say nothing, and are few.
+	return RTE_MAX(rte_be_to_cpu_32(word) & UINT16_MAX, (uint32_t)IPV4_MTU_MIN);
+}
+
+void tunnel_take_error(struct burst *b, struct packet *p, const struct returned *r)
+{
+	node_id node = forwarding_table_find_node(b->table, &r->destination);
+	uint32_t mtu = mtu_said(p);
+
+	if (mtu == 0 || mtu > UINT16_MAX)
+		return burst_drop(b, p, DROP_TUNNEL);
+
+	// Relaxed: the word is whole, and nothing else is read by it.
+	atomic_store_explicit(path_mtu_of(b->pipeline, node, p->family),
+		(uint64_t)b->now_s << 32 | mtu, memory_order_relaxed);
+	burst_count(b, EVENT_PATH_MTU_LEARNED);
+	rte_pktmbuf_free(p->mbuf);
+}
