@@ -19,6 +19,12 @@ share_is()
 		fail "$1: $2 got $got of $(traffic_total "$1" flows) flows"
 }
 
+# all_are_answered NAME N: so many flows have had an answer.
+all_are_answered()
+{
+	[ "$(grep -c ' first ' "$lab_folder/$1.flows")" = "$2" ]
+}
+
 lab client guideway node1 node2 node3
 add_all_services node1 node2 node3
 node_more[node1]="weight = 3;"
@@ -27,7 +33,8 @@ guideway_start
 wait_until_served web web6 echo echo6
 for service in web web6 echo echo6; do
 	traffic_start $service client $service --flows 200 --every 500 --seconds 60 --patience 5000
-	sleep 0.7 # Datagrams of all flows at once would be more than a TAP's queue takes.
+	# One after the other: datagrams of all flows at once are more than a TAP's queue takes.
+	wait_until 10 all_are_answered $service 200
 done
 
 node_more[node1]="weight = 1;"
