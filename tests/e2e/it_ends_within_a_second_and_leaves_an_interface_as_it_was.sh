@@ -4,7 +4,8 @@
 #     198.51.100.7    10.0.0.1
 #                     p0, by AF_PACKET
 #
-# Runs alone, since it measures time. Runs under the sanitizers too.
+# Runs alone, since it measures time.
+# Runs under the sanitizers too.
 LAB_DRIVER=af_packet
 . "$(dirname "$0")/lib.sh"
 
