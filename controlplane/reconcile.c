@@ -38,6 +38,8 @@ enum {
 	WAITING_WITH_RELOADS_MAX = 64,
 };
 
+#define ANNOUNCED_NOTHING SIZE_MAX
+
 struct reconcile {
 	struct reconcile_config config;
 	struct health *health;
@@ -46,6 +48,7 @@ struct reconcile {
 	struct reconcile_status status;
 	uint64_t published_ns;         // When the last table was.
 	uint64_t plan_generation;      // The first one built from this plan, or 0.
+	size_t n_announced;            // Pools of it whose VIPs were told, or ANNOUNCED_NOTHING.
 	uint64_t aged_ns;              // When age() ran last.
 	struct build_report told;      // What the log said of the rings.
 	struct traffic *service_bases; // [services_max]: what others counted under the id before.
@@ -117,13 +120,15 @@ static int build(struct reconcile *r, struct plan *plan, const struct forwarding
 	return e;
 }
 
-// What is served now is announced, once the table that serves it is out.
+// What is served now is announced, once the table that serves it is out and the nodes of a new
+// service have had their first checks.
 static void announce(struct reconcile *r)
 {
 	struct address *addresses;
 	size_t n;
 
-	if (r->config.kernel == NULL)
+	if (r->config.kernel == NULL || r->plan_generation == 0 ||
+		r->n_announced == r->plan->n_settled)
 		return;
 
 	int e = plan_announced(r->plan, &addresses, &n);
@@ -133,6 +138,8 @@ static void announce(struct reconcile *r)
 	}
 	if (e < 0)
 		log_error("addresses cannot be announced: %s", strerror(-e));
+	else
+		r->n_announced = r->plan->n_settled;
 }
 
 // Weights that a ring is too small for are no failure, but not what was asked either.
@@ -191,10 +198,9 @@ static void publish(struct reconcile *r, const struct forwarding_table *table)
 
 	put_out(r, table);
 	tell_of_rings(r);
-	if (r->plan_generation == 0) {
+	if (r->plan_generation == 0)
 		r->plan_generation = table->generation;
-		announce(r);
-	}
+	announce(r);
 	if (!s->ready) {
 		s->ready = true;
 		r->config.ready(r->config.argument);
@@ -306,6 +312,7 @@ static void take_plan(struct reconcile *r, struct plan *plan)
 	plan_destroy(r->plan, r->health);
 	r->plan = plan;
 	r->plan_generation = 0;
+	r->n_announced = ANNOUNCED_NOTHING;
 }
 
 // Makes the plan anew without what is gone. Out of memory, it is gone all the same.
@@ -330,6 +337,10 @@ static void age(void *argument, uint64_t now_ns)
 		shrink(r, now_ns);
 	if (plan_drain_ended(r->plan, r->aged_ns, now_ns))
 		touch(r);
+	// A first check that ran out without a verdict is no change that makes a table.
+	if (r->plan->n_settled < r->plan->n_pools)
+		plan_refresh(r->plan, now_ns);
+	announce(r);
 	table_builder_free_ids(r->builder, service_held, node_held, r);
 	r->aged_ns = now_ns;
 }

@@ -14,10 +14,48 @@
 #include "reconcile.h"
 #include "recording_dataplane.h"
 
+// A kernel without routes, which writes down what is announced.
+struct kernel {
+	struct address announced[8];
+	size_t n_announced;
+};
+
+bool kernel_routes_changed(const struct kernel *)
+{
+	return false;
+}
+
+int kernel_routes(struct kernel *, uint64_t, const struct route **ret_routes, size_t *ret_n_routes)
+{
+	static const struct route none;
+
+	*ret_routes = &none;
+	*ret_n_routes = 0;
+	return 0;
+}
+
+void kernel_forget_before(struct kernel *, uint64_t)
+{
+}
+
+int kernel_want(struct kernel *, const struct address *, size_t, uint64_t)
+{
+	return 0;
+}
+
+int kernel_announce(struct kernel *k, const struct address *addresses, size_t n_addresses, uint64_t)
+{
+	assert_true(n_addresses <= 8);
+	memcpy(k->announced, addresses, n_addresses * sizeof(*addresses));
+	k->n_announced = n_addresses;
+	return 0;
+}
+
 struct place {
 	struct scratch scratch;
 	struct loop *loop;
 	struct dataplane dp;
+	struct kernel kernel;
 	struct reconcile *reconcile;
 	struct config *configs[4];
 	size_t n_configs;
@@ -62,6 +100,7 @@ static int make_place(void **state)
 	struct reconcile_config config = {
 		.loop = p->loop,
 		.dp = &p->dp,
+		.kernel = &p->kernel,
 		.drains = p->scratch.drains,
 		.services_max = 4,
 		.nodes_max = 4,
@@ -153,6 +192,7 @@ static void workers_know_the_nodes_before_the_first_checks_and_serve_nothing_yet
 	reconcile_read_status(p->reconcile, &status);
 	assert_false(status.ready);
 	assert_int_equal(p->n_ready, 0);
+	assert_int_equal(p->kernel.n_announced, 0);
 }
 
 static void the_first_table_that_serves_waits_for_a_verdict_on_each_node(void **state)
@@ -183,6 +223,36 @@ static void the_first_table_that_serves_waits_for_a_verdict_on_each_node(void **
 	assert_int_equal(p->n_ready, 1);
 	assert_int_equal(state_of(p, id_of(p, "a")), TARGET_DOWN);
 	assert_int_equal(state_of(p, id_of(p, "b")), TARGET_DOWN);
+	close(listener);
+}
+
+// By the old configuration it serves on, whatever the new one's nodes do.
+static void a_service_that_a_reload_adds_is_announced_after_its_first_checks(void **state)
+{
+	struct place *p = *state;
+	struct config *two = configure(p, "a b c");
+	uint16_t port;
+	int listener = listen_in_silence(&port);
+
+	add_service(two, "web", "abc");
+	struct service_config *dns = add_service(two, "dns", "a");
+	dns->vip = address_from_ipv4(htonl(0xc0000251));
+	dns->check = (struct check_config){.kind = CHECK_HTTP,
+		.port = port,
+		.path = "/",
+		.interval_ms = 60000,
+		.timeout_ms = 400,
+		.rise = 1,
+		.fall = 1};
+	start_with_three_nodes(p);
+	assert_int_equal(p->kernel.n_announced, 1);
+	want(p, two);
+	run_for(p, 300);
+	assert_int_equal(newest(p)->n_services, 2);
+	assert_int_equal(p->kernel.n_announced, 1);
+	run_for(p, 700);
+	assert_int_equal(p->kernel.n_announced, 2);
+	assert_true(address_equal(&p->kernel.announced[1], &dns->vip));
 	close(listener);
 }
 
@@ -428,6 +498,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		IN_PLACE(workers_know_the_nodes_before_the_first_checks_and_serve_nothing_yet),
 		IN_PLACE(the_first_table_that_serves_waits_for_a_verdict_on_each_node),
+		IN_PLACE(a_service_that_a_reload_adds_is_announced_after_its_first_checks),
 		IN_PLACE(changes_that_come_together_share_a_table_of_the_newest_state),
 		IN_PLACE(a_storm_of_changes_makes_a_table_every_few_milliseconds),
 		IN_PLACE(
