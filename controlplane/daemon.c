@@ -533,6 +533,8 @@ static void stop(struct daemon *d)
 	if (interfaces_give_back(d->interfaces, why) < 0)
 		log_error("%s", why);
 	dataplane_stop(d->dp);
+	if (interfaces_restore(d->interfaces, why) < 0)
+		log_error("%s", why);
 	reconcile_destroy(d->reconcile);
 	config_reader_destroy(d->reader);
 	loop_destroy(d->loop);

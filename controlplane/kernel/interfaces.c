@@ -37,6 +37,7 @@ struct interfaces {
 	struct talk *talk;
 	struct lent *lent; // [n]
 	size_t n;
+	bool failed; // Something is not as it was, and the record has to say it.
 };
 
 __attribute__((format(printf, 3, 4))) static int because(
@@ -228,7 +229,7 @@ int interfaces_take(const struct interface_config *configs, size_t n_configs,
 	}
 	r = switch_offloads_off(x, ret_why);
 	if (r < 0) {
-		(void)interfaces_give_back(x, ignored);
+		(void)interfaces_restore(x, ignored);
 		return r;
 	}
 	*ret_interfaces = x;
@@ -296,19 +297,38 @@ int interfaces_move(struct interfaces *x, char ret_why[WHY_MAX])
 	return r;
 }
 
+static int cannot_put_back(
+	struct interfaces *x, const struct lent *lent, int r, char ret_why[WHY_MAX])
+{
+	x->failed = true;
+	return because(r, ret_why, "Cannot put interface %s back as it was: %s.",
+		lent->config.device, strerror(-r));
+}
+
 int interfaces_give_back(struct interfaces *x, char ret_why[WHY_MAX])
+{
+	int first = 0;
+
+	for (size_t i = 0; x != NULL && i < x->n; i++) {
+		int r = return_all(x, &x->lent[i]);
+		if (r < 0 && first == 0)
+			first = cannot_put_back(x, &x->lent[i], r, ret_why);
+	}
+	return first;
+}
+
+int interfaces_restore(struct interfaces *x, char ret_why[WHY_MAX])
 {
 	int first = 0;
 
 	if (x == NULL)
 		return 0;
 	for (size_t i = 0; i < x->n; i++) {
-		int r = return_all(x, &x->lent[i]);
+		int r = silence_restore(x->lent[i].silence);
 		if (r < 0 && first == 0)
-			first = because(r, ret_why, "Cannot put interface %s back as it was: %s.",
-				x->lent[i].config.device, strerror(-r));
+			first = cannot_put_back(x, &x->lent[i], r, ret_why);
 	}
-	if (first == 0)
+	if (!x->failed)
 		(void)state_directory_remove(x->directory, RECORD_FILE);
 	destroy(x);
 	return first;
@@ -325,9 +345,9 @@ static int recover_one(struct talk *t, const json_t *json, char ret_why[WHY_MAX]
 
 	// An interface that is gone has nothing to be put back.
 	if (r == 0 && if_nametoindex(device) != 0) {
-		r = silence_lift(s);
+		int lifted = silence_lift(s), restored = silence_restore(s);
 		int given = belongings_give(t, b, device);
-		r = r < 0 ? r : given;
+		r = lifted < 0 ? lifted : restored < 0 ? restored : given;
 	}
 	belongings_destroy(b);
 	silence_destroy(s);

@@ -160,6 +160,13 @@ int silence_lift(struct silence *s)
 	drop_rule_remove(s->rule);
 	s->rule = NULL;
 	note_first(&first, set_ipv6(s, s->ipv6_disabled));
+	return first;
+}
+
+int silence_restore(const struct silence *s)
+{
+	int first = 0;
+
 	note_first(&first, put_back_flags(s));
 	note_first(&first, put_back_mtu(s));
 	note_first(&first, offloads_switch(s->interface, s->offloads, true));
