@@ -59,11 +59,35 @@ static void check_port_pair(
 			b->twin, i);
 }
 
+// DPDK would take these on its own, and nobody would keep the kernel off the interface, or mind its
+// addresses.
+static void check_driver(struct reading *reading, const config_setting_t *root, size_t i)
+{
+	static const struct {
+		const char *prefix, *driver;
+	} drivers[] = {{"net_af_packet", "af_packet"}, {"eth_af_packet", "af_packet"},
+		{"net_af_xdp", "af_xdp"}};
+	const char *device = reading->config->dataplane.ports[i].device;
+	const char *found = strstr(device, ",iface=");
+	const char *interface = found == NULL ? "eth1" : found + strlen(",iface=");
+
+	for (size_t j = 0; j < sizeof(drivers) / sizeof(drivers[0]); j++) {
+		if (strncmp(device, drivers[j].prefix, strlen(drivers[j].prefix)) != 0)
+			continue;
+		mistake(reading, port_setting(root, i), "device",
+			"found \"%s\"; must be the interface itself, and how it is driven beside "
+		        "it: "
+			"device = \"%.*s\"; driver = \"%s\";",
+			device, (int)strcspn(interface, ","), interface, drivers[j].driver);
+	}
+}
+
 static void check_ports(struct reading *reading, const config_setting_t *root)
 {
 	const struct dataplane_config *config = &reading->config->dataplane;
 
 	for (size_t j = 0; j < config->n_ports; j++) {
+		check_driver(reading, root, j);
 		for (size_t i = 0; i < j; i++)
 			check_port_pair(reading, root, i, j);
 		for (size_t i = 0; i < config->n_ports; i++) {
