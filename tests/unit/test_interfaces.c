@@ -507,6 +507,26 @@ static void what_could_not_be_put_back_stays_on_the_record(void **)
 	run("ip addr show dev dev0 | grep -q 192.0.2.1");
 }
 
+// The port sets it down itself at the end, if it comes to that.
+static void an_interface_that_was_down_is_down_again_after_a_kill(void **)
+{
+	struct interfaces *x;
+	char why[WHY_MAX];
+
+	run("ip link set dev0 down");
+	assert_int_equal(take(false, &x, why), 0);
+	run("ip link set dev0 up");
+	recover();
+	run("test -z \"$(ip -o link show dev dev0 up)\"");
+	give_back(x);
+
+	run("ip link set dev0 up");
+	assert_int_equal(take(false, &x, why), 0);
+	recover();
+	run("test -n \"$(ip -o link show dev dev0 up)\"");
+	give_back(x);
+}
+
 static void what_was_off_before_stays_off(void **)
 {
 	struct interfaces *x;
@@ -696,6 +716,7 @@ int main(void)
 		IN_A_LAB(offloads_and_flags_are_put_back),
 		IN_A_LAB(what_the_dataplane_works_with_is_put_back_only_after_its_stop),
 		IN_A_LAB(what_could_not_be_put_back_stays_on_the_record),
+		IN_A_LAB(an_interface_that_was_down_is_down_again_after_a_kill),
 		IN_A_LAB(what_was_off_before_stays_off),
 		IN_A_LAB(a_silenced_kernel_does_not_answer_a_second_time),
 		IN_A_LAB(a_port_still_hears_what_the_kernel_does_not),
