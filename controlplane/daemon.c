@@ -354,7 +354,7 @@ static int start_dataplane(struct daemon *d)
 	struct interface_config interfaces[PORTS_MAX];
 	char why[WHY_MAX];
 
-	int r = interfaces_recover(d->directory, why);
+	int r = interfaces_recover(d->directory, dataplane_clean_up, why);
 	if (r < 0) {
 		log_error("%s", why);
 		return r;

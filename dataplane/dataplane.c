@@ -16,6 +16,7 @@
 #include "parts.h"
 #include "why.h"
 #include "worker.h"
+#include "xdp.h"
 
 enum {
 	SENDER_RING_SIZE = 512,
@@ -130,6 +131,14 @@ static int choose_steering(struct dataplane *dp, char ret_why[WHY_MAX])
 
 // Start
 // =====
+
+void dataplane_clean_up(const char *interface)
+{
+	char program[XDP_NAME_MAX];
+
+	// What cannot be taken away is met again, and told of, by whoever opens the port.
+	(void)xdp_clean_up(interface, program);
+}
 
 static bool are_one(const char *device, const char *other)
 {

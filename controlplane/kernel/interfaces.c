@@ -336,7 +336,8 @@ int interfaces_restore(struct interfaces *x, char ret_why[WHY_MAX])
 
 // Recovering
 
-static int recover_one(struct talk *t, const json_t *json, char ret_why[WHY_MAX])
+static int recover_one(
+	struct talk *t, const json_t *json, interface_clean_up_fn *clean_up, char ret_why[WHY_MAX])
 {
 	const char *device = json_string_value(json_object_get(json, "device"));
 	struct belongings *b = belongings_from_json(json_object_get(json, "belongings"));
@@ -345,6 +346,7 @@ static int recover_one(struct talk *t, const json_t *json, char ret_why[WHY_MAX]
 
 	// An interface that is gone has nothing to be put back.
 	if (r == 0 && if_nametoindex(device) != 0) {
+		clean_up(device);
 		int lifted = silence_lift(s), restored = silence_restore(s);
 		int given = belongings_give(t, b, device);
 		r = lifted < 0 ? lifted : restored < 0 ? restored : given;
@@ -357,7 +359,7 @@ static int recover_one(struct talk *t, const json_t *json, char ret_why[WHY_MAX]
 	return r;
 }
 
-static int recover_all(const json_t *record, char ret_why[WHY_MAX])
+static int recover_all(const json_t *record, interface_clean_up_fn *clean_up, char ret_why[WHY_MAX])
 {
 	const json_t *list = json_object_get(record, "interfaces");
 	struct talk *t;
@@ -367,7 +369,7 @@ static int recover_all(const json_t *record, char ret_why[WHY_MAX])
 		return because(first, ret_why, "Cannot talk to the kernel: %s.", strerror(-first));
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		char why[WHY_MAX];
-		int r = recover_one(t, json_array_get(list, i), why);
+		int r = recover_one(t, json_array_get(list, i), clean_up, why);
 		if (r < 0 && first == 0)
 			first = because(r, ret_why, "%s", why);
 	}
@@ -384,7 +386,8 @@ static bool is_of_this_boot(const json_t *record)
 	return recorded != NULL && strcmp(recorded, boot_id) == 0;
 }
 
-int interfaces_recover(struct state_directory *directory, char ret_why[WHY_MAX])
+int interfaces_recover(
+	struct state_directory *directory, interface_clean_up_fn *clean_up, char ret_why[WHY_MAX])
 {
 	char *text;
 	size_t len;
@@ -402,7 +405,7 @@ int interfaces_recover(struct state_directory *directory, char ret_why[WHY_MAX])
 		return because(-EINVAL, ret_why,
 			"%s/%s is no record of interfaces: put them back by hand and remove it.",
 			state_directory_path(directory), RECORD_FILE);
-	r = is_of_this_boot(record) ? recover_all(record, ret_why) : 0;
+	r = is_of_this_boot(record) ? recover_all(record, clean_up, ret_why) : 0;
 	json_decref(record);
 	if (r == 0)
 		(void)state_directory_remove(directory, RECORD_FILE);

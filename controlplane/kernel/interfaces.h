@@ -28,8 +28,13 @@ struct interface_config {
 	bool adopt; // Else an interface with addresses is refused.
 };
 
-// Returns 0, also if there is nothing to undo, or -errno with 'ret_why' in one sentence.
-int interfaces_recover(struct state_directory *directory, char ret_why[WHY_MAX]);
+// Of an interface that is to be put back: takes away what bounds its MTU.
+typedef void interface_clean_up_fn(const char *device);
+
+// Calls 'clean_up' for each interface first. Returns 0, also if there is nothing to undo, or -errno
+// with 'ret_why' in one sentence.
+int interfaces_recover(
+	struct state_directory *directory, interface_clean_up_fn *clean_up, char ret_why[WHY_MAX]);
 
 // Before dataplane_start(). Returns 0; -ENODEV if there is no such interface; -EADDRINUSE if it
 // carries addresses and is not to be adopted; -EBUSY if it is part of a bridge or bond, or has

@@ -213,11 +213,18 @@ static void give_back(struct interfaces *x)
 		fail_msg("%s", why);
 }
 
+static bool was_still_small; // At the clean-up.
+
+static void clean_up(const char *device)
+{
+	was_still_small = try_run("ip link show %s | grep -q \"mtu 1300\"", device) == 0;
+}
+
 static void recover(void)
 {
 	char why[WHY_MAX];
 
-	if (interfaces_recover(directory, why) < 0)
+	if (interfaces_recover(directory, clean_up, why) < 0)
 		fail_msg("%s", why);
 }
 
@@ -409,7 +416,7 @@ static void a_damaged_record_stops_the_start_with_a_sentence(void **)
 	char why[WHY_MAX];
 
 	run("echo '{' > %s/interfaces.json", folder);
-	assert_int_equal(interfaces_recover(directory, why), -EINVAL);
+	assert_int_equal(interfaces_recover(directory, clean_up, why), -EINVAL);
 	assert_non_null(strstr(why, "interfaces.json"));
 }
 
@@ -524,6 +531,19 @@ static void an_interface_that_was_down_is_down_again_after_a_kill(void **)
 	assert_int_equal(take(false, &x, why), 0);
 	recover();
 	run("test -n \"$(ip -o link show dev dev0 up)\"");
+	give_back(x);
+}
+
+static void an_xdp_program_that_was_left_is_taken_away_before_the_mtu_is_put_back(void **)
+{
+	struct interfaces *x;
+	char why[WHY_MAX];
+
+	assert_int_equal(take(false, &x, why), 0);
+	run("ip link set dev0 mtu 1300");
+	recover();
+	assert_true(was_still_small);
+	run("ip link show dev0 | grep -q \"mtu 1500\"");
 	give_back(x);
 }
 
@@ -717,6 +737,7 @@ int main(void)
 		IN_A_LAB(what_the_dataplane_works_with_is_put_back_only_after_its_stop),
 		IN_A_LAB(what_could_not_be_put_back_stays_on_the_record),
 		IN_A_LAB(an_interface_that_was_down_is_down_again_after_a_kill),
+		IN_A_LAB(an_xdp_program_that_was_left_is_taken_away_before_the_mtu_is_put_back),
 		IN_A_LAB(what_was_off_before_stays_off),
 		IN_A_LAB(a_silenced_kernel_does_not_answer_a_second_time),
 		IN_A_LAB(a_port_still_hears_what_the_kernel_does_not),
