@@ -76,7 +76,7 @@ static void check_driver(struct reading *reading, const config_setting_t *root, 
 			continue;
 		mistake(reading, port_setting(root, i), "device",
 			"found \"%s\"; must be the interface itself, and how it is driven beside "
-		        "it: "
+			"it: "
 			"device = \"%.*s\"; driver = \"%s\";",
 			device, (int)strcspn(interface, ","), interface, drivers[j].driver);
 	}

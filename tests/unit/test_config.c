@@ -338,11 +338,11 @@ static const struct mistake_case {
 		"a.conf:3: ports.[1].device: found \"net_tap0,iface=b\", which port [0] has too; "
 		"must be another device"},
 	{"ports = (\n{ device = \"net_af_packet0,qpairs=2,iface=eth7,x=y\"; } ); workers = { cpus "
-         "= [ 1 ]; };",
+	 "= [ 1 ]; };",
 		"a.conf:2: ports.[0].device: found \"net_af_packet0,qpairs=2,iface=eth7,x=y\"; "
-                "must "
+		"must "
 		"be the interface itself, and how it is driven beside it: device = \"eth7\"; "
-                "driver = "
+		"driver = "
 		"\"af_packet\";"},
 	{"ports = (\n{ device = \"net_af_xdp1\"; } ); workers = { cpus = [ 1 ]; };",
 		"a.conf:2: ports.[0].device: found \"net_af_xdp1\"; must be the interface itself, "
