@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "address_text.h"
+#include "guideway/device_name.h"
 #include "maglev.h"
 
 static const config_setting_t *node_setting(const struct reading *reading, size_t i)
@@ -33,13 +34,22 @@ static const config_setting_t *port_setting(const config_setting_t *root, size_t
 	return config_setting_get_elem(config_setting_get_member(root, "ports"), (unsigned)i);
 }
 
+static bool are_one_device(const struct port_config *a, const struct port_config *b)
+{
+	char name_a[DEVICE_TEXT_MAX], name_b[DEVICE_TEXT_MAX];
+
+	device_name(a->device, name_a);
+	device_name(b->device, name_b);
+	return b->device[0] != '\0' && strcmp(name_a, name_b) == 0;
+}
+
 static void check_port_pair(
 	struct reading *reading, const config_setting_t *root, size_t i, size_t j)
 {
 	const struct port_config *a = &reading->config->dataplane.ports[i];
 	const struct port_config *b = &reading->config->dataplane.ports[j];
 
-	if (b->device[0] != '\0' && strcmp(a->device, b->device) == 0)
+	if (are_one_device(a, b))
 		mistake(reading, port_setting(root, j), "device",
 			"found \"%s\", which port [%zu] has too; must be another device", b->device,
 			i);
@@ -49,11 +59,35 @@ static void check_port_pair(
 			b->twin, i);
 }
 
+// DPDK would take these on its own, and nobody would keep the kernel off the interface, or mind its
+// addresses.
+static void check_driver(struct reading *reading, const config_setting_t *root, size_t i)
+{
+	static const struct {
+		const char *prefix, *driver;
+	} drivers[] = {{"net_af_packet", "af_packet"}, {"eth_af_packet", "af_packet"},
+		{"net_af_xdp", "af_xdp"}};
+	const char *device = reading->config->dataplane.ports[i].device;
+	const char *found = strstr(device, ",iface=");
+	const char *interface = found == NULL ? "eth1" : found + strlen(",iface=");
+
+	for (size_t j = 0; j < sizeof(drivers) / sizeof(drivers[0]); j++) {
+		if (strncmp(device, drivers[j].prefix, strlen(drivers[j].prefix)) != 0)
+			continue;
+		mistake(reading, port_setting(root, i), "device",
+			"found \"%s\"; must be the interface itself, and how it is driven beside "
+			"it: "
+			"device = \"%.*s\"; driver = \"%s\";",
+			device, (int)strcspn(interface, ","), interface, drivers[j].driver);
+	}
+}
+
 static void check_ports(struct reading *reading, const config_setting_t *root)
 {
 	const struct dataplane_config *config = &reading->config->dataplane;
 
 	for (size_t j = 0; j < config->n_ports; j++) {
+		check_driver(reading, root, j);
 		for (size_t i = 0; i < j; i++)
 			check_port_pair(reading, root, i, j);
 		for (size_t i = 0; i < config->n_ports; i++) {

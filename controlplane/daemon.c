@@ -363,7 +363,7 @@ static int start_dataplane(struct daemon *d)
 	struct interface_config interfaces[PORTS_MAX];
 	char why[WHY_MAX];
 
-	int r = interfaces_recover(d->directory, why);
+	int r = interfaces_recover(d->directory, dataplane_clean_up, why);
 	if (r < 0) {
 		log_error("%s", why);
 		return r;
@@ -544,6 +544,8 @@ static void stop(struct daemon *d)
 	if (interfaces_give_back(d->interfaces, why) < 0)
 		log_error("%s", why);
 	dataplane_stop(d->dp);
+	if (interfaces_restore(d->interfaces, why) < 0)
+		log_error("%s", why);
 	reconcile_destroy(d->reconcile);
 	config_reader_destroy(d->reader);
 	loop_destroy(d->loop);

@@ -79,6 +79,11 @@ enum verdict probe_verdict(const struct probe *probe)
 	return probe->standing.verdict;
 }
 
+bool probe_is_settled(const struct probe *probe)
+{
+	return probe->settled;
+}
+
 const char *probe_reason(const struct probe *probe)
 {
 	return probe->reason;

@@ -61,6 +61,9 @@ void health_read_status(const struct health *health, struct health_status *ret_s
 const struct probe_config *probe_config_of(const struct probe *probe);
 enum verdict probe_verdict(const struct probe *probe);
 
+// What health_is_settled() asks of all, of one.
+bool probe_is_settled(const struct probe *probe);
+
 // Why the last check failed ("connection refused"), or empty.
 const char *probe_reason(const struct probe *probe);
 

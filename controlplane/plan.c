@@ -145,8 +145,20 @@ static uint32_t weight_of(const struct plan *plan, const struct member *member)
 	return member->leaving || node->drained ? 0 : node->weight;
 }
 
+static bool is_settled(const struct pool *pool)
+{
+	for (size_t i = 0; !pool->settled && i < pool->n_members; i++) {
+		const struct probe *probe = pool->members[i].probe;
+
+		if (probe != NULL && !probe_is_settled(probe))
+			return false;
+	}
+	return true;
+}
+
 static void refresh_pool(const struct plan *plan, struct pool *pool, uint64_t now_ns)
 {
+	pool->settled = is_settled(pool);
 	pool->n_targets = 0;
 	memset(pool->n_in, 0, sizeof(pool->n_in));
 	for (size_t i = 0; i < pool->n_members; i++) {
@@ -163,10 +175,12 @@ static void refresh_pool(const struct plan *plan, struct pool *pool, uint64_t no
 
 const struct model *plan_refresh(struct plan *plan, uint64_t now_ns)
 {
+	plan->n_settled = 0;
 	for (size_t i = 0; i < plan->n_pools; i++) {
 		struct pool *pool = &plan->pools[i];
 
 		refresh_pool(plan, pool, now_ns);
+		plan->n_settled += pool->settled;
 		plan->sets[i] = (struct model_set){
 			.targets = pool->targets,
 			.n_targets = pool->n_targets,
@@ -213,7 +227,7 @@ int plan_announced(const struct plan *plan, struct address **ret_addresses, size
 		return -ENOMEM;
 
 	for (size_t i = 0; i < config->n_services; i++) {
-		if (config->services[i].announce)
+		if (config->services[i].announce && plan->pools[plan->pool_of[i]].settled)
 			found[n_found++] = config->services[i].vip;
 	}
 	for (enum family f = IPV4; f < N_FAMILIES; f++) {
@@ -436,6 +450,7 @@ static bool make_pool(struct making *m, const struct key *key)
 
 	pool->family = service->target_family;
 	pool->fail_open = service->fail_open;
+	pool->settled = key->before != NULL && key->before->settled;
 	pool->first_service = (size_t)(service - plan->config->services);
 	pool->members = calloc(n_max + 1, sizeof(*pool->members));
 	pool->targets = calloc(n_max + 1, sizeof(*pool->targets));

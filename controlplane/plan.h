@@ -38,6 +38,7 @@ struct pool {
 	struct model_target *targets; // [n_targets], at most n_members.
 	size_t n_targets;
 	size_t n_in[N_TARGET_STATES]; // How many members are so.
+	bool settled; // Once each member's first check had an end; others may join it later.
 };
 
 struct plan_node {
@@ -54,6 +55,7 @@ struct plan {
 	size_t n_nodes;
 	struct pool *pools; // [n_pools]
 	size_t n_pools;
+	size_t n_settled;         // Of the pools, by the last plan_refresh().
 	size_t *pool_of;          // [config->n_services]
 	size_t *nodes_by_name;    // [n_nodes]
 	size_t *services_by_name; // [config->n_services]
@@ -87,8 +89,9 @@ bool plan_drain_ended(const struct plan *plan, uint64_t after_ns, uint64_t now_n
 // A drain or its end, of a node of the plan.
 void plan_set_drained(struct plan *plan, size_t node, bool drained, uint64_t since_ns);
 
-// The addresses to be announced, each once: VIPs that are not told to be quiet, and those of SNAT.
-// 'ret_addresses' is the caller's to free. Returns 0 or -ENOMEM.
+// The addresses to be announced, each once: VIPs that are not told to be quiet, of services whose
+// pools are settled, and those of SNAT. 'ret_addresses' is the caller's to free. Returns 0 or
+// -ENOMEM.
 int plan_announced(const struct plan *plan, struct address **ret_addresses, size_t *ret_n);
 
 // Index of the node or service, or SIZE_MAX.

@@ -20,7 +20,9 @@
 // always the state of that moment. A reload is the exception: its table is built at once, since a
 // configuration that has no table is refused, and the one before stays.
 //
-// Before the first table each probe has had its first check: what is announced then is served.
+// Before the first of them each probe has had its first check: what is announced then is served.
+// One that serves nothing is out even before the checks begin: it tells workers who the nodes are,
+// whose answers a flood of others is not to push out on their way to the kernel (output.c).
 
 #define JOIN_NS (1 * NSEC_PER_MSEC)
 #define GAP_NS (4 * NSEC_PER_MSEC)
@@ -36,6 +38,8 @@ enum {
 	WAITING_WITH_RELOADS_MAX = 64,
 };
 
+#define ANNOUNCED_NOTHING SIZE_MAX
+
 struct reconcile {
 	struct reconcile_config config;
 	struct health *health;
@@ -44,6 +48,7 @@ struct reconcile {
 	struct reconcile_status status;
 	uint64_t published_ns;         // When the last table was.
 	uint64_t plan_generation;      // The first one built from this plan, or 0.
+	size_t n_announced;            // Pools of it whose VIPs were told, or ANNOUNCED_NOTHING.
 	uint64_t aged_ns;              // When age() ran last.
 	struct build_report told;      // What the log said of the rings.
 	struct traffic *service_bases; // [services_max]: what others counted under the id before.
@@ -91,32 +96,39 @@ static int take_routes(struct reconcile *r)
 	return 0;
 }
 
-static int build(struct reconcile *r, struct plan *plan, const struct forwarding_table **ret_table,
-	char ret_why[WHY_MAX])
+static int build_model(struct reconcile *r, const struct model *model,
+	const struct forwarding_table **ret_table, char ret_why[WHY_MAX])
 {
-	struct reconcile_status *s = &r->status;
-	uint64_t began_ns = loop_clock_ns();
-	const struct model *model = plan_refresh(plan, began_ns);
-
 	int e = take_routes(r);
 	if (e < 0) {
 		snprintf(ret_why, WHY_MAX, "the kernel's routes do not fit: %s", strerror(-e));
 		return e;
 	}
-	e = table_builder_build(r->builder, model, NULL, ret_table, &s->report, ret_why);
+	return table_builder_build(r->builder, model, NULL, ret_table, &r->status.report, ret_why);
+}
+
+static int build(struct reconcile *r, struct plan *plan, const struct forwarding_table **ret_table,
+	char ret_why[WHY_MAX])
+{
+	struct reconcile_status *s = &r->status;
+	uint64_t began_ns = loop_clock_ns();
+
+	int e = build_model(r, plan_refresh(plan, began_ns), ret_table, ret_why);
 	s->build_ns = loop_clock_ns() - began_ns;
 	if (s->build_ns > s->build_longest_ns)
 		s->build_longest_ns = s->build_ns;
 	return e;
 }
 
-// What is served now is announced, once the table that serves it is out.
+// What is served now is announced, once the table that serves it is out and the nodes of a new
+// service have had their first checks.
 static void announce(struct reconcile *r)
 {
 	struct address *addresses;
 	size_t n;
 
-	if (r->config.kernel == NULL)
+	if (r->config.kernel == NULL || r->plan_generation == 0 ||
+		r->n_announced == r->plan->n_settled)
 		return;
 
 	int e = plan_announced(r->plan, &addresses, &n);
@@ -126,6 +138,8 @@ static void announce(struct reconcile *r)
 	}
 	if (e < 0)
 		log_error("addresses cannot be announced: %s", strerror(-e));
+	else
+		r->n_announced = r->plan->n_settled;
 }
 
 // Weights that a ring is too small for are no failure, but not what was asked either.
@@ -146,7 +160,7 @@ static void tell_of_rings(struct reconcile *r)
 	r->told = *now;
 }
 
-static void publish(struct reconcile *r, const struct forwarding_table *table)
+static void put_out(struct reconcile *r, const struct forwarding_table *table)
 {
 	struct reconcile_status *s = &r->status;
 
@@ -160,11 +174,33 @@ static void publish(struct reconcile *r, const struct forwarding_table *table)
 	s->n_published++;
 	if (s->n_waiting > 0 && !loop_timer_waits(&r->reclaim))
 		loop_timer_set(r->config.loop, &r->reclaim, r->published_ns + RECLAIM_NS);
+}
+
+// The nodes and the routes, and no address of ours: all packets go on to the kernel.
+static void publish_nodes(struct reconcile *r)
+{
+	struct model bare = *plan_refresh(r->plan, loop_clock_ns());
+	const struct forwarding_table *table;
+	char why[WHY_MAX];
+
+	bare.n_services = bare.n_sets = bare.n_snat[IPV4] = bare.n_snat[IPV6] = 0;
+	if (build_model(r, &bare, &table, why) == 0)
+		put_out(r, table);
+	else
+		log_warning("workers cannot be told who the nodes are before their first checks, "
+			    "which may fail in a flood: %s",
+			why);
+}
+
+static void publish(struct reconcile *r, const struct forwarding_table *table)
+{
+	struct reconcile_status *s = &r->status;
+
+	put_out(r, table);
 	tell_of_rings(r);
-	if (r->plan_generation == 0) {
+	if (r->plan_generation == 0)
 		r->plan_generation = table->generation;
-		announce(r);
-	}
+	announce(r);
 	if (!s->ready) {
 		s->ready = true;
 		r->config.ready(r->config.argument);
@@ -191,7 +227,7 @@ static void build_and_publish(void *argument, uint64_t now_ns)
 	loop_timer_set(r->config.loop, &r->build, now_ns + RETRY_NS);
 }
 
-// Nothing is published before every probe has had its first check.
+// Nothing is served before every probe has had its first check.
 static void settle(void *argument, uint64_t now_ns)
 {
 	struct reconcile *r = argument;
@@ -276,6 +312,7 @@ static void take_plan(struct reconcile *r, struct plan *plan)
 	plan_destroy(r->plan, r->health);
 	r->plan = plan;
 	r->plan_generation = 0;
+	r->n_announced = ANNOUNCED_NOTHING;
 }
 
 // Makes the plan anew without what is gone. Out of memory, it is gone all the same.
@@ -300,6 +337,10 @@ static void age(void *argument, uint64_t now_ns)
 		shrink(r, now_ns);
 	if (plan_drain_ended(r->plan, r->aged_ns, now_ns))
 		touch(r);
+	// A first check that ran out without a verdict is no change that makes a table.
+	if (r->plan->n_settled < r->plan->n_pools)
+		plan_refresh(r->plan, now_ns);
+	announce(r);
 	table_builder_free_ids(r->builder, service_held, node_held, r);
 	r->aged_ns = now_ns;
 }
@@ -384,6 +425,7 @@ static int want(
 	if (r->started)
 		return put_in_force(r, plan, ret_why);
 	take_plan(r, plan);
+	publish_nodes(r); // Its checks begin with the next step of the loop.
 	loop_timer_set(r->config.loop, &r->settle, now_ns);
 	return 0;
 }

@@ -29,7 +29,8 @@ struct reconcile_config {
 	size_t services_max; // As of the dataplane.
 	size_t nodes_max;
 
-	// Called once: the first table is published, and what it serves is being announced.
+	// Called once: the first table that serves is published, and what it serves is being
+	// announced.
 	reconcile_ready_fn *ready;
 	void *argument;
 };
@@ -41,8 +42,8 @@ int reconcile_create(const struct reconcile_config *config, struct reconcile **r
 void reconcile_destroy(struct reconcile *r);
 
 // Makes 'config' what is wanted; it stays the caller's, and outlives the next call of this that
-// returns 0. Nodes and services that it does not name any more end as said in plan.h. After the
-// first table, the table of 'config' is out when this returns.
+// returns 0. Nodes and services that it does not name any more end as said in plan.h. Once ready,
+// the table of 'config' is out when this returns; before, one that only knows its nodes.
 //
 // On failure all is as before, and 'ret_why' says why. Returns 0; -EBUSY if workers hang;
 // otherwise, what table_builder_build() returns.
@@ -58,7 +59,7 @@ int reconcile_drain(struct reconcile *r, const char *node);
 int reconcile_undrain(struct reconcile *r, const char *node);
 
 struct reconcile_status {
-	bool ready;          // The first table is out.
+	bool ready;          // The first table that serves is out.
 	uint64_t generation; // Of the table in force; 0 for none.
 	uint64_t oldest;     // The oldest generation that a worker may still forward by.
 	uint64_t n_published;

@@ -16,6 +16,7 @@
 #include "parts.h"
 #include "why.h"
 #include "worker.h"
+#include "xdp.h"
 
 enum {
 	SENDER_RING_SIZE = 512,
@@ -131,6 +132,23 @@ static int choose_steering(struct dataplane *dp, char ret_why[WHY_MAX])
 // Start
 // =====
 
+void dataplane_clean_up(const char *interface)
+{
+	char program[XDP_NAME_MAX];
+
+	// What cannot be taken away is met again, and told of, by whoever opens the port.
+	(void)xdp_clean_up(interface, program);
+}
+
+static bool are_one(const char *device, const char *other)
+{
+	char name[DEVICE_TEXT_MAX], other_name[DEVICE_TEXT_MAX];
+
+	device_name(device, name);
+	device_name(other, other_name);
+	return strcmp(name, other_name) == 0;
+}
+
 static int check(const struct dataplane_config *config, char ret_why[WHY_MAX])
 {
 	if (config->n_ports == 0 || config->n_ports > PORTS_MAX)
@@ -141,7 +159,7 @@ static int check(const struct dataplane_config *config, char ret_why[WHY_MAX])
 			WORKERS_MAX);
 	for (size_t i = 0; i < config->n_ports; i++) {
 		for (size_t j = 0; j < i; j++) {
-			if (strcmp(config->ports[i].device, config->ports[j].device) == 0)
+			if (are_one(config->ports[i].device, config->ports[j].device))
 				return why(ret_why, -EINVAL,
 					"%s: two ports name this device; each needs one of its own",
 					config->ports[i].device);

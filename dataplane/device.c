@@ -14,35 +14,18 @@ enum {
 	FRAMES_PER_BLOCK = 16,
 };
 
-static bool is_pci_address(const char *device)
-{
-	unsigned domain, bus, slot, function;
-	int end = 0;
-
-	if (sscanf(device, "%4x:%2x:%2x.%1x%n", &domain, &bus, &slot, &function, &end) < 4) {
-		end = 0;
-		if (sscanf(device, "%2x:%2x.%1x%n", &bus, &slot, &function, &end) < 3)
-			return false;
-	}
-	return device[end] == '\0' || device[end] == ',';
-}
-
 enum device_kind device_kind(const char *device)
 {
 	static const char *const vdevs[] = {"net_", "eth_", "virtio_user"};
+	char name[DEVICE_TEXT_MAX];
 
-	if (is_pci_address(device))
+	if (device_name_of_pci(device, name))
 		return DEVICE_PCI;
 	for (size_t i = 0; i < sizeof(vdevs) / sizeof(vdevs[0]); i++) {
 		if (strncmp(device, vdevs[i], strlen(vdevs[i])) == 0)
 			return DEVICE_VDEV;
 	}
 	return DEVICE_INTERFACE;
-}
-
-void device_name(const char *device, char ret_name[DEVICE_TEXT_MAX])
-{
-	snprintf(ret_name, DEVICE_TEXT_MAX, "%.*s", (int)strcspn(device, ","), device);
 }
 
 bool device_argument(const char *device, const char *key, char ret_value[DEVICE_TEXT_MAX])

@@ -5,18 +5,16 @@
 #include <stdint.h>
 
 #include "guideway/dataplane.h"
+#include "guideway/device_name.h"
 
 // What the text of a configured device names.
 enum device_kind {
-	DEVICE_PCI,       // "0000:03:00.0", also with arguments after a comma.
+	DEVICE_PCI,       // "0000:03:00.0" or "03:00.0", also with arguments after a comma.
 	DEVICE_VDEV,      // What DPDK makes up: "net_tap0,iface=t0".
 	DEVICE_INTERFACE, // A network interface of the kernel: "eth1".
 };
 
 enum device_kind device_kind(const char *device);
-
-// The name alone: what stands before the first comma.
-void device_name(const char *device, char ret_name[DEVICE_TEXT_MAX]);
 
 // Copies the value of 'key' ("iface"). Returns false if 'device' has no such argument.
 bool device_argument(const char *device, const char *key, char ret_value[DEVICE_TEXT_MAX]);

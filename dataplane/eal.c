@@ -208,16 +208,20 @@ static void add_lcores(
 }
 
 // PCI devices are named to EAL; all others are probed one by one later, where a failure can be
-// told.
+// told. Some drivers call their port as the device is called here, others as DPDK writes it: we do
+// as DPDK does, and find it either way.
 static bool add_pci_devices(struct arguments *a, const struct dataplane_config *config)
 {
 	bool some = false;
 
 	for (size_t i = 0; i < config->n_ports; i++) {
-		if (device_kind(config->ports[i].device) != DEVICE_PCI)
+		const char *device = config->ports[i].device;
+		char name[DEVICE_TEXT_MAX];
+
+		if (!device_name_of_pci(device, name))
 			continue;
 		add(a, "-a");
-		add(a, "%s", config->ports[i].device);
+		add(a, "%s%s", name, device + strcspn(device, ","));
 		some = true;
 	}
 	if (!some)

@@ -232,6 +232,9 @@ static struct rte_eth_conf conf_for(const struct opening *o)
 	if (o->port->mtu + FRAME_OVERHEAD > PORT_BUFFER_LEN)
 		conf.rxmode.offloads = o->info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_SCATTER;
 
+	if (o->is_pci && o->config->vlan != 0)
+		conf.rxmode.offloads |= o->info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_VLAN_FILTER;
+
 	// Virtual ports that claim RSS do not hash.
 	if (o->is_pci && o->port->n_rx > 1 && o->info.flow_type_rss_offloads & rss_wanted) {
 		conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
@@ -284,6 +287,24 @@ static void want_multicast(struct opening *o)
 		return;
 	if (rte_eth_promiscuous_enable(port->id) == 0 && o->is_pci)
 		port_note(port, "it is promiscuous, since it cannot just take all multicast");
+}
+
+// Tags are to stay in their frames. Of virtual functions and virtio some let only those in that
+// they were told of, and can be told only while they filter; a port that cannot filter lets in all.
+static void want_tags(struct opening *o)
+{
+	struct port *port = o->port;
+	uint16_t vlan = o->config->vlan;
+	int offloads = rte_eth_dev_get_vlan_offload(port->id);
+
+	if (offloads > 0 && offloads & RTE_ETH_VLAN_STRIP_OFFLOAD) {
+		rte_eth_dev_set_vlan_offload(port->id, offloads & ~RTE_ETH_VLAN_STRIP_OFFLOAD);
+		offloads = rte_eth_dev_get_vlan_offload(port->id);
+		port->loses_tags = offloads > 0 && offloads & RTE_ETH_VLAN_STRIP_OFFLOAD;
+	}
+	int r = vlan == 0 ? 0 : rte_eth_dev_vlan_filter(port->id, vlan, true);
+	if (r < 0 && r != -ENOTSUP && r != -ENOSYS)
+		port_note(port, "it may not let VLAN %u in: %s", vlan, strerror(-r));
 }
 
 static void read_identity(struct opening *o)
@@ -339,6 +360,8 @@ static int start(struct opening *o, char ret_why[WHY_MAX])
 			eal_last_words()[0] ? eal_last_words() : strerror(-r));
 	port->started = true;
 	want_multicast(o);
+	if (o->is_pci)
+		want_tags(o);
 
 	struct port_rss rss;
 	port->can_steer = o->is_pci && port->n_rx == o->n_workers && port_read_rss(port, &rss) == 0;

@@ -10,8 +10,14 @@ enum {
 	PER_DESTINATION = 16,
 };
 
+#define SECOND_NS (1000ull * 1000 * 1000)
+
 // The kernel asks for a neighbour three times, a second apart.
-static const uint64_t patience_ns = 3ull * 1000 * 1000 * 1000;
+static const uint64_t patience_ns = 3 * SECOND_NS;
+
+// Who is told may have had no room, or too much to ask for; and where packets keep coming there is
+// never none that waits.
+static const uint64_t ask_again_ns = SECOND_NS;
 
 // In order of arrival, so that packets of one flow leave in order.
 struct waiting_room {
@@ -20,6 +26,7 @@ struct waiting_room {
 	struct place {
 		struct waiting waiting;
 		uint64_t until_ns;
+		uint64_t asked_ns; // For its destination: the same in all places that have it.
 	} places[SIZE];
 };
 
@@ -51,28 +58,53 @@ size_t waiting_room_size(void)
 	return SIZE;
 }
 
-static size_t count(const struct waiting_room *room, const struct address *destination)
+// How many wait for it, and when it was last asked for if any do.
+static size_t count(
+	const struct waiting_room *room, const struct address *destination, uint64_t *ret_asked_ns)
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i < room->n; i++)
-		n += address_equal(&room->places[i].waiting.to, destination);
+	for (size_t i = 0; i < room->n; i++) {
+		if (!address_equal(&room->places[i].waiting.to, destination))
+			continue;
+		*ret_asked_ns = room->places[i].asked_ns;
+		n++;
+	}
 	return n;
 }
 
 bool waiting_room_put(struct waiting_room *room, const struct waiting *waiting, uint64_t now_ns)
 {
+	uint64_t asked_ns = now_ns;
+
 	if (room->n == SIZE)
 		return false;
 
-	size_t n = count(room, &waiting->to);
+	size_t n = count(room, &waiting->to, &asked_ns);
 	if (n >= PER_DESTINATION)
 		return false;
 	if (n == 0)
 		unresolved_put(room->unresolved, &waiting->to);
 
-	room->places[room->n++] = (struct place){*waiting, now_ns + patience_ns};
+	room->places[room->n++] = (struct place){*waiting, now_ns + patience_ns, asked_ns};
 	return true;
+}
+
+static void ask_again(struct waiting_room *room, const struct address *destination, uint64_t now_ns)
+{
+	unresolved_put(room->unresolved, destination);
+	for (size_t i = 0; i < room->n; i++) {
+		if (address_equal(&room->places[i].waiting.to, destination))
+			room->places[i].asked_ns = now_ns;
+	}
+}
+
+static void ask_for_those_due(struct waiting_room *room, uint64_t now_ns)
+{
+	for (size_t i = 0; i < room->n; i++) {
+		if (now_ns - room->places[i].asked_ns >= ask_again_ns)
+			ask_again(room, &room->places[i].waiting.to, now_ns);
+	}
 }
 
 bool waiting_room_leave(struct waiting_room *room, struct pipeline *pipeline,
@@ -94,5 +126,6 @@ bool waiting_room_leave(struct waiting_room *room, struct pipeline *pipeline,
 		}
 	}
 	room->n = kept;
+	ask_for_those_due(room, now_ns);
 	return n_left == BURST_MAX;
 }

@@ -12,7 +12,7 @@
 struct waiting_room;
 
 // Returns NULL when out of memory. 'unresolved' is told each destination that packets begin to
-// wait for.
+// wait for, and once a second as long as any do.
 struct waiting_room *waiting_room_create(struct unresolved *unresolved);
 
 // Frees the packets. Accepts NULL.
@@ -23,8 +23,8 @@ bool waiting_room_is_empty(const struct waiting_room *room);
 // Takes a packet, or returns false: there is no room, and the packet is still the caller's.
 bool waiting_room_put(struct waiting_room *room, const struct waiting *waiting, uint64_t now_ns);
 
-// Puts into 'out' those that know their way now, at most BURST_MAX, and drops
-// those that waited for too long. Returns true if another call at once may find more.
+// Puts into 'out' those that know their way now, at most BURST_MAX, drops those that waited for too
+// long, and asks again for the others. Returns true if another call at once may find more.
 bool waiting_room_leave(struct waiting_room *room, struct pipeline *pipeline,
 	const struct forwarding_table *table, uint64_t now_ns, struct outcome *out);
 

@@ -293,6 +293,7 @@ static void let_waiting_leave(struct worker *w)
 		more = waiting_room_leave(w->waiting, &w->pipeline, w->table, w->now_ns, &w->out);
 		deliver(w);
 	} while (more);
+	w->gave_to_twins |= unresolved_is_waiting(w->dp->unresolved); // What was asked again.
 	w->retry_ns = w->now_ns + NS_PER_MS;
 	w->waiting_since = w->table->generation;
 }

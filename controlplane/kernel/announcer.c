@@ -298,9 +298,20 @@ static void announce_if_due(struct announcer *a, struct announced *x, uint64_t n
 	x->due_ns = pause == UINT64_MAX ? UINT64_MAX : now_ns + pause;
 }
 
+static bool any_is_up(const struct tables *t)
+{
+	for (size_t i = 0; i < t->n_twins; i++) {
+		if (t->twins[i].up)
+			return true;
+	}
+	return false;
+}
+
 void announcer_tick(struct announcer *a, uint64_t now_ns)
 {
 	a->n_frames = 0;
+	if (!any_is_up(a->tables)) // All would stay due.
+		return;
 	for (struct map_link *at = map_after(&a->announced, NULL);
 		at != NULL && a->n_frames < FRAMES_PER_TICK; at = map_after(&a->announced, at))
 		announce_if_due(a, MAP_THING(at, struct announced, link), now_ns);

@@ -37,6 +37,7 @@ struct interfaces {
 	struct talk *talk;
 	struct lent *lent; // [n]
 	size_t n;
+	bool failed; // Something is not as it was, and the record has to say it.
 };
 
 __attribute__((format(printf, 3, 4))) static int because(
@@ -228,7 +229,7 @@ int interfaces_take(const struct interface_config *configs, size_t n_configs,
 	}
 	r = switch_offloads_off(x, ret_why);
 	if (r < 0) {
-		(void)interfaces_give_back(x, ignored);
+		(void)interfaces_restore(x, ignored);
 		return r;
 	}
 	*ret_interfaces = x;
@@ -296,19 +297,38 @@ int interfaces_move(struct interfaces *x, char ret_why[WHY_MAX])
 	return r;
 }
 
+static int cannot_put_back(
+	struct interfaces *x, const struct lent *lent, int r, char ret_why[WHY_MAX])
+{
+	x->failed = true;
+	return because(r, ret_why, "Cannot put interface %s back as it was: %s.",
+		lent->config.device, strerror(-r));
+}
+
 int interfaces_give_back(struct interfaces *x, char ret_why[WHY_MAX])
+{
+	int first = 0;
+
+	for (size_t i = 0; x != NULL && i < x->n; i++) {
+		int r = return_all(x, &x->lent[i]);
+		if (r < 0 && first == 0)
+			first = cannot_put_back(x, &x->lent[i], r, ret_why);
+	}
+	return first;
+}
+
+int interfaces_restore(struct interfaces *x, char ret_why[WHY_MAX])
 {
 	int first = 0;
 
 	if (x == NULL)
 		return 0;
 	for (size_t i = 0; i < x->n; i++) {
-		int r = return_all(x, &x->lent[i]);
+		int r = silence_restore(x->lent[i].silence);
 		if (r < 0 && first == 0)
-			first = because(r, ret_why, "Cannot put interface %s back as it was: %s.",
-				x->lent[i].config.device, strerror(-r));
+			first = cannot_put_back(x, &x->lent[i], r, ret_why);
 	}
-	if (first == 0)
+	if (!x->failed)
 		(void)state_directory_remove(x->directory, RECORD_FILE);
 	destroy(x);
 	return first;
@@ -316,7 +336,8 @@ int interfaces_give_back(struct interfaces *x, char ret_why[WHY_MAX])
 
 // Recovering
 
-static int recover_one(struct talk *t, const json_t *json, char ret_why[WHY_MAX])
+static int recover_one(
+	struct talk *t, const json_t *json, interface_clean_up_fn *clean_up, char ret_why[WHY_MAX])
 {
 	const char *device = json_string_value(json_object_get(json, "device"));
 	struct belongings *b = belongings_from_json(json_object_get(json, "belongings"));
@@ -325,9 +346,10 @@ static int recover_one(struct talk *t, const json_t *json, char ret_why[WHY_MAX]
 
 	// An interface that is gone has nothing to be put back.
 	if (r == 0 && if_nametoindex(device) != 0) {
-		r = silence_lift(s);
+		clean_up(device);
+		int lifted = silence_lift(s), restored = silence_restore(s);
 		int given = belongings_give(t, b, device);
-		r = r < 0 ? r : given;
+		r = lifted < 0 ? lifted : restored < 0 ? restored : given;
 	}
 	belongings_destroy(b);
 	silence_destroy(s);
@@ -337,7 +359,7 @@ static int recover_one(struct talk *t, const json_t *json, char ret_why[WHY_MAX]
 	return r;
 }
 
-static int recover_all(const json_t *record, char ret_why[WHY_MAX])
+static int recover_all(const json_t *record, interface_clean_up_fn *clean_up, char ret_why[WHY_MAX])
 {
 	const json_t *list = json_object_get(record, "interfaces");
 	struct talk *t;
@@ -347,7 +369,7 @@ static int recover_all(const json_t *record, char ret_why[WHY_MAX])
 		return because(first, ret_why, "Cannot talk to the kernel: %s.", strerror(-first));
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		char why[WHY_MAX];
-		int r = recover_one(t, json_array_get(list, i), why);
+		int r = recover_one(t, json_array_get(list, i), clean_up, why);
 		if (r < 0 && first == 0)
 			first = because(r, ret_why, "%s", why);
 	}
@@ -364,7 +386,8 @@ static bool is_of_this_boot(const json_t *record)
 	return recorded != NULL && strcmp(recorded, boot_id) == 0;
 }
 
-int interfaces_recover(struct state_directory *directory, char ret_why[WHY_MAX])
+int interfaces_recover(
+	struct state_directory *directory, interface_clean_up_fn *clean_up, char ret_why[WHY_MAX])
 {
 	char *text;
 	size_t len;
@@ -382,7 +405,7 @@ int interfaces_recover(struct state_directory *directory, char ret_why[WHY_MAX])
 		return because(-EINVAL, ret_why,
 			"%s/%s is no record of interfaces: put them back by hand and remove it.",
 			state_directory_path(directory), RECORD_FILE);
-	r = is_of_this_boot(record) ? recover_all(record, ret_why) : 0;
+	r = is_of_this_boot(record) ? recover_all(record, clean_up, ret_why) : 0;
 	json_decref(record);
 	if (r == 0)
 		(void)state_directory_remove(directory, RECORD_FILE);

@@ -92,3 +92,13 @@ struct map_link *map_after(const struct map *map, const struct map_link *link)
 	}
 	return NULL;
 }
+
+size_t map_buckets(const struct map *map)
+{
+	return map->buckets == NULL ? 0 : map->mask + 1;
+}
+
+struct map_link *map_bucket(const struct map *map, size_t i)
+{
+	return map->buckets[i];
+}

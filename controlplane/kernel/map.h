@@ -36,3 +36,9 @@ struct map_link *map_find_next(const struct map_link *link);
 // All of them, one after another: the one after 'link', or the first after NULL. One may be removed
 // once the one after it is known; nothing may be put in meanwhile.
 struct map_link *map_after(const struct map *map, const struct map_link *link);
+
+// For a walk with pauses in which anything may change: the first of bucket 'i', with those after it
+// by their 'next'. What is there all the while is met at least once on the way from 0 to
+// map_buckets(), since a map that grows only moves things up.
+size_t map_buckets(const struct map *map);
+struct map_link *map_bucket(const struct map *map, size_t i);

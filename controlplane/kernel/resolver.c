@@ -18,6 +18,12 @@
 // ignores the mark and takes the rest of the message for what it is, a wish to use the neighbour
 // now (NTF_USE), which is repeated.
 //
+// Other neighbours are let be while the kernel knows them, but not for ever: whoever only talks to
+// a VIP is answered by the dataplane, so the kernel would never hear of its new MAC address, and
+// what it has not heard confirmed for some 30 s (base_reachable_time) it calls stale and goes on to
+// believe. So it is asked to use stale ones, which makes it verify them, and forget who is not
+// there.
+//
 // What packets wait for may be the choice of whoever sent them. Each address is asked for once a
 // second, remembered in a cache of fixed size in which one may push out another, and all of them
 // together ASKS_PER_SECOND times: the kernel tries each for three seconds, so that no more than
@@ -30,6 +36,10 @@ enum {
 	ASKED_SLOTS = 1024,    // A power of two.
 	WANTED_PER_TICK = 512, // Each costs about 2 us, and a packet on the wire.
 	USE_AGAIN_S = 30,      // Where the kernel does not manage: a stale one is to be probed.
+	// Of neighbours that nobody wants. Four ticks a second and 30 s make 1920, more than the
+	// kernel holds (gc_thresh3); of more, each has its turn less often.
+	STALE_PER_TICK = 16,
+	BUCKETS_PER_TICK = 4096,
 };
 
 struct wanted {
@@ -49,6 +59,8 @@ struct resolver {
 	struct map wanted;
 	uint32_t epoch; // Of the last refresh.
 	uint64_t next_tick_ns;
+	size_t next_bucket;     // Of all neighbours: where the search for stale ones goes on,
+	uint64_t next_round_ns; // and when it may begin again.
 
 	struct asked {
 		struct address address;
@@ -220,6 +232,49 @@ static bool is_due(const struct resolver *r, const struct wanted *w, uint64_t no
 	return since_ns >= USE_AGAIN_S * SECOND_NS;
 }
 
+// The kernel has it for true, and not from us: the wanted ones are asked for above.
+static bool is_stale(const struct resolver *r, const struct neighbour *n)
+{
+	int port = tables_find_port(r->tables, n->is.ifindex);
+
+	return (n->is.state & NUD_STALE) && !n->is.managed && port >= 0 &&
+		r->tables->twins[port].up && find(r, (uint8_t)port, &n->is.address) == NULL;
+}
+
+static size_t verify_bucket(struct resolver *r, size_t bucket)
+{
+	size_t n_asked = 0;
+
+	for (struct map_link *at = map_bucket(&r->tables->neighbours, bucket); at != NULL;
+		at = at->next) {
+		const struct neighbour *n = MAP_THING(at, struct neighbour, link);
+		if (!is_stale(r, n))
+			continue;
+		mirror_ask_for_neighbour(r->mirror, n->is.ifindex, &n->is.address, false);
+		n_asked++;
+	}
+	return n_asked;
+}
+
+static void verify_stale(struct resolver *r, uint64_t now_ns)
+{
+	const size_t n_buckets = map_buckets(&r->tables->neighbours);
+	size_t n_asked = 0;
+
+	if (r->next_bucket == 0) {
+		if (now_ns < r->next_round_ns)
+			return;
+		r->next_round_ns = now_ns + USE_AGAIN_S * SECOND_NS;
+	}
+	for (size_t i = 0; i < BUCKETS_PER_TICK && n_asked < STALE_PER_TICK; i++) {
+		if (r->next_bucket >= n_buckets) {
+			r->next_bucket = 0;
+			break;
+		}
+		n_asked += verify_bucket(r, r->next_bucket++);
+	}
+}
+
 void resolver_tick(struct resolver *r, uint64_t now_ns)
 {
 	size_t n_asked = 0;
@@ -235,8 +290,10 @@ void resolver_tick(struct resolver *r, uint64_t now_ns)
 		mirror_ask_for_neighbour(r->mirror, ifindex_of(r, w), &w->neighbour, true);
 		n_asked++;
 	}
-	if (n_asked < WANTED_PER_TICK) // Else the rest is due at once.
-		r->next_tick_ns = now_ns + SECOND_NS / 4;
+	if (n_asked == WANTED_PER_TICK) // The rest is due at once.
+		return;
+	r->next_tick_ns = now_ns + SECOND_NS / 4;
+	verify_stale(r, now_ns);
 }
 
 static bool may_ask(struct resolver *r, uint64_t now_ns)

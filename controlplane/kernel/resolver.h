@@ -4,7 +4,7 @@
 #include "tables.h"
 
 // Sees to it that the kernel knows the neighbours that packets need: gateways and nodes always,
-// others when a packet waits for them.
+// others when a packet waits for them, and that it does not believe for ever what it knew once.
 
 struct resolver;
 
@@ -20,7 +20,8 @@ int resolver_set_nodes(struct resolver *r, const struct address *addresses, size
 // Finds out anew who is to be kept resolved, after routes or nodes changed.
 void resolver_refresh(struct resolver *r);
 
-// Asks for those that are not resolved, each once a second.
+// Asks for those that are not resolved, each once a second, and for a few of the others that are
+// stale, each at most every 30 s.
 void resolver_tick(struct resolver *r, uint64_t now_ns);
 
 // Asks for one that a packet waits for.

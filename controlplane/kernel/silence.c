@@ -12,13 +12,15 @@
 #include "drop_rule.h"
 #include "offloads.h"
 
-// What is noted is put back; the interface's being up is not: whoever set it up meanwhile meant it.
+// What is noted is put back. The interface's being up is not, since whoever set it down meanwhile
+// meant it; but one that was down is set down, as the port brought it up.
 
 #define NOTED_FLAGS (IFF_PROMISC | IFF_ALLMULTI)
 
 struct silence {
 	char interface[IFNAMSIZ];
 	int flags; // NOTED_FLAGS of it.
+	bool was_down;
 	int mtu;
 	bool ipv6_known; // Else this kernel, or this interface, has no IPv6.
 	bool ipv6_disabled;
@@ -81,6 +83,7 @@ static int note_flags_and_mtu(struct silence *s)
 	if (r < 0)
 		return r;
 	s->flags = request.ifr_flags & NOTED_FLAGS;
+	s->was_down = !(request.ifr_flags & IFF_UP);
 	r = ask(s->interface, SIOCGIFMTU, &request);
 	s->mtu = request.ifr_mtu;
 	return r;
@@ -94,6 +97,8 @@ static int put_back_flags(const struct silence *s)
 	if (r < 0)
 		return r;
 	request.ifr_flags = (short)((request.ifr_flags & ~NOTED_FLAGS) | s->flags);
+	if (s->was_down)
+		request.ifr_flags &= (short)~IFF_UP;
 	return ask(s->interface, SIOCSIFFLAGS, &request);
 }
 
@@ -160,6 +165,13 @@ int silence_lift(struct silence *s)
 	drop_rule_remove(s->rule);
 	s->rule = NULL;
 	note_first(&first, set_ipv6(s, s->ipv6_disabled));
+	return first;
+}
+
+int silence_restore(const struct silence *s)
+{
+	int first = 0;
+
 	note_first(&first, put_back_flags(s));
 	note_first(&first, put_back_mtu(s));
 	note_first(&first, offloads_switch(s->interface, s->offloads, true));
@@ -168,28 +180,30 @@ int silence_lift(struct silence *s)
 
 json_t *silence_to_json(const struct silence *s)
 {
-	return json_pack("{s:s, s:i, s:i, s:b, s:b, s:I}", "interface", s->interface, "flags",
-		s->flags, "mtu", s->mtu, "ipv6_known", s->ipv6_known, "ipv6_disabled",
-		s->ipv6_disabled, "offloads", (json_int_t)s->offloads);
+	return json_pack("{s:s, s:i, s:b, s:i, s:b, s:b, s:I}", "interface", s->interface, "flags",
+		s->flags, "was_down", s->was_down, "mtu", s->mtu, "ipv6_known", s->ipv6_known,
+		"ipv6_disabled", s->ipv6_disabled, "offloads", (json_int_t)s->offloads);
 }
 
 struct silence *silence_from_json(const json_t *json)
 {
 	struct silence *s = calloc(1, sizeof(*s));
 	const char *interface;
-	int ipv6_known, ipv6_disabled;
+	int was_down = false, ipv6_known, ipv6_disabled; // Older records do not say the first.
 	json_int_t offloads;
 
 	if (s == NULL)
 		return NULL;
-	if (json_unpack((json_t *)json, "{s:s, s:i, s:i, s:b, s:b, s:I}", "interface", &interface,
-		    "flags", &s->flags, "mtu", &s->mtu, "ipv6_known", &ipv6_known, "ipv6_disabled",
-		    &ipv6_disabled, "offloads", &offloads) < 0 ||
+	if (json_unpack((json_t *)json, "{s:s, s:i, s?b, s:i, s:b, s:b, s:I}", "interface",
+		    &interface, "flags", &s->flags, "was_down", &was_down, "mtu", &s->mtu,
+		    "ipv6_known", &ipv6_known, "ipv6_disabled", &ipv6_disabled, "offloads",
+		    &offloads) < 0 ||
 		strlen(interface) >= IFNAMSIZ) {
 		free(s);
 		return NULL;
 	}
 	snprintf(s->interface, sizeof(s->interface), "%s", interface);
+	s->was_down = was_down;
 	s->ipv6_known = ipv6_known;
 	s->ipv6_disabled = ipv6_disabled;
 	s->offloads = (uint64_t)offloads;

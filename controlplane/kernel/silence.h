@@ -24,8 +24,14 @@ int silence_offloads(struct silence *s);
 // Drops for the kernel all that arrives, and switches IPv6 off. Returns 0 or -errno.
 int silence_kernel(struct silence *s);
 
-// All of it as it was noted. Returns 0 or -errno of the first that failed.
+// Both as they were before silence_kernel(): the kernel hears again. Returns 0 or -errno of the
+// first that failed.
 int silence_lift(struct silence *s);
+
+// MTU, flags and offloads as they were noted. Nobody works on the interface any more: an XDP
+// program would refuse a larger MTU, and features that its sockets cannot do with. Returns 0 or
+// -errno of the first that failed.
+int silence_restore(const struct silence *s);
 
 // As JSON, and back. Return NULL when out of memory or, the latter, for JSON that is none of ours.
 json_t *silence_to_json(const struct silence *s);

@@ -61,6 +61,10 @@ struct dataplane_config {
 	bool hugepages;   // Use them if enough are free; else 4 kB pages, always.
 };
 
+// Takes from a kernel interface what the port of a killed process left on it: the XDP program of
+// its sockets, which bounds the MTU. Another's program stays. Before dataplane_start().
+void dataplane_clean_up(const char *interface);
+
 // Takes the ports and CPUs, and starts forwarding nothing: without a table, all that arrives goes
 // to the kernel. On failure 'ret_why' says in one sentence what failed and what would be right.
 // Returns 0 or -errno.

@@ -324,6 +324,38 @@ static void a_packet_waits_while_its_next_hop_is_asked_for(void **)
 	try_out(wait_for_node);
 }
 
+// As when the control thread had too much to ask for, or the kernel gave up.
+static void lose_what_was_asked(void)
+{
+	struct dataplane_config config = lab_config(TAP, 1);
+	struct site site = site_start(&config, "t0");
+	struct pollfd event_fd = {.fd = dataplane_event_fd(site.dp), .events = POLLIN};
+	struct little_table *t = make_table();
+	struct address asked[8], node = address_of(NODE);
+	int waited_ms = 0;
+
+	publish(&site, t);
+	dataplane_set_next_hop(site.dp, HOP_NODE, &(struct next_hop){.resolved = false});
+	send_as_client(&site, FIRST_PORT, SYN);
+	require(poll(&event_fd, 1, 1000) == 1);
+	require(dataplane_take_unresolved(site.dp, asked, 8) == 1);
+
+	while (poll(&event_fd, 1, 100) == 0 && waited_ms < 2000) {
+		waited_ms += 100;
+		send_as_client(&site, (uint16_t)(FIRST_PORT + waited_ms), SYN);
+	}
+	require(waited_ms >= 800 && waited_ms <= 1200);
+	require(dataplane_take_unresolved(site.dp, asked, 8) == 1);
+	require(address_equal(&asked[0], &node));
+	dataplane_stop(site.dp);
+	free(t);
+}
+
+static void what_packets_still_wait_for_is_asked_for_again(void **)
+{
+	try_out(lose_what_was_asked);
+}
+
 static double cpu_seconds(void)
 {
 	struct rusage usage;
@@ -412,6 +444,7 @@ int main(void)
 		cmocka_unit_test(
 			tables_swapped_under_traffic_come_back_in_order_when_nobody_reads_them),
 		cmocka_unit_test(a_packet_waits_while_its_next_hop_is_asked_for),
+		cmocka_unit_test(what_packets_still_wait_for_is_asked_for_again),
 		cmocka_unit_test(an_idle_worker_sleeps_if_it_may_and_wakes_for_packets),
 		cmocka_unit_test(what_a_twin_that_is_down_refuses_is_counted),
 		cmocka_unit_test(each_port_has_a_twin_of_its_own),

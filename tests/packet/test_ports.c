@@ -67,6 +67,7 @@ static void use_interface(enum port_driver driver, uint16_t mtu, const char *wan
 	struct dataplane *dp = lab_start(&config);
 	require(strcmp(status_of(dp).driver, want) == 0);
 	require(status_of(dp).mtu == mtu && status_of(dp).link_up);
+	shell("ip -d link show e0 | grep -q 'allmulti 1'"); // Neighbour solicitations come in.
 	carry(dp);
 
 	shell("ip link set e1 down");
@@ -80,6 +81,7 @@ static void use_interface(enum port_driver driver, uint16_t mtu, const char *wan
 	// It was down, with another MTU.
 	shell("ip link show e0 | grep -q 'mtu 1500.*state DOWN'");
 	shell("! ip link show e0 | grep -q xdp");
+	shell("ip -d link show e0 | grep -q 'allmulti 0'");
 }
 
 static void use_af_packet(void)

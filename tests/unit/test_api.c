@@ -192,7 +192,7 @@ static void status_tells_of_ports_tables_and_flows(void **state)
 	assert_true(json_is_true(json_object_get(answer, "ready")));
 	assert_int_equal(number(answer, "services"), 2);
 	assert_int_equal(number(json_object_get(answer, "flows"), "ipv4"), 17);
-	assert_int_equal(number(json_object_get(answer, "table"), "published"), 1);
+	assert_int_equal(number(json_object_get(answer, "table"), "published"), 2);
 	assert_int_equal(number(json_object_get(answer, "table"), "rings_scaled"), 0);
 	assert_string_equal(text(at(json_object_get(answer, "ports"), 0), "driver"), "net_null");
 }

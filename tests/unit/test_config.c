@@ -328,6 +328,25 @@ static const struct mistake_case {
 		"a.conf:3: ports.[1].device: found \"eth1\", which port [0] has too; must be "
 		"another "
 		"device"},
+	{"ports = (\n{ device = \"0000:3b:00.0\"; },\n{ device = \"3B:00.0,a=b\"; } ); workers = { "
+	 "cpus "
+	 "= [ 1 ]; };",
+		"a.conf:3: ports.[1].device: found \"3B:00.0,a=b\", which port [0] has too; must "
+		"be another device"},
+	{"ports = (\n{ device = \"net_tap0,iface=a\"; },\n{ device = \"net_tap0,iface=b\"; } ); "
+	 "workers = { cpus = [ 1 ]; };",
+		"a.conf:3: ports.[1].device: found \"net_tap0,iface=b\", which port [0] has too; "
+		"must be another device"},
+	{"ports = (\n{ device = \"net_af_packet0,qpairs=2,iface=eth7,x=y\"; } ); workers = { cpus "
+	 "= [ 1 ]; };",
+		"a.conf:2: ports.[0].device: found \"net_af_packet0,qpairs=2,iface=eth7,x=y\"; "
+		"must "
+		"be the interface itself, and how it is driven beside it: device = \"eth7\"; "
+		"driver = "
+		"\"af_packet\";"},
+	{"ports = (\n{ device = \"net_af_xdp1\"; } ); workers = { cpus = [ 1 ]; };",
+		"a.conf:2: ports.[0].device: found \"net_af_xdp1\"; must be the interface itself, "
+		"and how it is driven beside it: device = \"eth1\"; driver = \"af_xdp\";"},
 	{"ports = (\n{ device = \"a\"; },\n{ device = \"b\"; twin = \"gw0\"; } ); workers = { cpus "
 	 "= "
 	 "[ 1 ]; };",

@@ -209,15 +209,22 @@ static void give_back(struct interfaces *x)
 {
 	char why[WHY_MAX];
 
-	if (interfaces_give_back(x, why) < 0)
+	if (interfaces_give_back(x, why) < 0 || interfaces_restore(x, why) < 0)
 		fail_msg("%s", why);
+}
+
+static bool was_still_small; // At the clean-up.
+
+static void clean_up(const char *device)
+{
+	was_still_small = try_run("ip link show %s | grep -q \"mtu 1300\"", device) == 0;
 }
 
 static void recover(void)
 {
 	char why[WHY_MAX];
 
-	if (interfaces_recover(directory, why) < 0)
+	if (interfaces_recover(directory, clean_up, why) < 0)
 		fail_msg("%s", why);
 }
 
@@ -409,7 +416,7 @@ static void a_damaged_record_stops_the_start_with_a_sentence(void **)
 	char why[WHY_MAX];
 
 	run("echo '{' > %s/interfaces.json", folder);
-	assert_int_equal(interfaces_recover(directory, why), -EINVAL);
+	assert_int_equal(interfaces_recover(directory, clean_up, why), -EINVAL);
 	assert_non_null(strstr(why, "interfaces.json"));
 }
 
@@ -466,6 +473,78 @@ static void offloads_and_flags_are_put_back(void **)
 	run("ip link show dev0 | grep -q \"mtu 1400\"");
 	assert_int_not_equal(try_run("ip link show dev0 | grep -q PROMISC"), 0);
 	assert_int_not_equal(try_run("ip link show dev0 | grep -q ALLMULTI"), 0);
+}
+
+// An XDP program bounds the MTU, and is gone only with the dataplane.
+static void what_the_dataplane_works_with_is_put_back_only_after_its_stop(void **)
+{
+	char why[WHY_MAX];
+
+	run("ip addr add 192.0.2.1/24 dev dev0 && ip link set dev0 mtu 1400");
+	struct interfaces *x = take_and_move();
+	run("ip link set dev0 mtu 1300");
+
+	assert_int_equal(interfaces_give_back(x, why), 0);
+	run("ip addr show dev dev0 | grep -q 192.0.2.1");
+	run("test $(cat /proc/sys/net/ipv6/conf/dev0/disable_ipv6) = 0");
+	run("test -z \"$(nft list ruleset)\"");
+	run("ip link show dev0 | grep -q \"mtu 1300\"");
+	run("ethtool -k dev0 | grep -q \"generic-receive-offload: off\"");
+	assert_true(has_record());
+
+	assert_int_equal(interfaces_restore(x, why), 0);
+	run("ip link show dev0 | grep -q \"mtu 1400\"");
+	run("ethtool -k dev0 | grep -q \"generic-receive-offload: on\"");
+	assert_false(has_record());
+}
+
+static void what_could_not_be_put_back_stays_on_the_record(void **)
+{
+	char why[WHY_MAX];
+
+	run("ip addr add 192.0.2.1/24 dev dev0");
+	struct interfaces *x = take_and_move();
+	run("ip link set dev0 name other0");
+	assert_true(interfaces_give_back(x, why) < 0);
+	assert_non_null(strstr(why, "dev0"));
+	run("ip link set other0 name dev0");
+	assert_int_equal(interfaces_restore(x, why), 0);
+	assert_true(has_record());
+	recover();
+	run("ip addr show dev dev0 | grep -q 192.0.2.1");
+}
+
+// The port sets it down itself at the end, if it comes to that.
+static void an_interface_that_was_down_is_down_again_after_a_kill(void **)
+{
+	struct interfaces *x;
+	char why[WHY_MAX];
+
+	run("ip link set dev0 down");
+	assert_int_equal(take(false, &x, why), 0);
+	run("ip link set dev0 up");
+	recover();
+	run("test -z \"$(ip -o link show dev dev0 up)\"");
+	give_back(x);
+
+	run("ip link set dev0 up");
+	assert_int_equal(take(false, &x, why), 0);
+	recover();
+	run("test -n \"$(ip -o link show dev dev0 up)\"");
+	give_back(x);
+}
+
+static void an_xdp_program_that_was_left_is_taken_away_before_the_mtu_is_put_back(void **)
+{
+	struct interfaces *x;
+	char why[WHY_MAX];
+
+	assert_int_equal(take(false, &x, why), 0);
+	run("ip link set dev0 mtu 1300");
+	recover();
+	assert_true(was_still_small);
+	run("ip link show dev0 | grep -q \"mtu 1500\"");
+	give_back(x);
 }
 
 static void what_was_off_before_stays_off(void **)
@@ -655,6 +734,10 @@ int main(void)
 		IN_A_LAB(a_move_that_fails_leaves_all_as_it_was),
 		IN_A_LAB(a_move_that_fails_half_way_is_undone),
 		IN_A_LAB(offloads_and_flags_are_put_back),
+		IN_A_LAB(what_the_dataplane_works_with_is_put_back_only_after_its_stop),
+		IN_A_LAB(what_could_not_be_put_back_stays_on_the_record),
+		IN_A_LAB(an_interface_that_was_down_is_down_again_after_a_kill),
+		IN_A_LAB(an_xdp_program_that_was_left_is_taken_away_before_the_mtu_is_put_back),
 		IN_A_LAB(what_was_off_before_stays_off),
 		IN_A_LAB(a_silenced_kernel_does_not_answer_a_second_time),
 		IN_A_LAB(a_port_still_hears_what_the_kernel_does_not),

@@ -178,6 +178,7 @@ static bool comes_to_nothing(struct kernel *k, const char *prefix, unsigned leng
 
 #define MAC0 "02:00:00:00:00:10"
 #define MAC1 "02:00:00:00:00:11"
+#define MAC2 "02:00:00:00:00:12"
 
 static int set_up(void **)
 {
@@ -619,21 +620,6 @@ static void nodes_and_gateways_are_kept_resolved_by_the_kernel(void **)
 	kernel_stop(k);
 }
 
-static void a_neighbour_that_the_operator_fixed_is_left_alone(void **)
-{
-	const struct address node = address("192.0.2.50");
-
-	run("ip neigh add 192.0.2.50 lladdr 02:00:00:00:00:50 dev tw0 nud permanent");
-	struct kernel *k = start_with(0);
-	assert_int_equal(kernel_want(k, &node, 1, now_ns()), 0);
-	kernel_resolve(k, &node, now_ns());
-	turn(k, 300);
-	run("ip neigh show 192.0.2.50 | grep -q PERMANENT");
-	kernel_stop(k);
-}
-
-// Announcements
-
 // A socket that hears what arrives at the far end.
 static int listen_far(const char *interface)
 {
@@ -654,6 +640,83 @@ static int listen_far(const char *interface)
 	close(there);
 	return fd;
 }
+
+// Who only asks for VIPs is answered by the dataplane, and never tells the kernel that it moved.
+static void a_client_that_moves_without_a_word_is_found_again(void **)
+{
+	const struct address client = address("192.0.2.10");
+
+	run("cd /proc/sys/net/ipv4/neigh/tw0 && echo 0 >delay_first_probe_time && "
+	    "echo 50 >retrans_time_ms");
+	struct kernel *k = start_with(0);
+	take_routes(k);
+	run("ping -c1 -W1 192.0.2.10 >/dev/null");
+	assert_true(comes_to_go_by(k, "192.0.2.10", 32, MAC0, 0, 500));
+	run("ip neigh change 192.0.2.10 dev tw0 nud stale");
+	turn(k, 20);
+
+	run_in(far, "ip link set far0 address " MAC2);
+	kernel_tick(k, now_ns() + 31000 * MS);
+	assert_true(comes_to_nothing(k, "192.0.2.10", 32)); // It does not answer there.
+	kernel_resolve(k, &client, now_ns());
+	assert_true(comes_to_go_by(k, "192.0.2.10", 32, MAC2, 0, 500));
+	kernel_stop(k);
+}
+
+static unsigned count_probes(int fd)
+{
+	uint8_t f[2048];
+	ssize_t len;
+	unsigned n = 0;
+
+	while ((len = recv(fd, f, sizeof(f), 0)) > 0)
+		n += len >= 42 && f[0] != 0xff && f[12] == 0x08 && f[13] == 0x06 && f[21] == 1;
+	return n;
+}
+
+// Time goes on, and the kernel is given some to do what it is asked.
+static void turn_clock(struct kernel *k, uint64_t begin_ns, unsigned ms)
+{
+	kernel_tick(k, begin_ns + ms * MS);
+	usleep(10000);
+}
+
+static void stale_neighbours_are_verified_in_measure(void **)
+{
+	run("cd /proc/sys/net/ipv4/neigh/tw0 && echo 0 >delay_first_probe_time && "
+	    "echo 60000 >retrans_time_ms");
+	for (int i = 0; i < 100; i++)
+		run("ip neigh add 192.0.2.%d lladdr 02:00:00:00:00:50 dev tw0 nud stale", 100 + i);
+	int far0 = listen_far("far0");
+	struct kernel *k = start_with(0);
+	uint64_t t = now_ns();
+
+	turn_clock(k, t, 0);
+	unsigned n = count_probes(far0);
+	assert_in_range(n, 1, 20);
+	for (unsigned i = 1; i < 40; i++) { // Ten seconds.
+		turn_clock(k, t, i * 250);
+		n += count_probes(far0);
+	}
+	assert_int_equal(n, 100); // Each once.
+	close(far0);
+	kernel_stop(k);
+}
+
+static void a_neighbour_that_the_operator_fixed_is_left_alone(void **)
+{
+	const struct address node = address("192.0.2.50");
+
+	run("ip neigh add 192.0.2.50 lladdr 02:00:00:00:00:50 dev tw0 nud permanent");
+	struct kernel *k = start_with(0);
+	assert_int_equal(kernel_want(k, &node, 1, now_ns()), 0);
+	kernel_resolve(k, &node, now_ns());
+	turn(k, 300);
+	run("ip neigh show 192.0.2.50 | grep -q PERMANENT");
+	kernel_stop(k);
+}
+
+// Announcements
 
 static bool is_gratuitous_arp(const uint8_t *f, ssize_t len, const struct address *a)
 {
@@ -802,6 +865,8 @@ int main(void)
 		IN_A_LAB(a_flood_of_unknown_destinations_is_asked_for_in_measure),
 		IN_A_LAB(what_is_not_on_a_twin_is_not_asked_for),
 		IN_A_LAB(nodes_and_gateways_are_kept_resolved_by_the_kernel),
+		IN_A_LAB(a_client_that_moves_without_a_word_is_found_again),
+		IN_A_LAB(stale_neighbours_are_verified_in_measure),
 		IN_A_LAB(a_neighbour_that_the_operator_fixed_is_left_alone),
 		IN_A_LAB(a_new_address_is_announced_three_times),
 		IN_A_LAB(an_ipv6_address_is_announced_by_advertisement),

@@ -335,6 +335,81 @@ static void each_address_is_announced_once_and_quiet_ones_are_not(void **state)
 	free(addresses);
 }
 
+static void stop(void *argument, uint64_t)
+{
+	loop_stop(argument);
+}
+
+static size_t n_announced(struct place *p)
+{
+	struct address *addresses;
+	size_t n;
+
+	plan_refresh(p->plan, 1);
+	assert_int_equal(plan_announced(p->plan, &addresses, &n), 0);
+	free(addresses);
+	return n;
+}
+
+static void let_checks_end(struct place *p)
+{
+	struct loop_timer patience = {.name = "patience", .fn = stop, .argument = p->loop};
+
+	for (int i = 0; i < 50 && !health_is_settled(p->health); i++) {
+		loop_timer_set(p->loop, &patience, loop_clock_ns() + 20 * NSEC_PER_MSEC);
+		assert_int_equal(loop_run(p->loop), 0);
+	}
+	assert_true(health_is_settled(p->health));
+}
+
+// Nobody listens there: the first check has its end at once.
+static const struct check_config quick_check = {.kind = CHECK_TCP,
+	.port = 1,
+	.interval_ms = 60000,
+	.timeout_ms = 1000,
+	.rise = 1,
+	.fall = 1};
+
+static void a_new_services_vip_is_announced_when_each_node_had_its_first_check(void **state)
+{
+	struct place *p = *state;
+	struct config *before = configure(p, "a b");
+	struct config *after = configure(p, "a b");
+	struct service_config *dns;
+
+	add_service(before, "web", "ab");
+	add_service(after, "web", "ab");
+	dns = add_service(after, "dns", "ab");
+	dns->vip = address_from_ipv4(htonl(0xc0000251));
+	dns->check = quick_check;
+	plan(p, before, 0);
+	assert_int_equal(n_announced(p), 1);
+	plan(p, after, 0);
+	assert_int_equal(n_announced(p), 1);
+	let_checks_end(p);
+	assert_int_equal(n_announced(p), 2);
+}
+
+// Announcing it again would be no news, and forgetting it a loss.
+static void a_node_that_joins_a_service_does_not_take_its_vip_back(void **state)
+{
+	struct place *p = *state;
+	struct config *before = configure(p, "a b");
+	struct config *after = configure(p, "a b");
+
+	add_service(before, "web", "a")->check = quick_check;
+	add_service(after, "web", "ab")->check = quick_check;
+	plan(p, before, 0);
+	assert_int_equal(n_announced(p), 0);
+	plan(p, before, 0); // A reload meanwhile is no reason either.
+	assert_int_equal(n_announced(p), 0);
+	let_checks_end(p);
+	assert_int_equal(n_announced(p), 1);
+	plan(p, after, 0);
+	assert_false(health_is_settled(p->health));
+	assert_int_equal(n_announced(p), 1);
+}
+
 static void drains_are_kept_over_a_restart(void **state)
 {
 	struct place *p = *state;
@@ -372,6 +447,8 @@ int main(void)
 		IN_PLACE(a_drained_node_drains_until_its_time_is_over_or_it_is_undrained),
 		IN_PLACE(nodes_down_that_drain_or_leave_have_no_weight),
 		IN_PLACE(each_address_is_announced_once_and_quiet_ones_are_not),
+		IN_PLACE(a_new_services_vip_is_announced_when_each_node_had_its_first_check),
+		IN_PLACE(a_node_that_joins_a_service_does_not_take_its_vip_back),
 		IN_PLACE(drains_are_kept_over_a_restart),
 	};
 

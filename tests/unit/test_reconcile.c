@@ -14,10 +14,48 @@
 #include "reconcile.h"
 #include "recording_dataplane.h"
 
+// A kernel without routes, which writes down what is announced.
+struct kernel {
+	struct address announced[8];
+	size_t n_announced;
+};
+
+bool kernel_routes_changed(const struct kernel *)
+{
+	return false;
+}
+
+int kernel_routes(struct kernel *, uint64_t, const struct route **ret_routes, size_t *ret_n_routes)
+{
+	static const struct route none;
+
+	*ret_routes = &none;
+	*ret_n_routes = 0;
+	return 0;
+}
+
+void kernel_forget_before(struct kernel *, uint64_t)
+{
+}
+
+int kernel_want(struct kernel *, const struct address *, size_t, uint64_t)
+{
+	return 0;
+}
+
+int kernel_announce(struct kernel *k, const struct address *addresses, size_t n_addresses, uint64_t)
+{
+	assert_true(n_addresses <= 8);
+	memcpy(k->announced, addresses, n_addresses * sizeof(*addresses));
+	k->n_announced = n_addresses;
+	return 0;
+}
+
 struct place {
 	struct scratch scratch;
 	struct loop *loop;
 	struct dataplane dp;
+	struct kernel kernel;
 	struct reconcile *reconcile;
 	struct config *configs[4];
 	size_t n_configs;
@@ -62,6 +100,7 @@ static int make_place(void **state)
 	struct reconcile_config config = {
 		.loop = p->loop,
 		.dp = &p->dp,
+		.kernel = &p->kernel,
 		.drains = p->scratch.drains,
 		.services_max = 4,
 		.nodes_max = 4,
@@ -113,7 +152,7 @@ static void start_with_three_nodes(struct place *p)
 	add_service(config, "web", "abc");
 	want(p, config);
 	run_for(p, 20);
-	assert_int_equal(p->dp.n_published, 1);
+	assert_int_equal(p->dp.n_published, 2); // One of the nodes alone, and this.
 }
 
 // On 127.0.0.1. Connections are made, and nobody accepts them.
@@ -130,7 +169,33 @@ static int listen_in_silence(uint16_t *ret_port)
 	return fd;
 }
 
-static void the_first_table_waits_for_a_verdict_on_each_node(void **state)
+// The first checks decide alone, and their answers are to be known as those of nodes.
+static void workers_know_the_nodes_before_the_first_checks_and_serve_nothing_yet(void **state)
+{
+	struct place *p = *state;
+	struct config *config = configure(p, "a b");
+	struct reconcile_status status;
+
+	add_service(config, "web", "ab")->check.kind = CHECK_TCP;
+	config->snat[IPV4][0] = address_from_ipv4(htonl(0xc00002fe));
+	config->n_snat[IPV4] = 1;
+	want(p, config);
+	assert_int_equal(p->dp.n_published, 1);
+	for (size_t i = 0; i < config->n_nodes; i++)
+		assert_int_not_equal(
+			forwarding_table_find_node(newest(p), &config->nodes[i].address[IPV4]),
+			NODE_NONE);
+	assert_int_equal(newest(p)->n_services, 0);
+	assert_int_equal(newest(p)->n_own, 0);
+	assert_int_equal(newest(p)->n_snat[IPV4], 0);
+
+	reconcile_read_status(p->reconcile, &status);
+	assert_false(status.ready);
+	assert_int_equal(p->n_ready, 0);
+	assert_int_equal(p->kernel.n_announced, 0);
+}
+
+static void the_first_table_that_serves_waits_for_a_verdict_on_each_node(void **state)
 {
 	struct place *p = *state;
 	struct config *config = configure(p, "a b");
@@ -150,14 +215,44 @@ static void the_first_table_waits_for_a_verdict_on_each_node(void **state)
 		.fall = 1};
 	want(p, config);
 	run_for(p, 300);
-	assert_int_equal(p->dp.n_published, 0);
+	assert_int_equal(newest(p)->n_services, 0);
 	assert_int_equal(p->n_ready, 0);
 
 	run_for(p, 700);
-	assert_true(p->dp.n_published >= 1);
+	assert_int_equal(newest(p)->n_services, 1);
 	assert_int_equal(p->n_ready, 1);
 	assert_int_equal(state_of(p, id_of(p, "a")), TARGET_DOWN);
 	assert_int_equal(state_of(p, id_of(p, "b")), TARGET_DOWN);
+	close(listener);
+}
+
+// By the old configuration it serves on, whatever the new one's nodes do.
+static void a_service_that_a_reload_adds_is_announced_after_its_first_checks(void **state)
+{
+	struct place *p = *state;
+	struct config *two = configure(p, "a b c");
+	uint16_t port;
+	int listener = listen_in_silence(&port);
+
+	add_service(two, "web", "abc");
+	struct service_config *dns = add_service(two, "dns", "a");
+	dns->vip = address_from_ipv4(htonl(0xc0000251));
+	dns->check = (struct check_config){.kind = CHECK_HTTP,
+		.port = port,
+		.path = "/",
+		.interval_ms = 60000,
+		.timeout_ms = 400,
+		.rise = 1,
+		.fall = 1};
+	start_with_three_nodes(p);
+	assert_int_equal(p->kernel.n_announced, 1);
+	want(p, two);
+	run_for(p, 300);
+	assert_int_equal(newest(p)->n_services, 2);
+	assert_int_equal(p->kernel.n_announced, 1);
+	run_for(p, 700);
+	assert_int_equal(p->kernel.n_announced, 2);
+	assert_true(address_equal(&p->kernel.announced[1], &dns->vip));
 	close(listener);
 }
 
@@ -172,7 +267,7 @@ static void changes_that_come_together_share_a_table_of_the_newest_state(void **
 		assert_int_equal(reconcile_undrain(p->reconcile, "a"), 0);
 	}
 	run_for(p, 20);
-	assert_int_equal(p->dp.n_published, 2);
+	assert_int_equal(p->dp.n_published, 3);
 	assert_int_equal(state_of(p, id_of(p, "a")), TARGET_UP);
 	assert_int_equal(state_of(p, id_of(p, "b")), TARGET_DRAINING);
 }
@@ -205,7 +300,7 @@ static void a_storm_of_changes_makes_a_table_every_few_milliseconds(void **state
 	loop_timer_set(p->loop, &storm.timer, 0);
 	run_for(p, 100);
 	loop_timer_cancel(p->loop, &storm.timer);
-	assert_in_range(p->dp.n_published, 3, 27); // 100 ms / 4 ms, the first, the last.
+	assert_in_range(p->dp.n_published, 4, 28); // 100 ms / 4 ms, the first two, the last.
 }
 
 static void tables_do_not_pile_up_while_workers_hang_and_the_newest_state_comes_out_then(
@@ -220,7 +315,7 @@ static void tables_do_not_pile_up_while_workers_hang_and_the_newest_state_comes_
 	loop_timer_set(p->loop, &storm.timer, 0);
 	run_for(p, 200);
 	loop_timer_cancel(p->loop, &storm.timer);
-	assert_true(p->dp.n_published <= 10);
+	assert_true(p->dp.n_published <= 11);
 
 	assert_int_equal(reconcile_drain(p->reconcile, "c"), 0);
 	p->dp.workers_hang = false;
@@ -401,7 +496,9 @@ static void a_drain_of_a_node_nobody_knows_is_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		IN_PLACE(the_first_table_waits_for_a_verdict_on_each_node),
+		IN_PLACE(workers_know_the_nodes_before_the_first_checks_and_serve_nothing_yet),
+		IN_PLACE(the_first_table_that_serves_waits_for_a_verdict_on_each_node),
+		IN_PLACE(a_service_that_a_reload_adds_is_announced_after_its_first_checks),
 		IN_PLACE(changes_that_come_together_share_a_table_of_the_newest_state),
 		IN_PLACE(a_storm_of_changes_makes_a_table_every_few_milliseconds),
 		IN_PLACE(
