@@ -5,9 +5,11 @@
 #     2001:db8:1::7   2001:db8:a::1
 #
 LAB_DRIVER=memif
-LAB_CHECK_INTERVAL=2 # The far end of a memif polls: it takes a CPU of its own.
-LAB_CHECK_TIMEOUT=2
 . "$(dirname "$0")/lib.sh"
+
+# The far end of a memif polls: it takes a CPU of its own.
+LAB_CHECK_INTERVAL=2
+LAB_CHECK_TIMEOUT=2
 
 lab client guideway node1
 service_add web 10.0.0.1:80/tcp node1
