@@ -12,8 +12,10 @@
 // whole input of table_builder_build(), together with the routes.
 
 struct model_node {
-	char name[NAME_TEXT_MAX];           // The same name is the same node; none comes twice.
-	struct address address[N_FAMILIES]; // No address where it has none of a family.
+	char name[NAME_TEXT_MAX];           // What rings know it by, and people. Of one name, a set
+	                                    // has at most one that takes new flows.
+	struct address address[N_FAMILIES]; // What flows know it by: none comes twice. No address
+	                                    // where it has none of a family.
 };
 
 // A node as a member of a target set. Where it has no address of a service's family, it is none of

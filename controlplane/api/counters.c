@@ -101,10 +101,13 @@ static bool add_node(struct api_call *call, size_t i)
 	if (i >= plan->n_nodes)
 		return false;
 
-	const char *name = plan->names[i].name;
+	const struct model_node *node = &plan->names[i];
 
-	reconcile_read_node(call->from->reconcile, name, &traffic);
-	api_item(call, named_traffic(name, &traffic));
+	reconcile_read_node(call->from->reconcile, node, &traffic);
+	json_t *document = named_traffic(node->name, &traffic);
+	if (document != NULL)
+		json_object_set_new(document, "addresses", api_addresses(node));
+	api_item(call, document);
 	return true;
 }
 

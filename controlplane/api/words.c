@@ -59,6 +59,17 @@ json_t *api_address(const struct address *address)
 	return json_string(address_format(address, text));
 }
 
+json_t *api_addresses(const struct model_node *node)
+{
+	json_t *addresses = json_array();
+
+	for (enum family f = IPV4; f < N_FAMILIES; f++) {
+		if (!address_is_none(&node->address[f]))
+			json_array_append_new(addresses, api_address(&node->address[f]));
+	}
+	return addresses;
+}
+
 json_t *api_traffic(const struct traffic *traffic)
 {
 	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "packets_in",

@@ -265,6 +265,67 @@ static void a_drain_is_told_by_post_and_shown_by_get(void **state)
 	assert_int_equal(number(at(nodes, 0), "services"), 2);
 }
 
+static node_id node_of(const struct place *p, char letter)
+{
+	struct address at = letter_address(letter);
+
+	return table_builder_node(reconcile_builder(p->sources.reconcile), &at);
+}
+
+// 3000 flows: from 198.51.0.0 on, each third of node a, b or c, each tenth half-open.
+static void fill_flows(struct place *p)
+{
+	const struct table_builder *builder = reconcile_builder(p->sources.reconcile);
+
+	for (uint32_t i = 0; i < 3000; i++) {
+		p->dp.flows[i] = (struct flow_view){
+			.client = address_from_ipv4(htonl(0xc6330000 + i)),
+			.client_port = htons(31337),
+			.node_port = htons(30081),
+			.protocol = IPPROTO_TCP,
+			.service = table_builder_service(builder, "web"),
+			.node = node_of(p, "abc"[i % 3]),
+			.state = i % 10 == 0 ? FLOW_HALF_OPEN : FLOW_ESTABLISHED,
+		};
+	}
+	p->dp.n_flows = 3000;
+}
+
+static void a_node_at_another_address_is_shown_at_both_while_flows_go_on(void **state)
+{
+	struct place *p = *state;
+	struct config after = *p->config;
+	struct node_config nodes[3];
+	char why[WHY_MAX];
+
+	fill_flows(p);
+	memcpy(nodes, p->config->nodes, sizeof(nodes));
+	nodes[1].address[IPV4] = letter_address('y');
+	nodes[1].address[IPV6] = (struct address){.bytes = {0xfd, [15] = 2}};
+	strcpy(nodes[2].name, "renamed");
+	after.nodes = nodes;
+	assert_int_equal(reconcile_want(p->sources.reconcile, &after, why), 0);
+
+	json_t *found = json_object_get(ask(p, "GET", "/v1/nodes", "node=b"), "nodes");
+	assert_int_equal(json_array_size(found), 2);
+	assert_true(json_is_false(json_object_get(at(found, 0), "leaving")));
+	assert_int_equal(json_array_size(json_object_get(at(found, 0), "addresses")), 2);
+	assert_int_equal(json_array_size(json_object_get(at(found, 0), "ids")), 2);
+	assert_true(json_is_true(json_object_get(at(found, 1), "leaving")));
+	assert_string_equal(
+		json_string_value(at(json_object_get(at(found, 1), "addresses"), 0)), "127.0.0.2");
+
+	// Flows are with the address: of the old b under its name, of c under the name it has now.
+	json_t *answer = ask(p, "GET", "/v1/flows", "node=b&limit=5000");
+	assert_int_equal(json_array_size(json_object_get(answer, "flows")), 1000);
+	answer = ask(p, "GET", "/v1/flows", "node=renamed&limit=5000");
+	assert_int_equal(json_array_size(json_object_get(answer, "flows")), 1000);
+	ask(p, "GET", "/v1/flows", "node=c");
+	assert_int_equal(p->status, 404);
+
+	assert_int_equal(reconcile_want(p->sources.reconcile, p->config, why), 0);
+}
+
 static void a_node_with_slashes_in_its_name_is_drained_like_any(void **state)
 {
 	struct place *p = *state;
@@ -278,27 +339,6 @@ static void a_node_with_slashes_in_its_name_is_drained_like_any(void **state)
 
 	ask(p, "POST", "/v1/nodes/rack/1/drain/undrain", "");
 	assert_int_equal(p->status, 200);
-}
-
-// 3000 flows: from 198.51.0.0 on, each third of node a, b or c, each tenth half-open.
-static void fill_flows(struct place *p)
-{
-	const struct table_builder *builder = reconcile_builder(p->sources.reconcile);
-
-	for (uint32_t i = 0; i < 3000; i++) {
-		char node[2] = {"abc"[i % 3], '\0'};
-
-		p->dp.flows[i] = (struct flow_view){
-			.client = address_from_ipv4(htonl(0xc6330000 + i)),
-			.client_port = htons(31337),
-			.node_port = htons(30081),
-			.protocol = IPPROTO_TCP,
-			.service = table_builder_service(builder, "web"),
-			.node = table_builder_node(builder, node),
-			.state = i % 10 == 0 ? FLOW_HALF_OPEN : FLOW_ESTABLISHED,
-		};
-	}
-	p->dp.n_flows = 3000;
 }
 
 static const struct filter_case {
@@ -359,7 +399,7 @@ static void counters_are_by_word_by_service_and_by_node(void **state)
 
 	p->dp.counters.drops[DROP_NO_SERVICE] = 5;
 	p->dp.counters.events[EVENT_RX_PACKETS] = 9;
-	p->dp.flows_of_node[table_builder_node(reconcile_builder(p->sources.reconcile), "c")] = 4;
+	p->dp.flows_of_node[node_of(p, 'c')] = 4;
 	json_t *answer = ask(p, "GET", "/v1/counters", "");
 
 	assert_int_equal(number(json_object_get(answer, "drops"), "no-service"), 5);
@@ -381,8 +421,8 @@ static void an_explanation_is_asked_in_network_order_and_told_in_names(void **st
 		.service = table_builder_service(builder, "web"),
 		.worker = UINT32_MAX,
 		.slot = 77,
-		.slot_node = table_builder_node(builder, "b"),
-		.node = table_builder_node(builder, "b"),
+		.slot_node = node_of(p, 'b'),
+		.node = node_of(p, 'b'),
 	};
 	json_t *answer = ask(p, "GET", "/v1/explain",
 		"protocol=tcp&client=198.51.100.7:31337&vip=192.0.2.80:81");
@@ -415,6 +455,7 @@ int main(void)
 		IN_PLACE(services_come_with_what_their_nodes_are),
 		IN_PLACE(one_service_comes_with_its_members),
 		IN_PLACE(a_drain_is_told_by_post_and_shown_by_get),
+		IN_PLACE(a_node_at_another_address_is_shown_at_both_while_flows_go_on),
 		IN_PLACE(a_node_with_slashes_in_its_name_is_drained_like_any),
 		IN_PLACE(flows_are_filtered_and_bounded_and_the_bound_is_said),
 		IN_PLACE(a_flow_is_shown_by_names),

@@ -89,9 +89,17 @@ static const struct forwarding_table *newest(const struct place *p)
 	return p->dp.tables[p->dp.n_published - 1];
 }
 
+// Of the node at the address that config_of() gives to it.
 static node_id id_of(const struct place *p, const char *node)
 {
-	return table_builder_node(reconcile_builder(p->reconcile), node);
+	struct address at = letter_address(node[0]);
+
+	return table_builder_node(reconcile_builder(p->reconcile), &at);
+}
+
+static node_id id_at(const struct place *p, const struct address *address)
+{
+	return forwarding_table_find_node(newest(p), address);
 }
 
 static enum target_state state_of(const struct place *p, node_id id)
@@ -156,8 +164,9 @@ static void the_first_table_waits_for_a_verdict_on_each_node(void **state)
 	run_for(p, 700);
 	assert_true(p->dp.n_published >= 1);
 	assert_int_equal(p->n_ready, 1);
-	assert_int_equal(state_of(p, id_of(p, "a")), TARGET_DOWN);
-	assert_int_equal(state_of(p, id_of(p, "b")), TARGET_DOWN);
+	for (size_t i = 0; i < 2; i++)
+		assert_int_equal(
+			state_of(p, id_at(p, &config->nodes[i].address[IPV4])), TARGET_DOWN);
 	close(listener);
 }
 
@@ -237,6 +246,7 @@ static void a_removed_nodes_id_is_kept_while_a_flow_holds_it_and_then_given_to_a
 	struct place *p = *state;
 	struct config *two = configure(p, "a c");
 	struct config *new = configure(p, "a c d");
+	const size_t *nodes;
 
 	add_service(two, "web", "ac");
 	add_service(new, "web", "acd");
@@ -260,7 +270,73 @@ static void a_removed_nodes_id_is_kept_while_a_flow_holds_it_and_then_given_to_a
 	p->dp.flows_of_node[b] = 0;
 	run_for(p, 3200); // It ends, is absent in every table in force, and is freed.
 	assert_int_equal(id_of(p, "b"), NODE_NONE);
-	assert_int_equal(plan_find_node(reconcile_plan(p->reconcile), "b"), SIZE_MAX);
+	assert_int_equal(plan_find_nodes(reconcile_plan(p->reconcile), "b", &nodes), 0);
+}
+
+static void a_node_of_another_name_at_the_same_address_is_the_same_target(void **state)
+{
+	struct place *p = *state;
+	struct config *renamed = configure(p, "a x c");
+	size_t n_there = 0;
+
+	add_service(renamed, "web", "axc");
+	start_with_three_nodes(p);
+	struct address b = letter_address('b');
+	node_id before = id_at(p, &b);
+
+	renamed->nodes[1].address[IPV4] = b;
+	p->dp.flows_of_node[before] = 1;
+	want(p, renamed);
+	assert_int_equal(id_at(p, &b), before);
+	assert_int_equal(state_of(p, before), TARGET_UP);
+	for (size_t id = 0; id < newest(p)->n_nodes; id++)
+		n_there += newest(p)->nodes[id].ipv4 == b.words[3];
+	assert_int_equal(n_there, 1);
+}
+
+static void a_node_of_the_same_name_at_another_address_leaves_and_joins(void **state)
+{
+	struct place *p = *state;
+	struct config *moved = configure(p, "a b c");
+
+	add_service(moved, "web", "abc");
+	start_with_three_nodes(p);
+	struct address old = letter_address('b');
+	struct address new = address_from_ipv4(htonl(INADDR_LOOPBACK + 77));
+	const struct forwarding_table *first = newest(p);
+	node_id before = id_at(p, &old);
+
+	moved->nodes[1].address[IPV4] = new;
+	p->dp.flows_of_node[before] = 1;
+	p->dp.workers_hang = true; // The first table stays, to be compared.
+	want(p, moved);
+	node_id after = id_at(p, &new);
+	assert_int_not_equal(after, before);
+	assert_int_equal(id_at(p, &old), before);
+	assert_int_equal(state_of(p, before), TARGET_DRAINING);
+	assert_int_equal(state_of(p, after), TARGET_UP);
+	for (uint32_t slot = 0; slot < 251; slot++) {
+		node_id was = first->services[0].ring[slot];
+
+		assert_int_equal(newest(p)->services[0].ring[slot], was == before ? after : was);
+	}
+}
+
+static void a_node_that_gets_an_address_more_keeps_the_flows_of_the_one_it_had(void **state)
+{
+	struct place *p = *state;
+	struct config *dual = configure(p, "a b c");
+
+	add_service(dual, "web", "abc");
+	start_with_three_nodes(p);
+	struct address b = letter_address('b');
+	node_id before = id_at(p, &b);
+
+	dual->nodes[1].address[IPV6] = (struct address){.bytes = {0xfd, [15] = 2}};
+	p->dp.flows_of_node[before] = 1;
+	want(p, dual);
+	assert_int_equal(id_at(p, &b), before);
+	assert_int_equal(state_of(p, before), TARGET_UP);
 }
 
 static uint64_t packets_of_service(const struct place *p, const char *name)
@@ -273,9 +349,10 @@ static uint64_t packets_of_service(const struct place *p, const char *name)
 
 static uint64_t packets_of_node(const struct place *p, const char *name)
 {
+	struct model_node node = {.address = {letter_address(name[0])}};
 	struct traffic traffic;
 
-	reconcile_read_node(p->reconcile, name, &traffic);
+	reconcile_read_node(p->reconcile, &node, &traffic);
 	return traffic.packets_in;
 }
 
@@ -408,6 +485,9 @@ int main(void)
 			tables_do_not_pile_up_while_workers_hang_and_the_newest_state_comes_out_then),
 		IN_PLACE(
 			a_removed_nodes_id_is_kept_while_a_flow_holds_it_and_then_given_to_another),
+		IN_PLACE(a_node_of_another_name_at_the_same_address_is_the_same_target),
+		IN_PLACE(a_node_of_the_same_name_at_another_address_leaves_and_joins),
+		IN_PLACE(a_node_that_gets_an_address_more_keeps_the_flows_of_the_one_it_had),
 		IN_PLACE(who_gets_an_id_of_another_begins_to_count_at_zero),
 		IN_PLACE(a_reload_with_too_many_nodes_is_refused_and_later_changes_come_out),
 		IN_PLACE(nodes_that_leave_count_for_a_reload_and_end_though_it_was_refused),
