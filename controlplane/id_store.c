@@ -58,9 +58,13 @@ void id_store_destroy(struct id_store *store)
 
 int id_key_compare(const struct id_key *a, const struct id_key *b)
 {
-	int by_name = strcmp(a->name, b->name);
+	int order = strcmp(a->name, b->name);
 
-	return by_name != 0 ? by_name : memcmp(&a->address, &b->address, sizeof(a->address));
+	if (order == 0)
+		order = memcmp(&a->address, &b->address, sizeof(a->address));
+	if (order == 0)
+		order = (int)a->port - (int)b->port;
+	return order != 0 ? order : (int)a->protocol - (int)b->protocol;
 }
 
 // The slot of the key, or the empty one where it would be.

@@ -14,6 +14,8 @@ struct id_store;
 struct id_key {
 	const char *name;
 	struct address address;
+	uint16_t port;
+	uint8_t protocol;
 	uint64_t hash; // Of the rest; the caller's choice, the same each time.
 };
 
@@ -42,7 +44,7 @@ uint64_t id_store_generation(const struct id_store *store, uint32_t id);
 // NULL if the id is free.
 const struct id_key *id_store_key(const struct id_store *store, uint32_t id);
 
-// 0 if both are alike but for their hashes, or which comes first: by name, then by address.
+// 0 if both are alike but for their hashes, or which comes first: by name, then by the rest.
 int id_key_compare(const struct id_key *a, const struct id_key *b);
 
 size_t id_store_count(const struct id_store *store); // Ids in use, and

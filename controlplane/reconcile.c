@@ -479,9 +479,9 @@ static void add(struct traffic *sum, const struct traffic *traffic)
 }
 
 void reconcile_read_service(
-	const struct reconcile *r, const char *name, struct traffic *ret_traffic)
+	const struct reconcile *r, const struct model_service *service, struct traffic *ret_traffic)
 {
-	service_id id = table_builder_service(r->builder, name);
+	service_id id = table_builder_service(r->builder, service);
 
 	*ret_traffic = (struct traffic){0};
 	if (id == SERVICE_NONE)

@@ -75,10 +75,10 @@ void reconcile_read_status(const struct reconcile *r, struct reconcile_status *r
 // Brings the counts of the plan's pools up to date: a change may wait for its table.
 void reconcile_refresh(struct reconcile *r);
 
-// What the service of that name, or the node at its addresses, counted, without what others counted
+// What the service, or the node at its addresses, counted, without what others counted
 // before under the ids that it has now. All is 0 if there is none.
-void reconcile_read_service(
-	const struct reconcile *r, const char *name, struct traffic *ret_traffic);
+void reconcile_read_service(const struct reconcile *r, const struct model_service *service,
+	struct traffic *ret_traffic);
 void reconcile_read_node(
 	const struct reconcile *r, const struct model_node *node, struct traffic *ret_traffic);
 

@@ -34,6 +34,11 @@
 // them; a node at another address takes over its own slots and moves nobody else's, and one that
 // gets an address of another family moves none at all. So a ring stays a function of names and
 // weights, as Guideways behind ECMP need it, who do not all reload in the same moment.
+//
+// Likewise a service has an id for its name and its endpoint together, and its name alone salts the
+// choice of slots. Under a name alone, flows of the VIP that it had would go on as flows of the VIP
+// that it has, and their packets would come from an address that the other end never heard of.
+// Under an endpoint alone, whoever gets a VIP next would get flows meant for another's NodePort.
 
 enum { CACHE_LINE = 64 };
 
@@ -183,7 +188,8 @@ struct making {
 	const struct next_hop_finder *finder;
 	struct keys services;
 	struct keys nodes;    // [n_nodes of the model][N_FAMILIES]
-	uint64_t *identities; // [n_nodes of the model], name_hash() of the names.
+	uint64_t *identities; // [n_nodes of the model], name_hash() of the names,
+	uint64_t *salts;      // and [n_services of the model] likewise.
 	struct target_sets sets;
 	const struct model_service **service_of; // [n_services of the table], by id, or NULL.
 	struct built *built;
@@ -229,18 +235,28 @@ static void destroy_keys(struct keys *keys)
 	free(keys->fresh);
 }
 
-static struct id_key service_key(const char *name)
+static uint64_t hash_address(const struct address *address)
 {
-	return (struct id_key){.name = name, .hash = name_hash(name)};
+	return mix(address->halves[0] ^ mix(address->halves[1]));
+}
+
+// 'salt' is name_hash() of the name.
+static struct id_key service_key(const struct model_service *service, uint64_t salt)
+{
+	uint64_t port_and_protocol = (uint64_t)service->port << 8 | service->protocol;
+
+	return (struct id_key){
+		.name = service->name,
+		.address = service->vip,
+		.port = service->port,
+		.protocol = service->protocol,
+		.hash = mix(salt ^ hash_address(&service->vip) ^ mix(port_and_protocol)),
+	};
 }
 
 static struct id_key node_key(const struct address *address)
 {
-	return (struct id_key){
-		.name = "",
-		.address = *address,
-		.hash = mix(address->halves[0] ^ mix(address->halves[1])),
-	};
+	return (struct id_key){.name = "", .address = *address, .hash = hash_address(address)};
 }
 
 static void find_ids(struct keys *keys)
@@ -293,7 +309,7 @@ static int complain_of_twin(struct making *m, const struct id_key *key)
 	char text[ADDRESS_TEXT_MAX];
 
 	if (key->name[0] != '\0')
-		return complain(m, -EINVAL, "two services are named %s", key->name);
+		return complain(m, -EINVAL, "service %s is there twice", key->name);
 	return complain(
 		m, -EINVAL, "two nodes have the address %s", address_format(&key->address, text));
 }
@@ -352,14 +368,17 @@ static int take_ids(struct making *m)
 	struct table_builder *b = m->builder;
 
 	m->identities = calloc(model->n_nodes + 1, sizeof(*m->identities));
-	if (m->identities == NULL ||
+	m->salts = calloc(model->n_services + 1, sizeof(*m->salts));
+	if (m->identities == NULL || m->salts == NULL ||
 		create_keys(&m->nodes, b->nodes, model->n_nodes * N_FAMILIES) < 0 ||
 		create_keys(&m->services, b->services, model->n_services) < 0)
 		return -ENOMEM;
 
 	name_nodes(m);
-	for (size_t i = 0; i < model->n_services; i++)
-		m->services.keys[i] = service_key(model->services[i].name);
+	for (size_t i = 0; i < model->n_services; i++) {
+		m->salts[i] = name_hash(model->services[i].name);
+		m->services.keys[i] = service_key(&model->services[i], m->salts[i]);
+	}
 
 	int r = put_keys(m, &m->nodes, "addresses of nodes", b->nodes_max);
 	return r < 0 ? r : put_keys(m, &m->services, "services", b->services_max);
@@ -540,7 +559,7 @@ static int write_service(struct making *m, size_t i)
 		.vip = from->vip,
 		.ring = target_set_ring(set),
 		.states = set->states->value,
-		.salt = m->services.keys[i].hash,
+		.salt = m->salts[i],
 		.ring_size = m->model->ring_size,
 		.idle_s = from->idle_s,
 		.port = __builtin_bswap16(from->port),
@@ -780,6 +799,7 @@ static void clean_up(struct making *m)
 	destroy_keys(&m->services);
 	destroy_keys(&m->nodes);
 	free(m->identities);
+	free(m->salts);
 	free(m->service_of);
 }
 
@@ -805,9 +825,9 @@ int table_builder_build(struct table_builder *b, const struct model *model,
 
 // Ids
 
-service_id table_builder_service(const struct table_builder *b, const char *name)
+service_id table_builder_service(const struct table_builder *b, const struct model_service *service)
 {
-	struct id_key key = service_key(name);
+	struct id_key key = service_key(service, name_hash(service->name));
 
 	return id_store_find(b->services, &key);
 }

@@ -14,7 +14,8 @@
 //
 // A node_id is of an address, whatever its node is called: flows are with an address, and end or
 // go on with it. So a node of two addresses has two ids; one at another address has another id; and
-// one renamed keeps what it had.
+// one renamed keeps what it had. A service_id is of a name at a VIP, port and protocol: at another
+// endpoint, or by another name, it is another service, and flows of the old one are over.
 struct table_builder;
 
 // Ids stay below 'services_max' and 'nodes_max' (at most NODE_NONE). Returns 0 or -ENOMEM.
@@ -59,7 +60,8 @@ void table_builder_release(struct table_builder *builder, const struct forwardin
 
 // The id that it has, be it in the last table or only still held; or SERVICE_NONE, NODE_NONE, as of
 // no address.
-service_id table_builder_service(const struct table_builder *builder, const char *name);
+service_id table_builder_service(
+	const struct table_builder *builder, const struct model_service *service);
 node_id table_builder_node(const struct table_builder *builder, const struct address *address);
 
 // What the id was called in the last table that had it; NULL if it is free. Several node_ids may

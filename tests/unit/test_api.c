@@ -272,18 +272,24 @@ static node_id node_of(const struct place *p, char letter)
 	return table_builder_node(reconcile_builder(p->sources.reconcile), &at);
 }
 
+static service_id service_of(const struct place *p, const char *name)
+{
+	const struct plan *plan = reconcile_plan(p->sources.reconcile);
+	size_t i = plan_find_service(plan, name);
+
+	return table_builder_service(reconcile_builder(p->sources.reconcile), &plan->services[i]);
+}
+
 // 3000 flows: from 198.51.0.0 on, each third of node a, b or c, each tenth half-open.
 static void fill_flows(struct place *p)
 {
-	const struct table_builder *builder = reconcile_builder(p->sources.reconcile);
-
 	for (uint32_t i = 0; i < 3000; i++) {
 		p->dp.flows[i] = (struct flow_view){
 			.client = address_from_ipv4(htonl(0xc6330000 + i)),
 			.client_port = htons(31337),
 			.node_port = htons(30081),
 			.protocol = IPPROTO_TCP,
-			.service = table_builder_service(builder, "web"),
+			.service = service_of(p, "web"),
 			.node = node_of(p, "abc"[i % 3]),
 			.state = i % 10 == 0 ? FLOW_HALF_OPEN : FLOW_ESTABLISHED,
 		};
@@ -414,11 +420,9 @@ static void counters_are_by_word_by_service_and_by_node(void **state)
 static void an_explanation_is_asked_in_network_order_and_told_in_names(void **state)
 {
 	struct place *p = *state;
-	const struct table_builder *builder = reconcile_builder(p->sources.reconcile);
-
 	p->dp.explanation = (struct explanation){
 		.drop = DROP_NONE,
-		.service = table_builder_service(builder, "web"),
+		.service = service_of(p, "web"),
 		.worker = UINT32_MAX,
 		.slot = 77,
 		.slot_node = node_of(p, 'b'),

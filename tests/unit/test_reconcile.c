@@ -19,7 +19,7 @@ struct place {
 	struct loop *loop;
 	struct dataplane dp;
 	struct reconcile *reconcile;
-	struct config *configs[4];
+	struct config *configs[8];
 	size_t n_configs;
 	size_t n_ready;
 	struct loop_timer patience;
@@ -339,11 +339,62 @@ static void a_node_that_gets_an_address_more_keeps_the_flows_of_the_one_it_had(v
 	assert_int_equal(state_of(p, before), TARGET_UP);
 }
 
+static const struct endpoint_case {
+	const char *name;
+	struct address vip; // As it is before if this is no address.
+	uint16_t port;
+	uint8_t protocol;
+} endpoints[] = {
+	{"another VIP", {.bytes = {[10] = 0xff, 0xff, 192, 0, 2, 99}}, 81, IPPROTO_TCP},
+	{"a VIP of the other family", {.bytes = {0xfd, [15] = 99}}, 81, IPPROTO_TCP},
+	{"another port", {{{0}}}, 8081, IPPROTO_TCP},
+	{"another protocol", {{{0}}}, 81, IPPROTO_UDP},
+};
+
+static service_id service_at(const struct place *p, const struct service_config *s)
+{
+	__be16 port = htons(s->port);
+
+	return forwarding_table_find_service(newest(p),
+		index_hash_endpoint(&s->vip, port, s->protocol), &s->vip, port, s->protocol);
+}
+
+static void a_service_at_another_endpoint_is_another_service_with_the_old_ones_slots(void **state)
+{
+	struct place *p = *state;
+
+	start_with_three_nodes(p);
+	service_id before = service_at(p, &p->configs[0]->services[0]);
+	uint64_t salt = newest(p)->services[before].salt;
+	for (size_t i = 0; i < sizeof(endpoints) / sizeof(endpoints[0]); i++) {
+		const struct endpoint_case *c = &endpoints[i];
+		struct config *moved = configure(p, "a b c");
+		struct service_config *web = add_service(moved, "web", "abc");
+
+		web->port = c->port;
+		web->protocol = c->protocol;
+		if (!address_is_none(&c->vip))
+			web->vip = c->vip;
+		want(p, moved);
+
+		service_id after = service_at(p, web);
+		if (after == SERVICE_NONE || after == before ||
+			service_exists(&newest(p)->services[before]))
+			fail_msg("%s: %u, and then %u", c->name, before, after);
+		assert_int_equal(newest(p)->services[after].salt, salt);
+		want(p, p->configs[0]);
+		assert_int_equal(service_at(p, &p->configs[0]->services[0]), before);
+		run_for(p, 1200); // The other id is freed.
+	}
+}
+
 static uint64_t packets_of_service(const struct place *p, const char *name)
 {
+	const struct plan *plan = reconcile_plan(p->reconcile);
+	size_t i = plan_find_service(plan, name);
 	struct traffic traffic;
 
-	reconcile_read_service(p->reconcile, name, &traffic);
+	reconcile_read_service(p->reconcile, &plan->services[i], &traffic);
 	return traffic.packets_in;
 }
 
@@ -488,6 +539,7 @@ int main(void)
 		IN_PLACE(a_node_of_another_name_at_the_same_address_is_the_same_target),
 		IN_PLACE(a_node_of_the_same_name_at_another_address_leaves_and_joins),
 		IN_PLACE(a_node_that_gets_an_address_more_keeps_the_flows_of_the_one_it_had),
+		IN_PLACE(a_service_at_another_endpoint_is_another_service_with_the_old_ones_slots),
 		IN_PLACE(who_gets_an_id_of_another_begins_to_count_at_zero),
 		IN_PLACE(a_reload_with_too_many_nodes_is_refused_and_later_changes_come_out),
 		IN_PLACE(nodes_that_leave_count_for_a_reload_and_end_though_it_was_refused),

@@ -187,8 +187,8 @@ static void a_packet_finds_its_service_node_and_own_address(void **state)
 	const struct forwarding_table *table = build(world);
 
 	service_id web = find(table, "192.0.2.80", 80), secure = find(table, "2001:db8::80", 443);
-	assert_int_equal(web, table_builder_service(world->builder, "s0"));
-	assert_int_equal(secure, table_builder_service(world->builder, "s1"));
+	assert_int_equal(web, table_builder_service(world->builder, &world->wanted.services[0]));
+	assert_int_equal(secure, table_builder_service(world->builder, &world->wanted.services[1]));
 	assert_int_equal(find(table, "192.0.2.80", 81), SERVICE_NONE);
 	assert_int_equal(find(table, "192.0.2.81", 80), SERVICE_NONE);
 	assert_int_equal(table->services[web].node_port, htons(30080));
@@ -447,7 +447,7 @@ static void a_service_that_is_gone_keeps_its_id_from_others(void **state)
 	assert_int_equal(free_ids(world, NULL), 1);
 	snprintf(world->wanted.services[1].name, NAME_TEXT_MAX, "new");
 	build(world);
-	assert_int_equal(table_builder_service(world->builder, "new"), 1);
+	assert_int_equal(table_builder_service(world->builder, &world->wanted.services[1]), 1);
 }
 
 static void a_name_that_returns_before_its_id_is_freed_has_it_again(void **state)
@@ -502,7 +502,7 @@ static void too_many_services_are_refused(void **state)
 	world->wanted.model.services = more;
 	world->wanted.model.n_services = SERVICES_MAX + 1;
 	refuse(world, -ENOSPC, "9 services, 9 of them new, and room for 8");
-	assert_int_equal(table_builder_service(world->builder, "more0"), SERVICE_NONE);
+	assert_int_equal(table_builder_service(world->builder, &more[0]), SERVICE_NONE);
 	world->wanted.model.n_services = SERVICES_MAX;
 	build(world);
 }
@@ -517,12 +517,12 @@ static void a_model_that_contradicts_itself_is_refused(void **state)
 	refuse(world, -EINVAL, "services s0 and s1 have one address and port");
 
 	want(w, 2);
-	snprintf(want_service(w, "192.0.2.81", 80)->name, NAME_TEXT_MAX, "s0");
-	refuse(world, -EINVAL, "two services are named s0");
+	snprintf(want_service(w, "192.0.2.80", 80)->name, NAME_TEXT_MAX, "s0");
+	refuse(world, -EINVAL, "service s0 is there twice");
 	w->model.n_services = 1;
 	build(world);
-	w->model.n_services = 2; // The name is known now.
-	refuse(world, -EINVAL, "two services are named s0");
+	w->model.n_services = 2; // It is known now.
+	refuse(world, -EINVAL, "service s0 is there twice");
 
 	want(w, 2);
 	want_service(w, "192.0.2.10", 80);
