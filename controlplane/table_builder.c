@@ -852,6 +852,13 @@ const char *table_builder_node_name(const struct table_builder *b, node_id id)
 	return id_store_key(b->nodes, id) == NULL ? NULL : b->node_names[id];
 }
 
+const struct address *table_builder_node_address(const struct table_builder *b, node_id id)
+{
+	const struct id_key *key = id_store_key(b->nodes, id);
+
+	return key == NULL ? NULL : &key->address;
+}
+
 bool table_builder_knows_service(const struct table_builder *b, const char *name)
 {
 	for (service_id id = 0; id < id_store_end(b->services); id++) {

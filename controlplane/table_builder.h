@@ -69,6 +69,9 @@ node_id table_builder_node(const struct table_builder *builder, const struct add
 const char *table_builder_service_name(const struct table_builder *builder, service_id id);
 const char *table_builder_node_name(const struct table_builder *builder, node_id id);
 
+// NULL if the id is free. Good as long.
+const struct address *table_builder_node_address(const struct table_builder *builder, node_id id);
+
 // True if there is an id of that name.
 bool table_builder_knows_service(const struct table_builder *builder, const char *name);
 bool table_builder_knows_node(const struct table_builder *builder, const char *name);

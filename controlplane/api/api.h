@@ -105,6 +105,9 @@ json_t *api_address(const struct address *address);
 json_t *api_addresses(const struct model_node *node);
 json_t *api_flow(const struct control_sources *from, const struct flow_view *flow);
 const char *protocol_word(uint8_t protocol);
+const char *forwarding_mode_word(enum forwarding_mode mode);
+const char *tunnel_kind_word(enum tunnel_kind kind);
+const char *family_word(enum family family);
 const char *target_state_word(enum target_state state);
 const char *verdict_word(enum verdict verdict);
 

@@ -29,6 +29,28 @@ uint8_t protocol_of_word(const char *word)
 	return strcasecmp(word, "udp") == 0 ? IPPROTO_UDP : 0;
 }
 
+const char *forwarding_mode_word(enum forwarding_mode mode)
+{
+	static const char *const words[] = {
+		[MODE_SNAT] = "snat",
+		[MODE_DNAT] = "dnat",
+		[MODE_DSR] = "dsr",
+		[MODE_TUNNEL] = "tunnel",
+	};
+
+	return words[mode];
+}
+
+const char *tunnel_kind_word(enum tunnel_kind kind)
+{
+	return kind == TUNNEL_GUE ? "gue" : "ip";
+}
+
+const char *family_word(enum family family)
+{
+	return family == IPV4 ? "ipv4" : "ipv6";
+}
+
 const char *target_state_word(enum target_state state)
 {
 	static const char *const words[] = {
