@@ -18,6 +18,7 @@ enum {
 	SOCKET_TEXT_MAX = 108, // sockaddr_un's sun_path.
 	WORD_TEXT_MAX = 64,
 	PROBES_MANY = 100000, // At the usual interval of 2 s, 50 000 connections a second.
+	NODES_LIMIT = NODE_NONE / N_FAMILIES, // Each of their addresses has an id.
 };
 
 enum check_kind {
@@ -75,8 +76,10 @@ struct service_config {
 };
 
 struct config {
-	struct dataplane_config dataplane; // Its hash_key is for use if has_hash_key.
-	bool has_hash_key;                 // Else it is made once and kept in 'state'.
+	struct dataplane_config dataplane; // Its hash_key is for use if has_hash_key; its
+	                                   // nodes_max is of addresses, for 'nodes_max' nodes.
+	size_t nodes_max;
+	bool has_hash_key;     // Else it is made once and kept in 'state'.
 	bool adopt[PORTS_MAX]; // The port's kernel interface gives its addresses to the twin.
 
 	struct forwarding_settings settings;

@@ -638,10 +638,10 @@ static void check_counts(struct reading *reading, const config_setting_t *root)
 {
 	const struct config *config = reading->config;
 
-	if (config->n_nodes > config->dataplane.nodes_max)
+	if (config->n_nodes > config->nodes_max)
 		mistake(reading, root, "nodes",
 			"found %zu nodes; must be at most memory.nodes, %zu", config->n_nodes,
-			config->dataplane.nodes_max);
+			config->nodes_max);
 	if (config->n_services > config->dataplane.services_max)
 		mistake(reading, root, "services",
 			"found %zu services; must be at most memory.services, %zu",
@@ -691,6 +691,11 @@ static void fill_in_paths(struct config *config)
 			config->dataplane.instance);
 }
 
+static void count_addresses(struct config *config)
+{
+	config->dataplane.nodes_max = config->nodes_max * N_FAMILIES;
+}
+
 void config_check(struct reading *reading, const config_setting_t *root)
 {
 	const config_setting_t *health = config_setting_get_member(root, "health");
@@ -704,6 +709,7 @@ void config_check(struct reading *reading, const config_setting_t *root)
 	check_services(reading);
 	check_addresses(reading, root);
 	fill_in_paths(reading->config);
+	count_addresses(reading->config);
 }
 
 // What is hardly meant

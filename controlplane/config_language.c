@@ -7,7 +7,6 @@
 
 #include "log.h"
 #include "maglev.h"
-#include "table_builder.h"
 
 #define FIELD(type, member) .field = offsetof(type, member), .size = sizeof(((type *)NULL)->member)
 #define KEYS(of)                                   \
@@ -144,8 +143,7 @@ static const struct key memory[] = {
 		VALUE_NUMBER, KEY_RESTART, FIELD(struct config, dataplane.services_max), 1, 65536,
 		4096},
 	{"nodes", "nodes that there is room for, those included whose last flows go on",
-		VALUE_NUMBER, KEY_RESTART, FIELD(struct config, dataplane.nodes_max), 1,
-		NODES_LIMIT, 1024},
+		VALUE_NUMBER, KEY_RESTART, FIELD(struct config, nodes_max), 1, NODES_LIMIT, 1024},
 	{"packet_buffers", "packet buffers over all workers; 0 for what ports and workers need",
 		VALUE_NUMBER, KEY_RESTART, FIELD(struct config, dataplane.packet_buffers), 0,
 		1 << 24, 0},

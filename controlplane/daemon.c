@@ -106,9 +106,9 @@ static bool fits_what_was_started(const struct daemon *d, const struct config *w
 			wanted->n_services, started->services_max);
 		fits = false;
 	}
-	if (wanted->n_nodes > started->nodes_max) {
+	if (wanted->n_nodes > d->started->nodes_max) {
 		log_error("there are %zu nodes, and room for %zu until a restart", wanted->n_nodes,
-			started->nodes_max);
+			d->started->nodes_max);
 		fits = false;
 	}
 	return fits;

@@ -6,8 +6,7 @@
 #include <string.h>
 
 struct id {
-	char *name; // NULL if the id is free.
-	uint64_t hash;
+	struct id_key key; // Its name is our own copy, or NULL if the id is free.
 	uint64_t generation;
 };
 
@@ -51,46 +50,58 @@ void id_store_destroy(struct id_store *store)
 		return;
 
 	for (size_t i = 0; i < store->end; i++)
-		free(store->ids[i].name);
+		free((char *)store->ids[i].key.name);
 	free(store->ids);
 	free(store->slots);
 	free(store);
 }
 
-// The slot of the name, or the empty one where it would be.
-static size_t slot_of(const struct id_store *store, const char *name, uint64_t hash)
+int id_key_compare(const struct id_key *a, const struct id_key *b)
 {
-	size_t slot = hash & store->mask;
+	int order = strcmp(a->name, b->name);
+
+	if (order == 0)
+		order = memcmp(&a->address, &b->address, sizeof(a->address));
+	if (order == 0)
+		order = (int)a->port - (int)b->port;
+	return order != 0 ? order : (int)a->protocol - (int)b->protocol;
+}
+
+// The slot of the key, or the empty one where it would be.
+static size_t slot_of(const struct id_store *store, const struct id_key *key)
+{
+	size_t slot = key->hash & store->mask;
 
 	for (; store->slots[slot] != ID_NONE; slot = (slot + 1) & store->mask) {
-		const struct id *id = &store->ids[store->slots[slot]];
+		const struct id_key *other = &store->ids[store->slots[slot]].key;
 
-		if (id->hash == hash && strcmp(id->name, name) == 0)
+		if (other->hash == key->hash && id_key_compare(other, key) == 0)
 			break;
 	}
 	return slot;
 }
 
-uint32_t id_store_find(const struct id_store *store, const char *name, uint64_t hash)
+uint32_t id_store_find(const struct id_store *store, const struct id_key *key)
 {
-	return store->slots[slot_of(store, name, hash)];
+	return store->slots[slot_of(store, key)];
 }
 
-int id_store_put(struct id_store *store, const char *name, uint64_t hash, uint32_t *ret_id)
+int id_store_put(struct id_store *store, const struct id_key *key, uint32_t *ret_id)
 {
-	size_t slot = slot_of(store, name, hash), at = store->lowest_free;
+	size_t slot = slot_of(store, key), at = store->lowest_free;
 
 	assert(store->slots[slot] == ID_NONE);
-	while (at < store->end && store->ids[at].name != NULL)
+	while (at < store->end && store->ids[at].key.name != NULL)
 		at++;
 	if (at == store->ids_max)
 		return -ENOSPC;
 
-	char *copy = strdup(name);
+	char *copy = strdup(key->name);
 	if (copy == NULL)
 		return -ENOMEM;
 
-	store->ids[at] = (struct id){.name = copy, .hash = hash};
+	store->ids[at] = (struct id){.key = *key};
+	store->ids[at].key.name = copy;
 	store->slots[slot] = (uint32_t)at;
 	store->lowest_free = at + 1;
 	store->count++;
@@ -106,7 +117,7 @@ static void close_gap(struct id_store *store, size_t gap)
 {
 	for (size_t i = (gap + 1) & store->mask; store->slots[i] != ID_NONE;
 		i = (i + 1) & store->mask) {
-		size_t home = store->ids[store->slots[i]].hash & store->mask;
+		size_t home = store->ids[store->slots[i]].key.hash & store->mask;
 
 		if (((i - home) & store->mask) < ((i - gap) & store->mask))
 			continue; // Its home is behind the gap.
@@ -118,15 +129,15 @@ static void close_gap(struct id_store *store, size_t gap)
 
 void id_store_remove(struct id_store *store, uint32_t id)
 {
-	assert(id < store->end && store->ids[id].name != NULL);
+	assert(id < store->end && store->ids[id].key.name != NULL);
 
-	close_gap(store, slot_of(store, store->ids[id].name, store->ids[id].hash));
-	free(store->ids[id].name);
+	close_gap(store, slot_of(store, &store->ids[id].key));
+	free((char *)store->ids[id].key.name);
 	store->ids[id] = (struct id){0};
 	store->count--;
 	if (id < store->lowest_free)
 		store->lowest_free = id;
-	while (store->end > 0 && store->ids[store->end - 1].name == NULL)
+	while (store->end > 0 && store->ids[store->end - 1].key.name == NULL)
 		store->end--;
 }
 
@@ -140,9 +151,11 @@ uint64_t id_store_generation(const struct id_store *store, uint32_t id)
 	return store->ids[id].generation;
 }
 
-const char *id_store_name(const struct id_store *store, uint32_t id)
+const struct id_key *id_store_key(const struct id_store *store, uint32_t id)
 {
-	return id < store->end ? store->ids[id].name : NULL;
+	bool is_used = id < store->end && store->ids[id].key.name != NULL;
+
+	return is_used ? &store->ids[id].key : NULL;
 }
 
 size_t id_store_count(const struct id_store *store)

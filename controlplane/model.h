@@ -12,8 +12,10 @@
 // whole input of table_builder_build(), together with the routes.
 
 struct model_node {
-	char name[NAME_TEXT_MAX];           // The same name is the same node; none comes twice.
-	struct address address[N_FAMILIES]; // No address where it has none of a family.
+	char name[NAME_TEXT_MAX];           // What rings know it by, and people. Of one name, a set
+	                                    // has at most one that takes new flows.
+	struct address address[N_FAMILIES]; // What flows know it by: none comes twice. No address
+	                                    // where it has none of a family.
 };
 
 // A node as a member of a target set. Where it has no address of a service's family, it is none of
@@ -33,11 +35,11 @@ struct model_set {
 };
 
 struct model_service {
-	char name[NAME_TEXT_MAX]; // Tells services apart, and salts their hash.
-	struct address vip;
-	uint16_t port;      // Host byte order.
-	uint16_t node_port; // Host byte order.
-	uint8_t protocol;   // IPPROTO_TCP, _UDP or _SCTP.
+	char name[NAME_TEXT_MAX]; // Salts its hash. Each has another, and at another endpoint it
+	struct address vip;       // is another service.
+	uint16_t port;            // Host byte order.
+	uint16_t node_port;       // Host byte order.
+	uint8_t protocol;         // IPPROTO_TCP, _UDP or _SCTP.
 	enum forwarding_mode mode;
 	enum tunnel_kind tunnel_kind;
 	enum family target_family; // The VIP's, except in MODE_TUNNEL.

@@ -9,7 +9,8 @@
 
 // Ten thousand services over a thousand nodes are one pool, not ten million memberships: services
 // with the same nodes, checked in the same way, share one. A reload makes all of it anew, and looks
-// up by name what was there before, so that there is one way to any state, not one for each change.
+// up what was there before, services by name and nodes by address, so that there is one way to any
+// state, not one for each change.
 
 // Services with equal keys share a pool.
 struct key {
@@ -20,14 +21,23 @@ struct key {
 	size_t pool;
 };
 
+// An address of a node of the configuration.
+struct place {
+	struct address address;
+	size_t node;
+};
+
 // What is needed only while a plan is made.
 struct making {
 	struct plan *plan;
 	const struct plan *before; // NULL for none.
 	struct health *health;
 	uint64_t now_ns;
-	bool *carried;                 // [before->n_nodes]: some service still has it.
-	size_t *now_at;                // [before->n_nodes]: indexes into plan->nodes, or SIZE_MAX.
+	struct place *places; // [n_places], sorted.
+	size_t n_places;
+	bool *carried;                 // [before->n_nodes][N_FAMILIES]: some service still has it.
+	size_t *now_at;                // [before->n_nodes][N_FAMILIES]: whose address that is, as
+	                               // an index into plan->nodes, or SIZE_MAX.
 	const struct member **members; // [plan->n_nodes]: of the pool before the one being made.
 	struct key *keys;              // [config->n_services]
 	void *tree;                    // Of keys (tsearch).
@@ -47,9 +57,18 @@ static const char *service_name(const struct plan *plan, size_t i)
 	return plan->config->services[i].name;
 }
 
+static int order(uint64_t a, uint64_t b)
+{
+	return (a > b) - (a < b);
+}
+
 static int by_node_name(const void *a, const void *b, void *plan)
 {
-	return strcmp(node_name(plan, *(const size_t *)a), node_name(plan, *(const size_t *)b));
+	size_t i = *(const size_t *)a;
+	size_t j = *(const size_t *)b;
+	int by_name = strcmp(node_name(plan, i), node_name(plan, j));
+
+	return by_name != 0 ? by_name : order(i, j);
 }
 
 static int by_service_name(const void *a, const void *b, void *plan)
@@ -66,34 +85,43 @@ static void sort(struct plan *plan, size_t *indexes, size_t n,
 	qsort_r(indexes, n, sizeof(size_t), compare, plan);
 }
 
+// Where in 'sorted' the first is whose name is not before 'name'.
 static size_t find(
 	const struct plan *plan, const size_t *sorted, size_t n, name_fn *name_of, const char *name)
 {
 	size_t low = 0;
+	size_t high = n;
 
-	while (n > 0) {
-		size_t middle = low + n / 2;
-		int by_name = strcmp(name, name_of(plan, sorted[middle]));
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
 
-		if (by_name == 0)
-			return sorted[middle];
-		if (by_name > 0) {
+		if (strcmp(name_of(plan, sorted[middle]), name) < 0)
 			low = middle + 1;
-			n -= 1;
-		}
-		n /= 2;
+		else
+			high = middle;
 	}
-	return SIZE_MAX;
+	return low;
 }
 
-size_t plan_find_node(const struct plan *plan, const char *name)
+size_t plan_find_nodes(const struct plan *plan, const char *name, const size_t **ret_nodes)
 {
-	return find(plan, plan->nodes_by_name, plan->n_nodes, node_name, name);
+	size_t first = find(plan, plan->nodes_by_name, plan->n_nodes, node_name, name);
+	size_t end = first;
+
+	while (end < plan->n_nodes && strcmp(node_name(plan, plan->nodes_by_name[end]), name) == 0)
+		end++;
+	*ret_nodes = &plan->nodes_by_name[first];
+	return end - first;
 }
 
 size_t plan_find_service(const struct plan *plan, const char *name)
 {
-	return find(plan, plan->services_by_name, plan->config->n_services, service_name, name);
+	size_t n = plan->config->n_services;
+	size_t at = find(plan, plan->services_by_name, n, service_name, name);
+
+	if (at == n || strcmp(service_name(plan, plan->services_by_name[at]), name) != 0)
+		return SIZE_MAX;
+	return plan->services_by_name[at];
 }
 
 // Time
@@ -202,8 +230,8 @@ bool plan_end_leaving(struct plan *plan, node_held_fn *held, void *argument, uin
 
 			if (!m->leaving || m->gone)
 				continue;
-			m->gone =
-				now_ns >= m->until_ns || !held(argument, plan->names[m->node].name);
+			m->gone = now_ns >= m->until_ns ||
+				!held(argument, &plan->names[m->node].address[pool->family]);
 			ended |= m->gone;
 		}
 	}
@@ -246,6 +274,34 @@ int plan_announced(const struct plan *plan, struct address **ret_addresses, size
 
 // Nodes
 
+static int compare_places(const void *a, const void *b)
+{
+	return by_bytes(&((const struct place *)a)->address, &((const struct place *)b)->address);
+}
+
+static void list_places(struct making *m)
+{
+	const struct config *config = m->plan->config;
+
+	for (size_t i = 0; i < config->n_nodes * N_FAMILIES; i++) {
+		const struct address *a = &config->nodes[i / N_FAMILIES].address[i % N_FAMILIES];
+
+		if (!address_is_none(a))
+			m->places[m->n_places++] = (struct place){*a, i / N_FAMILIES};
+	}
+	qsort(m->places, m->n_places, sizeof(*m->places), compare_places);
+}
+
+// Whose address it is now, or SIZE_MAX.
+static size_t find_place(const struct making *m, const struct address *address)
+{
+	struct place wanted = {.address = *address};
+	const struct place *found =
+		bsearch(&wanted, m->places, m->n_places, sizeof(wanted), compare_places);
+
+	return found == NULL ? SIZE_MAX : found->node;
+}
+
 // Of the nodes before, those that a service has which is still there.
 static void find_carried(struct making *m)
 {
@@ -258,25 +314,36 @@ static void find_carried(struct making *m)
 		if (pool == NULL || (i > 0 && pool == m->keys[i - 1].before))
 			continue;
 		for (size_t j = 0; j < pool->n_members; j++)
-			m->carried[pool->members[j].node] |= !pool->members[j].gone;
+			m->carried[pool->members[j].node * N_FAMILIES + pool->family] |=
+				!pool->members[j].gone;
 	}
-	for (size_t i = 0; i < before->n_nodes; i++)
-		m->now_at[i] = plan_find_node(m->plan, before->names[i].name);
+	for (size_t i = 0; i < before->n_nodes * N_FAMILIES; i++)
+		m->now_at[i] =
+			find_place(m, &before->names[i / N_FAMILIES].address[i % N_FAMILIES]);
 }
 
-static void add_leaving_nodes(struct making *m)
+// The node before goes on at those of its addresses that are carried and nobody's now.
+static void add_leaving_node(struct making *m, size_t before)
 {
 	struct plan *plan = m->plan;
+	struct model_node leaving = {0};
+	bool leaves = false;
 
-	for (size_t i = 0; i < m->before->n_nodes; i++) {
+	for (enum family family = IPV4; family < N_FAMILIES; family++) {
+		size_t i = before * N_FAMILIES + family;
+
 		if (!m->carried[i] || m->now_at[i] != SIZE_MAX)
 			continue;
 		m->now_at[i] = plan->n_nodes;
-		plan->names[plan->n_nodes] = m->before->names[i];
-		plan->nodes[plan->n_nodes] =
-			(struct plan_node){.weight = m->before->nodes[i].weight};
-		plan->n_nodes++;
+		leaving.address[family] = m->before->names[before].address[family];
+		leaves = true;
 	}
+	if (!leaves)
+		return;
+	strcpy(leaving.name, m->before->names[before].name);
+	plan->names[plan->n_nodes] = leaving;
+	plan->nodes[plan->n_nodes] = (struct plan_node){.weight = m->before->nodes[before].weight};
+	plan->n_nodes++;
 }
 
 static void add_nodes(struct making *m, const struct drains *drains)
@@ -292,12 +359,13 @@ static void add_nodes(struct making *m, const struct drains *drains)
 		plan->nodes[i] = (struct plan_node){.configured = true, .weight = node->weight};
 	}
 	plan->n_nodes = plan->config->n_nodes;
-	sort(plan, plan->nodes_by_name, plan->n_nodes, by_node_name);
 	if (m->before != NULL) {
+		list_places(m);
 		find_carried(m);
-		add_leaving_nodes(m);
-		sort(plan, plan->nodes_by_name, plan->n_nodes, by_node_name);
+		for (size_t i = 0; i < m->before->n_nodes; i++)
+			add_leaving_node(m, i);
 	}
+	sort(plan, plan->nodes_by_name, plan->n_nodes, by_node_name);
 	for (size_t i = 0; i < plan->n_nodes; i++) {
 		bool drained = drains_has(drains, plan->names[i].name, &since_ns);
 		plan_set_drained(plan, i, drained, since_ns);
@@ -345,11 +413,6 @@ static struct key key_of(
 	};
 }
 
-static int order(uint64_t a, uint64_t b)
-{
-	return (a > b) - (a < b);
-}
-
 static int compare_keys(const void *l, const void *r)
 {
 	const struct key *a = l;
@@ -375,14 +438,12 @@ static int compare_keys(const void *l, const void *r)
 	return memcmp(s->nodes, t->nodes, s->n_nodes * sizeof(size_t));
 }
 
-// What is known already of the node that is the plan's 'node' now: nothing if it is elsewhere.
-static enum verdict inherit(const struct making *m, size_t node, enum family family)
+// What is known already of the node that is the plan's 'node' now.
+static enum verdict inherit(const struct making *m, size_t node)
 {
 	const struct member *before = m->members[node];
 
-	if (before == NULL ||
-		!address_equal(&m->before->names[before->node].address[family],
-			&m->plan->names[node].address[family]))
+	if (before == NULL)
 		return VERDICT_NONE;
 	return before->probe == NULL ? VERDICT_UP : probe_verdict(before->probe);
 }
@@ -400,7 +461,7 @@ static bool add_member(struct making *m, struct pool *pool, const struct key *ke
 			.check = key->service->check,
 		};
 
-		member->probe = health_acquire(m->health, &config, inherit(m, node, pool->family));
+		member->probe = health_acquire(m->health, &config, inherit(m, node));
 		if (member->probe == NULL)
 			return false;
 	}
@@ -412,7 +473,7 @@ static bool add_leaving_members(struct making *m, struct pool *pool, const struc
 {
 	for (size_t i = 0; key->before != NULL && i < key->before->n_members; i++) {
 		const struct member *before = &key->before->members[i];
-		size_t node = m->now_at[before->node];
+		size_t node = m->now_at[before->node * N_FAMILIES + pool->family];
 
 		if (before->gone || node == SIZE_MAX || m->members[node] == NULL)
 			continue;
@@ -435,9 +496,10 @@ static void lay_out(struct making *m, const struct pool *before)
 	memset(m->members, 0, m->plan->n_nodes * sizeof(m->members[0]));
 	for (size_t i = 0; before != NULL && i < before->n_members; i++) {
 		const struct member *member = &before->members[i];
+		size_t node = m->now_at[member->node * N_FAMILIES + before->family];
 
-		if (!member->gone && m->now_at[member->node] != SIZE_MAX)
-			m->members[m->now_at[member->node]] = member;
+		if (!member->gone && node != SIZE_MAX)
+			m->members[node] = member;
 	}
 }
 
@@ -555,14 +617,15 @@ static bool allocate(struct making *m, const struct config *config)
 	plan->pool_of = array(n_services, sizeof(size_t));
 	plan->services_by_name = array(n_services, sizeof(size_t));
 	plan->services = array(n_services, sizeof(*plan->services));
-	m->carried = array(n_before, sizeof(bool));
-	m->now_at = array(n_before, sizeof(size_t));
+	m->places = array(config->n_nodes * N_FAMILIES, sizeof(*m->places));
+	m->carried = array(n_before * N_FAMILIES, sizeof(bool));
+	m->now_at = array(n_before * N_FAMILIES, sizeof(size_t));
 	m->members = array(n_nodes, sizeof(*m->members));
 	m->keys = array(n_services, sizeof(*m->keys));
 	return plan->names != NULL && plan->nodes != NULL && plan->nodes_by_name != NULL &&
 		plan->pools != NULL && plan->sets != NULL && plan->pool_of != NULL &&
-		plan->services_by_name != NULL && plan->services != NULL && m->carried != NULL &&
-		m->now_at != NULL && m->members != NULL && m->keys != NULL;
+		plan->services_by_name != NULL && plan->services != NULL && m->places != NULL &&
+		m->carried != NULL && m->now_at != NULL && m->members != NULL && m->keys != NULL;
 }
 
 static void keep_key(void *)
@@ -597,6 +660,7 @@ struct plan *plan_create(const struct config *config, const struct plan *before,
 	bool made = make(&m, config, drains);
 
 	tdestroy(m.tree, keep_key);
+	free(m.places);
 	free(m.carried);
 	free(m.now_at);
 	free(m.members);

@@ -15,7 +15,8 @@ enum { N_TARGET_STATES = TARGET_DOWN + 1 };
 // that the operator drains, and those that the configuration no longer names but whose flows may
 // go on. It says the same as the model, which it holds, and why.
 
-// A node as one pool uses it.
+// A node as one pool uses it, which is its address of the pool's family: at another address it is
+// another member, and by another name the same.
 struct member {
 	size_t node;         // Index into the plan's nodes.
 	struct probe *probe; // NULL if it is not checked: then it is up.
@@ -42,7 +43,8 @@ struct pool {
 };
 
 struct plan_node {
-	bool configured;   // Else it is here only as a member that leaves.
+	bool configured;   // Else it is here only as a member that leaves, and its name may be that
+	                   // of one that stays.
 	bool drained;      // By the operator.
 	uint64_t until_ns; // When a drained node's time is over; UINT64_MAX for never.
 	uint32_t weight;
@@ -50,14 +52,15 @@ struct plan_node {
 
 struct plan {
 	const struct config *config; // Borrowed.
-	struct model_node *names;    // [n_nodes]: the configuration's nodes, then those that leave.
+	struct model_node *names;    // [n_nodes]: the configuration's nodes, then those that leave,
+	                             // with what addresses of theirs no other has now.
 	struct plan_node *nodes;     // [n_nodes]
 	size_t n_nodes;
 	struct pool *pools; // [n_pools]
 	size_t n_pools;
 	size_t n_settled;         // Of the pools, by the last plan_refresh().
 	size_t *pool_of;          // [config->n_services]
-	size_t *nodes_by_name;    // [n_nodes]
+	size_t *nodes_by_name;    // [n_nodes], of one name in their own order.
 	size_t *services_by_name; // [config->n_services]
 	struct model_service *services;
 	struct model_set *sets;
@@ -76,8 +79,8 @@ void plan_destroy(struct plan *plan, struct health *health);
 // Brings the model in line with verdicts, drains and the time. The model is good until the next.
 const struct model *plan_refresh(struct plan *plan, uint64_t now_ns);
 
-// Asked of a node that leaves: does a flow still name it?
-typedef bool node_held_fn(void *argument, const char *name);
+// Asked of a node that leaves: does a flow still go to its address?
+typedef bool node_held_fn(void *argument, const struct address *address);
 
 // Marks members whose time is over, or that leave and are not held by any flow. Returns true if
 // there are new ones: the plan should be made anew, without them.
@@ -94,8 +97,11 @@ void plan_set_drained(struct plan *plan, size_t node, bool drained, uint64_t sin
 // -ENOMEM.
 int plan_announced(const struct plan *plan, struct address **ret_addresses, size_t *ret_n);
 
-// Index of the node or service, or SIZE_MAX.
-size_t plan_find_node(const struct plan *plan, const char *name);
+// Indexes of the nodes of that name, the configured one first; they are the plan's. Returns how
+// many there are: more than one where it was at other addresses before.
+size_t plan_find_nodes(const struct plan *plan, const char *name, const size_t **ret_nodes);
+
+// Index of the service, or SIZE_MAX.
 size_t plan_find_service(const struct plan *plan, const char *name);
 
 // What the services of a pool may do with a member now.

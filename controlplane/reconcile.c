@@ -271,10 +271,10 @@ static bool node_held(void *argument, uint32_t id)
 
 // A node that leaves. That it has no flow says something only once no worker sees a table by which
 // it could get a new one.
-static bool leaving_held(void *argument, const char *name)
+static bool leaving_held(void *argument, const struct address *address)
 {
 	struct reconcile *r = argument;
-	node_id id = table_builder_node(r->builder, name);
+	node_id id = table_builder_node(r->builder, address);
 	struct traffic traffic;
 
 	if (id == NODE_NONE)
@@ -442,18 +442,41 @@ int reconcile_want(struct reconcile *r, const struct config *config, char ret_wh
 	return 0;
 }
 
+// The nodes of that name that are not drained, or are, be so from now on. Returns false if all
+// were.
+static bool set_drained(struct reconcile *r, const char *node, bool drained, uint64_t now_ns)
+{
+	const size_t *nodes;
+	size_t n = r->plan == NULL ? 0 : plan_find_nodes(r->plan, node, &nodes);
+	bool changed = false;
+
+	for (size_t i = 0; i < n; i++) {
+		if (r->plan->nodes[nodes[i]].drained == drained)
+			continue;
+		plan_set_drained(r->plan, nodes[i], drained, now_ns);
+		changed = true;
+	}
+	return changed;
+}
+
+static bool has_node(const struct reconcile *r, const char *node)
+{
+	const size_t *nodes;
+
+	return r->plan != NULL && plan_find_nodes(r->plan, node, &nodes) > 0;
+}
+
 int reconcile_drain(struct reconcile *r, const char *node)
 {
 	uint64_t now_ns = loop_clock_ns();
-	size_t i = r->plan == NULL ? SIZE_MAX : plan_find_node(r->plan, node);
-	if (i == SIZE_MAX)
+
+	if (!has_node(r, node))
 		return -ENOENT;
 
 	int e = drains_put(r->config.drains, node, now_ns);
-	if (e < 0 || r->plan->nodes[i].drained)
+	if (e < 0 || !set_drained(r, node, true, now_ns))
 		return e;
 
-	plan_set_drained(r->plan, i, true, now_ns);
 	log_info("node %s drains: it takes no new flows and keeps the old", node);
 	touch(r);
 	return 0;
@@ -461,17 +484,15 @@ int reconcile_drain(struct reconcile *r, const char *node)
 
 int reconcile_undrain(struct reconcile *r, const char *node)
 {
-	size_t i = r->plan == NULL ? SIZE_MAX : plan_find_node(r->plan, node);
 	uint64_t since_ns;
 
-	if (i == SIZE_MAX && !drains_has(r->config.drains, node, &since_ns))
+	if (!has_node(r, node) && !drains_has(r->config.drains, node, &since_ns))
 		return -ENOENT;
 
 	int e = drains_remove(r->config.drains, node);
-	if (e < 0 || i == SIZE_MAX || !r->plan->nodes[i].drained)
+	if (e < 0 || !set_drained(r, node, false, 0))
 		return e;
 
-	plan_set_drained(r->plan, i, false, 0);
 	log_info("node %s drains no more: it takes new flows again", node);
 	touch(r);
 	return 0;
@@ -489,10 +510,20 @@ static void subtract(struct traffic *traffic, const struct traffic *base)
 	traffic->flows_created -= base->flows_created;
 }
 
-void reconcile_read_service(
-	const struct reconcile *r, const char *name, struct traffic *ret_traffic)
+static void add(struct traffic *sum, const struct traffic *traffic)
 {
-	service_id id = table_builder_service(r->builder, name);
+	sum->packets_in += traffic->packets_in;
+	sum->bytes_in += traffic->bytes_in;
+	sum->packets_out += traffic->packets_out;
+	sum->bytes_out += traffic->bytes_out;
+	sum->flows_created += traffic->flows_created;
+	sum->flows += traffic->flows;
+}
+
+void reconcile_read_service(
+	const struct reconcile *r, const struct model_service *service, struct traffic *ret_traffic)
+{
+	service_id id = table_builder_service(r->builder, service);
 
 	*ret_traffic = (struct traffic){0};
 	if (id == SERVICE_NONE)
@@ -501,15 +532,20 @@ void reconcile_read_service(
 	subtract(ret_traffic, &r->service_bases[id]);
 }
 
-void reconcile_read_node(const struct reconcile *r, const char *name, struct traffic *ret_traffic)
+void reconcile_read_node(
+	const struct reconcile *r, const struct model_node *node, struct traffic *ret_traffic)
 {
-	node_id id = table_builder_node(r->builder, name);
-
 	*ret_traffic = (struct traffic){0};
-	if (id == NODE_NONE)
-		return;
-	dataplane_read_node(r->config.dp, id, ret_traffic);
-	subtract(ret_traffic, &r->node_bases[id]);
+	for (enum family family = IPV4; family < N_FAMILIES; family++) {
+		node_id id = table_builder_node(r->builder, &node->address[family]);
+		struct traffic traffic;
+
+		if (id == NODE_NONE)
+			continue;
+		dataplane_read_node(r->config.dp, id, &traffic);
+		subtract(&traffic, &r->node_bases[id]);
+		add(ret_traffic, &traffic);
+	}
 }
 
 // Life

@@ -26,7 +26,7 @@ struct reconcile_config {
 	struct dataplane *dp;
 	struct kernel *kernel; // NULL for no routes, and nothing resolved or announced.
 	struct drains *drains;
-	size_t services_max; // As of the dataplane.
+	size_t services_max; // As of the dataplane: ids are below these.
 	size_t nodes_max;
 
 	// Called once: the first table that serves is published, and what it serves is being
@@ -76,11 +76,12 @@ void reconcile_read_status(const struct reconcile *r, struct reconcile_status *r
 // Brings the counts of the plan's pools up to date: a change may wait for its table.
 void reconcile_refresh(struct reconcile *r);
 
-// What the service or node of that name counted, without what others counted before under the id
-// that it has now. All is 0 if there is none of that name.
-void reconcile_read_service(
-	const struct reconcile *r, const char *name, struct traffic *ret_traffic);
-void reconcile_read_node(const struct reconcile *r, const char *name, struct traffic *ret_traffic);
+// What the service, or the node at its addresses, counted, without what others counted
+// before under the ids that it has now. All is 0 if there is none.
+void reconcile_read_service(const struct reconcile *r, const struct model_service *service,
+	struct traffic *ret_traffic);
+void reconcile_read_node(
+	const struct reconcile *r, const struct model_node *node, struct traffic *ret_traffic);
 
 // What is in force or about to be; good until the next step of the loop. NULL before
 // reconcile_want().

@@ -20,8 +20,25 @@
 // all tables that have them alike. So with a thousand services over the same nodes, one of which
 // fails, one ring and one array of states are made, and the thousand services are pointed at them.
 //
-// What a table looks like does not depend on the order of the model: new names get their ids in
-// alphabetical order, and all that follows goes by ids.
+// What a table looks like does not depend on the order of the model: what is new gets its ids in
+// the order of its keys, and all that follows goes by ids.
+//
+// A node has an id for each of its addresses, and a name for the rings. The id is what flows, SNAT
+// ports and replies go by, and those belong to the machine that has the address: under the node's
+// name they would move in mid-stream to whatever machine is called so next, and two names of one
+// address would each give away its ports. An id of both addresses together would be no better: a
+// node that gets its first IPv6 address would then have an old and a new id at its IPv4 address.
+// The price is that a service of each family over the same nodes no longer share a ring.
+//
+// Slots of rings, however, belong to the name. They are for new flows, so nothing is lost with
+// them; a node at another address takes over its own slots and moves nobody else's, and one that
+// gets an address of another family moves none at all. So a ring stays a function of names and
+// weights, as Guideways behind ECMP need it, who do not all reload in the same moment.
+//
+// Likewise a service has an id for its name and its endpoint together, and its name alone salts the
+// choice of slots. Under a name alone, flows of the VIP that it had would go on as flows of the VIP
+// that it has, and their packets would come from an address that the other end never heard of.
+// Under an endpoint alone, whoever gets a VIP next would get flows meant for another's NodePort.
 
 enum { CACHE_LINE = 64 };
 
@@ -43,6 +60,7 @@ struct built {
 struct table_builder {
 	struct id_store *services;
 	struct id_store *nodes;
+	char (*node_names)[NAME_TEXT_MAX]; // [nodes_max], by id: as the last table to have it says.
 	size_t services_max;
 	size_t nodes_max;
 	struct part_store *rings;
@@ -64,7 +82,7 @@ static void release_routes(struct routes *routes)
 
 int table_builder_create(size_t services_max, size_t nodes_max, struct table_builder **ret_builder)
 {
-	assert(nodes_max <= NODES_LIMIT && services_max < SERVICE_NONE);
+	assert(nodes_max <= NODE_NONE && services_max < SERVICE_NONE);
 
 	struct table_builder *b = calloc(1, sizeof(*b));
 	if (b == NULL)
@@ -74,10 +92,11 @@ int table_builder_create(size_t services_max, size_t nodes_max, struct table_bui
 	b->nodes_max = nodes_max;
 	b->services = id_store_create(services_max);
 	b->nodes = id_store_create(nodes_max);
+	b->node_names = calloc(nodes_max, sizeof(*b->node_names));
 	b->rings = part_store_create();
 	b->states = part_store_create();
-	if (b->services == NULL || b->nodes == NULL || b->rings == NULL || b->states == NULL ||
-		table_builder_set_routes(b, NULL, 0) < 0) {
+	if (b->services == NULL || b->nodes == NULL || b->node_names == NULL || b->rings == NULL ||
+		b->states == NULL || table_builder_set_routes(b, NULL, 0) < 0) {
 		table_builder_destroy(b);
 		return -ENOMEM;
 	}
@@ -110,6 +129,7 @@ void table_builder_destroy(struct table_builder *b)
 	part_store_destroy(b->states);
 	id_store_destroy(b->services);
 	id_store_destroy(b->nodes);
+	free(b->node_names);
 	free(b);
 }
 
@@ -151,14 +171,14 @@ void table_builder_release(struct table_builder *b, const struct forwarding_tabl
 
 // A table in the making
 
-// A model's names, of services or of nodes, and the ids that they have.
-struct names {
+// A model's services, or the addresses of its nodes, and the ids that they have.
+struct keys {
 	struct id_store *store;
-	size_t n;
-	const char **names;   // [n]
-	uint64_t *identities; // [n]
-	uint32_t *ids;        // [n]
-	size_t *fresh;        // [n_fresh], those that had none before.
+	size_t n;            // Places for keys,
+	size_t n_used;       // and those that there are.
+	struct id_key *keys; // [n], without a name where there is none.
+	uint32_t *ids;       // [n], or ID_NONE.
+	size_t *fresh;       // [n_fresh], those that had none before.
 	size_t n_fresh;
 };
 
@@ -166,11 +186,12 @@ struct making {
 	struct table_builder *builder;
 	const struct model *model;
 	const struct next_hop_finder *finder;
-	struct names services;
-	struct names nodes;
+	struct keys services;
+	struct keys nodes;    // [n_nodes of the model][N_FAMILIES]
+	uint64_t *identities; // [n_nodes of the model], name_hash() of the names,
+	uint64_t *salts;      // and [n_services of the model] likewise.
 	struct target_sets sets;
 	const struct model_service **service_of; // [n_services of the table], by id, or NULL.
-	bool *preferred; // [n_nodes of the model], those that some set does not merely drain.
 	struct built *built;
 	struct index_slot *service_slots;
 	struct index_slot *node_slots;
@@ -195,120 +216,172 @@ complain(struct making *m, int r, const char *format, ...)
 	return r;
 }
 
-// Names and ids
+// Ids
 
-static int create_names(struct names *names, struct id_store *store, size_t n)
+static int create_keys(struct keys *keys, struct id_store *store, size_t n)
 {
-	names->store = store;
-	names->n = n;
-	names->names = calloc(n + 1, sizeof(*names->names));
-	names->identities = calloc(n + 1, sizeof(*names->identities));
-	names->ids = calloc(n + 1, sizeof(*names->ids));
-	names->fresh = calloc(n + 1, sizeof(*names->fresh));
-	return names->names == NULL || names->identities == NULL || names->ids == NULL ||
-			names->fresh == NULL
-		? -ENOMEM
-		: 0;
+	keys->store = store;
+	keys->n = n;
+	keys->keys = calloc(n + 1, sizeof(*keys->keys));
+	keys->ids = calloc(n + 1, sizeof(*keys->ids));
+	keys->fresh = calloc(n + 1, sizeof(*keys->fresh));
+	return keys->keys == NULL || keys->ids == NULL || keys->fresh == NULL ? -ENOMEM : 0;
 }
 
-static void destroy_names(struct names *names)
+static void destroy_keys(struct keys *keys)
 {
-	free(names->names);
-	free(names->identities);
-	free(names->ids);
-	free(names->fresh);
+	free(keys->keys);
+	free(keys->ids);
+	free(keys->fresh);
 }
 
-static void find_ids(struct names *names)
+static uint64_t hash_address(const struct address *address)
 {
-	for (size_t i = 0; i < names->n; i++) {
-		names->identities[i] = name_hash(names->names[i]);
-		names->ids[i] = id_store_find(names->store, names->names[i], names->identities[i]);
-		if (names->ids[i] == ID_NONE)
-			names->fresh[names->n_fresh++] = i;
+	return mix(address->halves[0] ^ mix(address->halves[1]));
+}
+
+// 'salt' is name_hash() of the name.
+static struct id_key service_key(const struct model_service *service, uint64_t salt)
+{
+	uint64_t port_and_protocol = (uint64_t)service->port << 8 | service->protocol;
+
+	return (struct id_key){
+		.name = service->name,
+		.address = service->vip,
+		.port = service->port,
+		.protocol = service->protocol,
+		.hash = mix(salt ^ hash_address(&service->vip) ^ mix(port_and_protocol)),
+	};
+}
+
+static struct id_key node_key(const struct address *address)
+{
+	return (struct id_key){.name = "", .address = *address, .hash = hash_address(address)};
+}
+
+static void find_ids(struct keys *keys)
+{
+	for (size_t i = 0; i < keys->n; i++) {
+		keys->ids[i] = ID_NONE;
+		if (keys->keys[i].name == NULL)
+			continue;
+		keys->n_used++;
+		keys->ids[i] = id_store_find(keys->store, &keys->keys[i]);
+		if (keys->ids[i] == ID_NONE)
+			keys->fresh[keys->n_fresh++] = i;
 	}
 }
 
 static int compare_fresh(const void *left, const void *right, void *argument)
 {
-	const struct names *names = argument;
+	const struct keys *keys = argument;
 
-	return strcmp(names->names[*(const size_t *)left], names->names[*(const size_t *)right]);
+	return id_key_compare(
+		&keys->keys[*(const size_t *)left], &keys->keys[*(const size_t *)right]);
 }
 
-// Gives ids to those that have none. On failure 'fresh' is those that got one.
-static int put_fresh(struct names *names)
+// Gives ids to those that have none. On failure 'fresh' is those that got one; of -EEXIST, the next
+// one is there twice.
+static int put_fresh(struct keys *keys)
 {
-	qsort_r(names->fresh, names->n_fresh, sizeof(*names->fresh), compare_fresh, names);
-	for (size_t i = 0; i < names->n_fresh; i++) {
-		size_t at = names->fresh[i];
-		int r = i > 0 && compare_fresh(&names->fresh[i - 1], &names->fresh[i], names) == 0
+	qsort_r(keys->fresh, keys->n_fresh, sizeof(*keys->fresh), compare_fresh, keys);
+	for (size_t i = 0; i < keys->n_fresh; i++) {
+		size_t at = keys->fresh[i];
+		int r = i > 0 && compare_fresh(&keys->fresh[i - 1], &keys->fresh[i], keys) == 0
 			? -EEXIST
-			: id_store_put(names->store, names->names[at], names->identities[at],
-				  &names->ids[at]);
+			: id_store_put(keys->store, &keys->keys[at], &keys->ids[at]);
 		if (r < 0) {
-			names->n_fresh = i;
+			keys->n_fresh = i;
 			return r;
 		}
 	}
 	return 0;
 }
 
-static void take_back_fresh(struct names *names)
+static void take_back_fresh(struct keys *keys)
 {
-	for (size_t i = 0; i < names->n_fresh; i++)
-		id_store_remove(names->store, names->ids[names->fresh[i]]);
+	for (size_t i = 0; i < keys->n_fresh; i++)
+		id_store_remove(keys->store, keys->ids[keys->fresh[i]]);
 }
 
-// Fresh names are known to differ: of the others no id may come twice.
-static int check_names(struct making *m, const struct names *names, const char *what)
+static int complain_of_twin(struct making *m, const struct id_key *key)
 {
-	bool *seen = calloc(id_store_end(names->store) + 1, sizeof(*seen));
+	char text[ADDRESS_TEXT_MAX];
+
+	if (key->name[0] != '\0')
+		return complain(m, -EINVAL, "service %s is there twice", key->name);
+	return complain(
+		m, -EINVAL, "two nodes have the address %s", address_format(&key->address, text));
+}
+
+// Fresh keys are known to differ: of the others no id may come twice.
+static int check_keys(struct making *m, const struct keys *keys)
+{
+	bool *seen = calloc(id_store_end(keys->store) + 1, sizeof(*seen));
 	int r = seen == NULL ? -ENOMEM : 0;
 
-	for (size_t i = 0; i < names->n && r == 0; i++) {
-		if (seen[names->ids[i]])
-			r = complain(m, -EINVAL, "two %ss are named %s", what, names->names[i]);
-		seen[names->ids[i]] = true;
+	for (size_t i = 0; i < keys->n && r == 0; i++) {
+		if (keys->ids[i] == ID_NONE)
+			continue;
+		if (seen[keys->ids[i]])
+			r = complain_of_twin(m, &keys->keys[i]);
+		seen[keys->ids[i]] = true;
 	}
 	free(seen);
 	return r;
 }
 
-static int put_names(struct making *m, struct names *names, const char *what, size_t most)
+static int put_keys(struct making *m, struct keys *keys, const char *what, size_t most)
 {
-	find_ids(names);
+	find_ids(keys);
 
-	size_t held = id_store_count(names->store) - (names->n - names->n_fresh);
-	size_t wanted = names->n_fresh;
-	int r = put_fresh(names);
+	size_t held = id_store_count(keys->store) - (keys->n_used - keys->n_fresh);
+	size_t wanted = keys->n_fresh;
+	int r = put_fresh(keys);
 	if (r == -EEXIST)
-		return complain(m, -EINVAL, "two %ss are named %s", what,
-			names->names[names->fresh[names->n_fresh]]);
+		return complain_of_twin(m, &keys->keys[keys->fresh[keys->n_fresh]]);
 	if (r == -ENOSPC)
 		return complain(m, r,
-			"there are %zu %ss, %zu of them new, and room for %zu, of which %zu are "
-			"held by flows of %ss that are gone",
-			names->n, what, wanted, most, held, what);
-	return r < 0 ? r : check_names(m, names, what);
+			"there are %zu %s, %zu of them new, and room for %zu, of which %zu are "
+			"held by flows of %s that are gone",
+			keys->n_used, what, wanted, most, held, what);
+	return r < 0 ? r : check_keys(m, keys);
 }
 
-static int take_names(struct making *m)
+static void name_nodes(struct making *m)
+{
+	for (size_t i = 0; i < m->model->n_nodes; i++) {
+		const struct model_node *node = &m->model->nodes[i];
+
+		m->identities[i] = name_hash(node->name);
+		for (enum family family = IPV4; family < N_FAMILIES; family++) {
+			if (!address_is_none(&node->address[family]))
+				m->nodes.keys[i * N_FAMILIES + family] =
+					node_key(&node->address[family]);
+		}
+	}
+}
+
+static int take_ids(struct making *m)
 {
 	const struct model *model = m->model;
 	struct table_builder *b = m->builder;
 
-	if (create_names(&m->nodes, b->nodes, model->n_nodes) < 0 ||
-		create_names(&m->services, b->services, model->n_services) < 0)
+	m->identities = calloc(model->n_nodes + 1, sizeof(*m->identities));
+	m->salts = calloc(model->n_services + 1, sizeof(*m->salts));
+	if (m->identities == NULL || m->salts == NULL ||
+		create_keys(&m->nodes, b->nodes, model->n_nodes * N_FAMILIES) < 0 ||
+		create_keys(&m->services, b->services, model->n_services) < 0)
 		return -ENOMEM;
 
-	for (size_t i = 0; i < model->n_nodes; i++)
-		m->nodes.names[i] = model->nodes[i].name;
-	for (size_t i = 0; i < model->n_services; i++)
-		m->services.names[i] = model->services[i].name;
+	name_nodes(m);
+	for (size_t i = 0; i < model->n_services; i++) {
+		m->salts[i] = name_hash(model->services[i].name);
+		m->services.keys[i] = service_key(&model->services[i], m->salts[i]);
+	}
 
-	int r = put_names(m, &m->nodes, "node", b->nodes_max);
-	return r < 0 ? r : put_names(m, &m->services, "service", b->services_max);
+	int r = put_keys(m, &m->nodes, "addresses of nodes", b->nodes_max);
+	return r < 0 ? r : put_keys(m, &m->services, "services", b->services_max);
 }
 
 // Memory
@@ -360,7 +433,7 @@ static struct sizes measure(const struct making *m)
 		.own = n_own,
 		.snat = {model->n_snat[IPV4], model->n_snat[IPV6]},
 		.service_slots = index_builder_slots(model->n_services),
-		.node_slots = index_builder_slots(model->n_nodes * N_FAMILIES),
+		.node_slots = index_builder_slots(m->nodes.n_used),
 		.own_slots = index_builder_slots(n_own),
 		.return_slots = index_builder_slots(count_in_mode(model, MODE_DNAT)),
 	};
@@ -426,55 +499,25 @@ static next_hop_id find_next_hop(const struct making *m, const struct address *a
 {
 	enum family family = address_family(address);
 
-	if (address_is_none(address))
-		return NEXT_HOP_NONE;
 	if (m->finder != NULL && m->finder->find != NULL)
 		return m->finder->find(m->finder->argument, address);
 	return route_find(m->builder->routes->steps[family],
 		family == IPV4 ? &address->bytes[12] : address->bytes);
 }
 
-static void write_node(struct making *m, size_t i)
+static void write_node(struct making *m, size_t i, enum family family)
 {
-	const struct model_node *from = &m->model->nodes[i];
-	struct node *node = &m->node_rows[m->nodes.ids[i]];
+	const struct address *address = &m->model->nodes[i].address[family];
+	uint32_t id = m->nodes.ids[i * N_FAMILIES + family];
 
-	node->ipv4 = from->address[IPV4].words[3];
-	node->ipv6 = from->address[IPV6];
-	for (enum family family = IPV4; family < N_FAMILIES; family++)
-		node->next_hop[family] = find_next_hop(m, &from->address[family]);
-}
-
-// An address whose node was renamed is that of two nodes until the one that leaves is gone: it is
-// found as the other's, which comes first.
-static void index_nodes(struct making *m, bool preferred)
-{
-	struct forwarding_table *table = &m->built->table;
-
-	for (size_t i = 0; i < m->model->n_nodes; i++) {
-		for (enum family family = IPV4; family < N_FAMILIES; family++) {
-			const struct address *address = &m->model->nodes[i].address[family];
-
-			if (m->preferred[i] == preferred && !address_is_none(address) &&
-				forwarding_table_find_node(table, address) == NODE_NONE)
-				index_builder_put(&table->node_index, index_hash_address(address),
-					m->nodes.ids[i]);
-		}
-	}
-}
-
-static void prefer_nodes(struct making *m)
-{
-	for (size_t i = 0; i < m->model->n_sets; i++) {
-		const struct model_set *set = &m->model->sets[i];
-
-		for (size_t j = 0; j < set->n_targets; j++) {
-			const struct model_target *target = &set->targets[j];
-
-			if (target->node < m->model->n_nodes && target->state != TARGET_DRAINING)
-				m->preferred[target->node] = true;
-		}
-	}
+	if (id == ID_NONE)
+		return;
+	if (family == IPV4)
+		m->node_rows[id].ipv4 = address->words[3];
+	else
+		m->node_rows[id].ipv6 = *address;
+	m->node_rows[id].next_hop[family] = find_next_hop(m, address);
+	index_builder_put(&m->built->table.node_index, index_hash_address(address), id);
 }
 
 static void write_nodes(struct making *m)
@@ -483,12 +526,10 @@ static void write_nodes(struct making *m)
 		m->node_rows[id].next_hop[IPV4] = NEXT_HOP_NONE;
 		m->node_rows[id].next_hop[IPV6] = NEXT_HOP_NONE;
 	}
-	for (size_t i = 0; i < m->model->n_nodes; i++)
-		write_node(m, i);
-
-	prefer_nodes(m);
-	index_nodes(m, true);
-	index_nodes(m, false);
+	for (size_t i = 0; i < m->model->n_nodes; i++) {
+		write_node(m, i, IPV4);
+		write_node(m, i, IPV6);
+	}
 }
 
 // Services
@@ -518,7 +559,7 @@ static int write_service(struct making *m, size_t i)
 		.vip = from->vip,
 		.ring = target_set_ring(set),
 		.states = set->states->value,
-		.salt = m->services.identities[i],
+		.salt = m->salts[i],
 		.ring_size = m->model->ring_size,
 		.idle_s = from->idle_s,
 		.port = __builtin_bswap16(from->port),
@@ -670,7 +711,7 @@ static int write_own(struct making *m)
 
 static int begin(struct making *m)
 {
-	int r = take_names(m);
+	int r = take_ids(m);
 	if (r < 0)
 		return r;
 
@@ -683,12 +724,11 @@ static int begin(struct making *m)
 		.states = m->builder->states,
 		.model = m->model,
 		.ids = m->nodes.ids,
-		.identities = m->nodes.identities,
+		.identities = m->identities,
 		.n_nodes = m->built->table.n_nodes,
 	};
 	m->service_of = calloc(m->built->table.n_services + 1, sizeof(*m->service_of));
-	m->preferred = calloc(m->model->n_nodes + 1, sizeof(*m->preferred));
-	if (m->service_of == NULL || m->preferred == NULL)
+	if (m->service_of == NULL)
 		return -ENOMEM;
 	return target_sets_create(&m->sets);
 }
@@ -717,16 +757,27 @@ static int make(struct making *m)
 	return write_own(m);
 }
 
+static void mark_keys(const struct keys *keys, uint64_t generation)
+{
+	for (size_t i = 0; i < keys->n; i++) {
+		if (keys->ids[i] != ID_NONE)
+			id_store_mark(keys->store, keys->ids[i], generation);
+	}
+}
+
 // Nothing can fail any more.
 static void commit(struct making *m)
 {
 	struct table_builder *b = m->builder;
 
 	b->generation = m->built->table.generation;
-	for (size_t i = 0; i < m->services.n; i++)
-		id_store_mark(b->services, m->services.ids[i], b->generation);
-	for (size_t i = 0; i < m->nodes.n; i++)
-		id_store_mark(b->nodes, m->nodes.ids[i], b->generation);
+	mark_keys(&m->services, b->generation);
+	mark_keys(&m->nodes, b->generation);
+	for (size_t i = 0; i < m->nodes.n; i++) {
+		if (m->nodes.ids[i] != ID_NONE)
+			strcpy(b->node_names[m->nodes.ids[i]],
+				m->model->nodes[i / N_FAMILIES].name);
+	}
 
 	m->built->sets = target_sets_give(&m->sets, &m->built->n_sets);
 	count_rings(m);
@@ -746,10 +797,11 @@ static void clean_up(struct making *m)
 {
 	if (m->sets.model != NULL)
 		target_sets_destroy(&m->sets);
-	destroy_names(&m->services);
-	destroy_names(&m->nodes);
+	destroy_keys(&m->services);
+	destroy_keys(&m->nodes);
+	free(m->identities);
+	free(m->salts);
 	free(m->service_of);
-	free(m->preferred);
 }
 
 int table_builder_build(struct table_builder *b, const struct model *model,
@@ -774,26 +826,60 @@ int table_builder_build(struct table_builder *b, const struct model *model,
 
 // Ids
 
-service_id table_builder_service(const struct table_builder *b, const char *name)
+service_id table_builder_service(const struct table_builder *b, const struct model_service *service)
 {
-	return id_store_find(b->services, name, name_hash(name));
+	struct id_key key = service_key(service, name_hash(service->name));
+
+	return id_store_find(b->services, &key);
 }
 
-node_id table_builder_node(const struct table_builder *b, const char *name)
+node_id table_builder_node(const struct table_builder *b, const struct address *address)
 {
-	uint32_t id = id_store_find(b->nodes, name, name_hash(name));
+	struct id_key key = node_key(address);
+	uint32_t id = id_store_find(b->nodes, &key);
 
 	return id == ID_NONE ? NODE_NONE : (node_id)id;
 }
 
 const char *table_builder_service_name(const struct table_builder *b, service_id id)
 {
-	return id_store_name(b->services, id);
+	const struct id_key *key = id_store_key(b->services, id);
+
+	return key == NULL ? NULL : key->name;
 }
 
 const char *table_builder_node_name(const struct table_builder *b, node_id id)
 {
-	return id_store_name(b->nodes, id);
+	return id_store_key(b->nodes, id) == NULL ? NULL : b->node_names[id];
+}
+
+const struct address *table_builder_node_address(const struct table_builder *b, node_id id)
+{
+	const struct id_key *key = id_store_key(b->nodes, id);
+
+	return key == NULL ? NULL : &key->address;
+}
+
+bool table_builder_knows_service(const struct table_builder *b, const char *name)
+{
+	for (service_id id = 0; id < id_store_end(b->services); id++) {
+		const char *other = table_builder_service_name(b, id);
+
+		if (other != NULL && strcmp(name, other) == 0)
+			return true;
+	}
+	return false;
+}
+
+bool table_builder_knows_node(const struct table_builder *b, const char *name)
+{
+	for (size_t id = 0; id < id_store_end(b->nodes); id++) {
+		const char *other = table_builder_node_name(b, (node_id)id);
+
+		if (other != NULL && strcmp(name, other) == 0)
+			return true;
+	}
+	return false;
 }
 
 // The oldest generation that a worker may still see, or one that none has.
@@ -816,7 +902,7 @@ static size_t free_ids(
 	for (size_t id = id_store_end(store); id-- > 0;) {
 		uint64_t generation = id_store_generation(store, (uint32_t)id);
 
-		if (id_store_name(store, (uint32_t)id) == NULL || generation == b->generation ||
+		if (id_store_key(store, (uint32_t)id) == NULL || generation == b->generation ||
 			generation >= oldest || held(argument, (uint32_t)id))
 			continue;
 		id_store_remove(store, (uint32_t)id);

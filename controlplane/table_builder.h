@@ -11,12 +11,15 @@
 
 // Makes forwarding tables of models, and remembers what must be the same from table to table: the
 // ids of services and nodes, and every part that did not change.
+//
+// A node_id is of an address, whatever its node is called: flows are with an address, and end or
+// go on with it. So a node of two addresses has two ids; one at another address has another id; and
+// one renamed keeps what it had. A service_id is of a name at a VIP, port and protocol: at another
+// endpoint, or by another name, it is another service, and flows of the old one are over.
 struct table_builder;
 
-// Ids stay below 'services_max' and 'nodes_max' (at most NODES_LIMIT). Returns 0 or -ENOMEM.
+// Ids stay below 'services_max' and 'nodes_max' (at most NODE_NONE). Returns 0 or -ENOMEM.
 int table_builder_create(size_t services_max, size_t nodes_max, struct table_builder **ret_builder);
-
-enum { NODES_LIMIT = NODE_NONE };
 
 // Accepts NULL. Tables not released are freed with it: the dataplane must have stopped.
 void table_builder_destroy(struct table_builder *builder);
@@ -55,18 +58,28 @@ int table_builder_build(struct table_builder *builder, const struct model *model
 // never published. Accepts NULL.
 void table_builder_release(struct table_builder *builder, const struct forwarding_table *table);
 
-// The id that the name has, be it in the last table or only still held; or SERVICE_NONE, NODE_NONE.
-service_id table_builder_service(const struct table_builder *builder, const char *name);
-node_id table_builder_node(const struct table_builder *builder, const char *name);
+// The id that it has, be it in the last table or only still held; or SERVICE_NONE, NODE_NONE, as of
+// no address.
+service_id table_builder_service(
+	const struct table_builder *builder, const struct model_service *service);
+node_id table_builder_node(const struct table_builder *builder, const struct address *address);
 
-// The other way round: NULL if the id is free. Good until the next table_builder_free_ids().
+// What the id was called in the last table that had it; NULL if it is free. Several node_ids may
+// have one name. Good until the next table_builder_build() or table_builder_free_ids().
 const char *table_builder_service_name(const struct table_builder *builder, service_id id);
 const char *table_builder_node_name(const struct table_builder *builder, node_id id);
+
+// NULL if the id is free. Good as long.
+const struct address *table_builder_node_address(const struct table_builder *builder, node_id id);
+
+// True if there is an id of that name.
+bool table_builder_knows_service(const struct table_builder *builder, const char *name);
+bool table_builder_knows_node(const struct table_builder *builder, const char *name);
 
 // True while a flow, or anything else that counts, names the id.
 typedef bool id_held_fn(void *argument, uint32_t id);
 
-// Frees the ids of names that are not in the last table, that no table not yet released knows, and
+// Frees the ids of what is not in the last table, that no table not yet released knows, and
 // that are not held: so an id is reused only after a grace period. Asks 'held' only about such
 // ids. Returns how many it freed.
 size_t table_builder_free_ids(struct table_builder *builder, id_held_fn *service_held,

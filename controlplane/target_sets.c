@@ -96,15 +96,17 @@ static int read_targets(struct target_sets *sets, const struct model_set *set, e
 
 		if (!is_of(sets, target, family))
 			continue;
-		if (sets->state_of[sets->ids[target->node]] != TARGET_ABSENT)
+
+		uint32_t id = sets->ids[target->node * N_FAMILIES + family];
+		if (sets->state_of[id] != TARGET_ABSENT)
 			return -EINVAL;
 
 		if (open && state == TARGET_DOWN)
 			state = TARGET_UP;
-		sets->state_of[sets->ids[target->node]] = (uint8_t)state;
+		sets->state_of[id] = (uint8_t)state;
 		if (state == TARGET_UP && target->weight > 0)
-			members[n++] = (struct maglev_member){sets->identities[target->node],
-				target->weight, (node_id)sets->ids[target->node], 0};
+			members[n++] = (struct maglev_member){
+				sets->identities[target->node], target->weight, (node_id)id, 0};
 	}
 	*ret_n_members = n;
 	return 0;

@@ -9,7 +9,8 @@
 #include "part_store.h"
 
 // What a model's sets are to the workers: a ring and the nodes' states, for each family, since a
-// node without an address of a service's family is none of its targets. Equal ones are one.
+// node has an id for each of its addresses, and without one of a service's family it is none of its
+// targets. Equal ones are one.
 
 struct target_set {
 	struct part *ring;   // NULL while no node may be used.
@@ -22,7 +23,7 @@ struct target_sets {
 	struct part_store *rings;    // Borrowed.
 	struct part_store *states;   // Borrowed.
 	const struct model *model;   // Borrowed.
-	const uint32_t *ids;         // [model->n_nodes], node_ids. Borrowed.
+	const uint32_t *ids;         // [model->n_nodes][N_FAMILIES], of addresses. Borrowed.
 	const uint64_t *identities;  // [model->n_nodes], name_hash() of the names. Borrowed.
 	size_t n_nodes;              // States are of as many node_ids.
 	struct target_set *sets;     // [model->n_sets][N_FAMILIES]

@@ -102,8 +102,12 @@ void api_item(struct api_call *call, json_t *item);
 // Pieces of documents. NULL when out of memory.
 json_t *api_traffic(const struct traffic *traffic);
 json_t *api_address(const struct address *address);
+json_t *api_addresses(const struct model_node *node);
 json_t *api_flow(const struct control_sources *from, const struct flow_view *flow);
 const char *protocol_word(uint8_t protocol);
+const char *forwarding_mode_word(enum forwarding_mode mode);
+const char *tunnel_kind_word(enum tunnel_kind kind);
+const char *family_word(enum family family);
 const char *target_state_word(enum target_state state);
 const char *verdict_word(enum verdict verdict);
 

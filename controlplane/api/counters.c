@@ -80,16 +80,16 @@ static json_t *named_traffic(const char *name, const struct traffic *traffic)
 
 static bool add_service(struct api_call *call, size_t i)
 {
-	const struct config *config = reconcile_plan(call->from->reconcile)->config;
+	const struct model *model = &reconcile_plan(call->from->reconcile)->model;
 	struct traffic traffic;
 
-	if (i >= config->n_services)
+	if (i >= model->n_services)
 		return false;
 
-	const char *name = config->services[i].name;
+	const struct model_service *service = &model->services[i];
 
-	reconcile_read_service(call->from->reconcile, name, &traffic);
-	api_item(call, named_traffic(name, &traffic));
+	reconcile_read_service(call->from->reconcile, service, &traffic);
+	api_item(call, named_traffic(service->name, &traffic));
 	return true;
 }
 
@@ -101,10 +101,13 @@ static bool add_node(struct api_call *call, size_t i)
 	if (i >= plan->n_nodes)
 		return false;
 
-	const char *name = plan->names[i].name;
+	const struct model_node *node = &plan->names[i];
 
-	reconcile_read_node(call->from->reconcile, name, &traffic);
-	api_item(call, named_traffic(name, &traffic));
+	reconcile_read_node(call->from->reconcile, node, &traffic);
+	json_t *document = named_traffic(node->name, &traffic);
+	if (document != NULL)
+		json_object_set_new(document, "addresses", api_addresses(node));
+	api_item(call, document);
 	return true;
 }
 

@@ -1,4 +1,5 @@
 #include <arpa/inet.h>
+#include <stdio.h>
 
 #include "address_text.h"
 #include "api/api.h"
@@ -52,6 +53,7 @@ static void add_service(json_t *document, const struct api_call *call, const str
 	if (service == NULL)
 		return;
 	set(document, "service", json_string(service));
+	set(document, "mode", json_string(forwarding_mode_word(e->mode)));
 	if (e->worker != UINT32_MAX)
 		set(document, "worker", json_integer(e->worker));
 	if (e->slot_node != NODE_NONE) {
@@ -61,12 +63,85 @@ static void add_service(json_t *document, const struct api_call *call, const str
 	}
 }
 
+// How a packet of the service reaches a node, and replies the client.
+
+enum {
+	WAY_TEXT_MAX = 256,
+};
+
+static void say_tunnel(const struct model_service *service, const struct address *node,
+	__be16 gue_port, char ret_text[WAY_TEXT_MAX])
+{
+	static const char *const words[] = {"IPv4", "IPv6"};
+	bool is_gue = service->tunnel_kind == TUNNEL_GUE;
+	char text[ENDPOINT_TEXT_MAX];
+
+	if (is_gue)
+		endpoint_format(node, ntohs(gue_port), text);
+	else
+		address_format(node, text);
+	snprintf(ret_text, WAY_TEXT_MAX,
+		"as it came, in an outer packet to %s, %s in %s%s; replies go straight to the "
+		"client",
+		text, words[address_family(&service->vip)], is_gue ? "GUE over " : "",
+		words[address_family(node)]);
+}
+
+static void say_way(const struct model_service *service, const struct address *node,
+	__be16 gue_port, char ret_text[WAY_TEXT_MAX])
+{
+	char text[ENDPOINT_TEXT_MAX];
+
+	switch (service->mode) {
+	case MODE_TUNNEL:
+		say_tunnel(service, node, gue_port, ret_text);
+		return;
+	case MODE_DSR:
+		snprintf(ret_text, WAY_TEXT_MAX,
+			"as it came, to the MAC address of %s; replies go straight to the client",
+			address_format(node, text));
+		return;
+	default:
+		snprintf(ret_text, WAY_TEXT_MAX,
+			"from %s, to the NodePort, %s; replies come back through Guideway",
+			service->mode == MODE_SNAT ? "an SNAT address" : "the client's address",
+			endpoint_format(node, service->node_port, text));
+	}
+}
+
+// What the plan has of the service; nothing if it is just being removed.
+static const struct model_service *planned(const struct api_call *call, service_id id)
+{
+	const struct plan *plan = reconcile_plan(call->from->reconcile);
+	const char *name = table_builder_service_name(reconcile_builder(call->from->reconcile), id);
+	size_t i = name == NULL ? SIZE_MAX : plan_find_service(plan, name);
+
+	return i == SIZE_MAX ? NULL : &plan->services[i];
+}
+
+static void add_way(json_t *document, const struct api_call *call, const struct explanation *e)
+{
+	const struct model_service *service = planned(call, e->service);
+	const struct address *node =
+		table_builder_node_address(reconcile_builder(call->from->reconcile), e->node);
+	__be16 gue_port = reconcile_plan(call->from->reconcile)->config->settings.gue_port;
+	char way[WAY_TEXT_MAX];
+
+	if (service == NULL || node == NULL)
+		return;
+	say_way(service, node, gue_port, way);
+	set(document, "affinity_s", json_integer(service->affinity_s));
+	set(document, "node_address", api_address(node));
+	set(document, "way", json_string(way));
+}
+
 static void add_node(json_t *document, const struct api_call *call, const struct explanation *e)
 {
 	const struct table_builder *builder = reconcile_builder(call->from->reconcile);
 
 	if (e->node == NODE_NONE)
 		return;
+	add_way(document, call, e);
 	set(document, "node", json_string(table_builder_node_name(builder, e->node)));
 	if (e->next_hop < NEXT_HOP_MAX)
 		set(document, "next_hop", json_integer(e->next_hop));

@@ -14,8 +14,8 @@ enum {
 
 struct flow_filter {
 	// What is wanted.
-	service_id service; // SERVICE_NONE for all.
-	node_id node;       // NODE_NONE for all.
+	char service[NAME_TEXT_MAX]; // Empty for all.
+	char node[NAME_TEXT_MAX];    // Likewise. Each of its addresses has an id.
 	struct address client;
 	uint8_t client_bits;   // Of the 16 bytes of 'client'; 0 for all.
 	uint8_t protocol;      // 0 for all.
@@ -51,18 +51,16 @@ static bool parse_names(struct api_call *call, struct flow_filter *filter)
 	const char *service = api_argument(call, "service");
 	const char *node = api_argument(call, "node");
 
-	if (service != NULL)
-		filter->service = table_builder_service(builder, service);
-	if (service != NULL && filter->service == SERVICE_NONE) {
+	if (service != NULL && !table_builder_knows_service(builder, service)) {
 		api_fail(call, 404, "there is no service \"%s\"", service);
 		return false;
 	}
-	if (node != NULL)
-		filter->node = table_builder_node(builder, node);
-	if (node != NULL && filter->node == NODE_NONE) {
+	if (node != NULL && !table_builder_knows_node(builder, node)) {
 		api_fail(call, 404, "there is no node \"%s\"", node);
 		return false;
 	}
+	strcpy(filter->service, service != NULL ? service : "");
+	strcpy(filter->node, node != NULL ? node : "");
 	return true;
 }
 
@@ -125,8 +123,6 @@ static void begin(struct api_call *call)
 		return;
 	}
 	*filter = (struct flow_filter){
-		.service = SERVICE_NONE,
-		.node = NODE_NONE,
 		.state = N_FLOW_STATES,
 		.limit = FLOWS_LIMIT,
 	};
@@ -146,10 +142,17 @@ static bool is_within(const struct address *address, const struct address *prefi
 	return bits % 8 == 0 || ((address->bytes[whole] ^ prefix->bytes[whole]) & mask) == 0;
 }
 
-static bool is_wanted(const struct flow_filter *filter, const struct flow_view *flow)
+// 'name' is NULL of an id that is free.
+static bool is_called(const char *name, const char *wanted)
 {
-	return (filter->service == SERVICE_NONE || filter->service == flow->service) &&
-		(filter->node == NODE_NONE || filter->node == flow->node) &&
+	return wanted[0] == '\0' || (name != NULL && strcmp(name, wanted) == 0);
+}
+
+static bool is_wanted(const struct flow_filter *filter, const struct table_builder *builder,
+	const struct flow_view *flow)
+{
+	return is_called(table_builder_service_name(builder, flow->service), filter->service) &&
+		is_called(table_builder_node_name(builder, flow->node), filter->node) &&
 		(filter->protocol == 0 || filter->protocol == flow->protocol) &&
 		(filter->state == N_FLOW_STATES || filter->state == flow->state) &&
 		is_within(&flow->client, &filter->client, filter->client_bits);
@@ -159,7 +162,7 @@ static void take(struct api_call *call, const struct flow_view *flow)
 {
 	struct flow_filter *filter = call->filter;
 
-	if (!is_wanted(filter, flow))
+	if (!is_wanted(filter, reconcile_builder(call->from->reconcile), flow))
 		return;
 	if (filter->n_found == filter->limit) {
 		filter->truncated = true;

@@ -104,22 +104,26 @@ static json_t *checks_of(const struct node_summary *summary)
 	return checks;
 }
 
-static json_t *addresses_of(const struct model_node *node)
+// Of the addresses, each one's.
+static json_t *ids_of(const struct control_sources *from, const struct model_node *node)
 {
-	json_t *addresses = json_array();
+	json_t *ids = json_array();
 
 	for (enum family f = IPV4; f < N_FAMILIES; f++) {
-		if (!address_is_none(&node->address[f]))
-			json_array_append_new(addresses, api_address(&node->address[f]));
+		node_id id =
+			table_builder_node(reconcile_builder(from->reconcile), &node->address[f]);
+
+		if (id != NODE_NONE)
+			json_array_append_new(ids, json_integer(id));
 	}
-	return addresses;
+	return ids;
 }
 
-static json_t *traffic_of(const struct control_sources *from, const char *name)
+static json_t *traffic_of(const struct control_sources *from, const struct model_node *node)
 {
 	struct traffic traffic;
 
-	reconcile_read_node(from->reconcile, name, &traffic);
+	reconcile_read_node(from->reconcile, node, &traffic);
 	return api_traffic(&traffic);
 }
 
@@ -128,17 +132,23 @@ static json_t *document_of(const struct api_call *call, size_t i)
 	const struct plan *plan = reconcile_plan(call->from->reconcile);
 	const struct plan_node *node = &plan->nodes[i];
 	const struct model_node *name = &plan->names[i];
-	node_id id = table_builder_node(reconcile_builder(call->from->reconcile), name->name);
 	struct node_summary summary = summarize(plan, i);
 
-	json_t *document = json_pack("{s:s, s:o, s:i, s:s, s:b, s:b, s:i, s:o, s:o}", "name",
-		name->name, "addresses", addresses_of(name), "weight", (int)node->weight, "state",
-		state_of(node, &summary), "drained", node->drained, "leaving", !node->configured,
-		"services", (int)summary.n_services, "checks", checks_of(&summary), "traffic",
-		traffic_of(call->from, name->name));
-	if (document != NULL && id != NODE_NONE)
-		json_object_set_new(document, "id", json_integer(id));
-	return document;
+	return json_pack("{s:s, s:o, s:o, s:i, s:s, s:b, s:b, s:i, s:o, s:o}", "name", name->name,
+		"addresses", api_addresses(name), "ids", ids_of(call->from, name), "weight",
+		(int)node->weight, "state", state_of(node, &summary), "drained", node->drained,
+		"leaving", !node->configured, "services", (int)summary.n_services, "checks",
+		checks_of(&summary), "traffic", traffic_of(call->from, name));
+}
+
+// There are more than one where it was at other addresses before.
+static json_t *documents_of(const struct api_call *call, const size_t *nodes, size_t n)
+{
+	json_t *documents = json_array();
+
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(documents, document_of(call, nodes[i]));
+	return documents;
 }
 
 static void begin(struct api_call *call)
@@ -149,11 +159,12 @@ static void begin(struct api_call *call)
 		api_list(call, "{\"nodes\":[");
 		return;
 	}
-	size_t i = plan_find_node(reconcile_plan(call->from->reconcile), name);
-	if (i == SIZE_MAX)
+	const size_t *nodes;
+	size_t n = plan_find_nodes(reconcile_plan(call->from->reconcile), name, &nodes);
+	if (n == 0)
 		api_fail(call, 404, "there is no node \"%s\"", name);
 	else
-		api_reply(call, json_pack("{s:[o]}", "nodes", document_of(call, i)));
+		api_reply(call, json_pack("{s:o}", "nodes", documents_of(call, nodes, n)));
 }
 
 static bool step(struct api_call *call)

@@ -24,12 +24,26 @@ static json_t *members_of(const struct plan *plan, const struct pool *pool, uint
 	return members;
 }
 
-static json_t *traffic_of(const struct control_sources *from, const char *name)
+static json_t *traffic_of(const struct control_sources *from, const struct model_service *service)
 {
 	struct traffic traffic;
 
-	reconcile_read_service(from->reconcile, name, &traffic);
+	reconcile_read_service(from->reconcile, service, &traffic);
 	return api_traffic(&traffic);
+}
+
+// How its packets reach its nodes.
+static void add_mode(json_t *document, const struct model_service *service)
+{
+	bool is_tunnel = service->mode == MODE_TUNNEL;
+	json_t *mode =
+		json_pack("{s:s, s:s?, s:s, s:i, s:i}", "mode", forwarding_mode_word(service->mode),
+			"tunnel", is_tunnel ? tunnel_kind_word(service->tunnel_kind) : NULL,
+			"target_family", family_word(service->target_family), "affinity_s",
+			(int)service->affinity_s, "mss", (int)service->mss);
+
+	json_object_update(document, mode);
+	json_decref(mode);
 }
 
 static json_t *document_of(const struct api_call *call, size_t i, bool with_members)
@@ -37,13 +51,16 @@ static json_t *document_of(const struct api_call *call, size_t i, bool with_memb
 	const struct plan *plan = reconcile_plan(call->from->reconcile);
 	const struct service_config *s = &plan->config->services[i];
 	const struct pool *pool = &plan->pools[plan->pool_of[i]];
-	service_id id = table_builder_service(reconcile_builder(call->from->reconcile), s->name);
+	const struct model_service *service = &plan->services[i];
+	service_id id = table_builder_service(reconcile_builder(call->from->reconcile), service);
 
-	json_t *document = json_pack("{s:s, s:o, s:i, s:s, s:i, s:s, s:s, s:b, s:i, s:o, s:o}",
-		"name", s->name, "vip", api_address(&s->vip), "port", s->port, "protocol",
-		protocol_word(s->protocol), "node_port", s->node_port, "mode", "snat", "check",
+	json_t *document = json_pack("{s:s, s:o, s:i, s:s, s:i, s:s, s:b, s:i, s:o, s:o}", "name",
+		s->name, "vip", api_address(&s->vip), "port", s->port, "protocol",
+		protocol_word(s->protocol), "node_port", s->node_port, "check",
 		check_kind_word(s->check.kind), "fail_open", s->fail_open, "idle_s", (int)s->idle_s,
-		"nodes", counts_of(pool), "traffic", traffic_of(call->from, s->name));
+		"nodes", counts_of(pool), "traffic", traffic_of(call->from, service));
+	if (document != NULL)
+		add_mode(document, service);
 	if (document != NULL && id != SERVICE_NONE)
 		json_object_set_new(document, "id", json_integer(id));
 	if (document != NULL && with_members)

@@ -29,6 +29,28 @@ uint8_t protocol_of_word(const char *word)
 	return strcasecmp(word, "udp") == 0 ? IPPROTO_UDP : 0;
 }
 
+const char *forwarding_mode_word(enum forwarding_mode mode)
+{
+	static const char *const words[] = {
+		[MODE_SNAT] = "snat",
+		[MODE_DNAT] = "dnat",
+		[MODE_DSR] = "dsr",
+		[MODE_TUNNEL] = "tunnel",
+	};
+
+	return words[mode];
+}
+
+const char *tunnel_kind_word(enum tunnel_kind kind)
+{
+	return kind == TUNNEL_GUE ? "gue" : "ip";
+}
+
+const char *family_word(enum family family)
+{
+	return family == IPV4 ? "ipv4" : "ipv6";
+}
+
 const char *target_state_word(enum target_state state)
 {
 	static const char *const words[] = {
@@ -57,6 +79,17 @@ json_t *api_address(const struct address *address)
 	char text[ADDRESS_TEXT_MAX];
 
 	return json_string(address_format(address, text));
+}
+
+json_t *api_addresses(const struct model_node *node)
+{
+	json_t *addresses = json_array();
+
+	for (enum family f = IPV4; f < N_FAMILIES; f++) {
+		if (!address_is_none(&node->address[f]))
+			json_array_append_new(addresses, api_address(&node->address[f]));
+	}
+	return addresses;
 }
 
 json_t *api_traffic(const struct traffic *traffic)

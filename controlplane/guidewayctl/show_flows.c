@@ -1,4 +1,5 @@
 #include <stdio.h>
+#include <string.h>
 
 #include "show.h"
 #include "table.h"
@@ -44,16 +45,38 @@ static void show_choice(const json_t *answer)
 		text_of(answer, "slot_node"));
 }
 
+// Why this node, and for how long.
+static const char *say_flow(const json_t *answer)
+{
+	const char *mode = text_of(answer, "mode");
+
+	if (is_true(answer, "flow_found"))
+		return "there is one, and it stays with its node:";
+	if (strcmp(mode, "dnat") == 0 || strcmp(mode, "dsr") == 0 || strcmp(mode, "tunnel") == 0)
+		return "none is kept in this mode: each packet goes to the slot's node";
+	if (number_of(answer, "affinity_s") > 0)
+		return "there is none: a SYN or a datagram would make one, with the node of the "
+		       "client's last one while that is remembered";
+	return "there is none: a SYN or a datagram would make one";
+}
+
 void show_explanation(const json_t *answer)
 {
 	bool forwarded = is_true(answer, "forwarded");
 	struct table table;
 
+	if (forwarded && json_object_get(answer, "service") == NULL) {
+		printf("for no service of Guideway's: the kernel gets it\n");
+		return;
+	}
 	if (forwarded)
 		printf("forwarded to node %s\n", text_of(answer, "node"));
 	else
 		printf("dropped: %s (%s)\n", text_of(answer, "sentence"), text_of(answer, "drop"));
 	printf("service   %s\n", text_of(answer, "service"));
+	printf("mode      %s\n", text_of(answer, "mode"));
+	if (json_object_get(answer, "way") != NULL)
+		printf("way       %s\n", text_of(answer, "way"));
 	if (json_object_get(answer, "worker") != NULL)
 		printf("worker    %lld\n", number_of(answer, "worker"));
 	else
@@ -64,10 +87,7 @@ void show_explanation(const json_t *answer)
 			is_true(answer, "next_hop_resolved")
 				? "resolved"
 				: "not resolved: packets wait a little");
-	printf("flow      %s\n",
-		is_true(answer, "flow_found")
-			? "there is one, and it stays with its node:"
-			: "there is none: a SYN or a datagram would make one");
+	printf("flow      %s\n", say_flow(answer));
 	if (!is_true(answer, "flow_found"))
 		return;
 	printf("\n");

@@ -14,6 +14,15 @@ static void add_endpoint(struct table *table, const json_t *service)
 		number_of(service, "port"), text_of(service, "protocol"));
 }
 
+// "snat", "tunnel-gue".
+static void add_mode(struct table *table, const json_t *service)
+{
+	bool is_tunnel = json_is_string(json_object_get(service, "tunnel"));
+
+	table_cell(table, "%s%s%s", text_of(service, "mode"), is_tunnel ? "-" : "",
+		is_tunnel ? text_of(service, "tunnel") : "");
+}
+
 // Five cells.
 static void add_traffic(struct table *table, const json_t *traffic)
 {
@@ -46,7 +55,7 @@ static void show_members(const json_t *members)
 
 void show_services(const json_t *answer)
 {
-	static const char *const headers[] = {"SERVICE", "ADDRESS", ">NODE PORT", "CHECK",
+	static const char *const headers[] = {"SERVICE", "ADDRESS", "MODE", ">NODE PORT", "CHECK",
 		">NODES UP", ">DRAINING", ">FLOWS", ">PACKETS IN", ">BYTES IN", ">PACKETS OUT",
 		">BYTES OUT", NULL};
 	const json_t *services = json_object_get(answer, "services");
@@ -61,6 +70,7 @@ void show_services(const json_t *answer)
 
 		table_cell(&table, "%s", text_of(s, "name"));
 		add_endpoint(&table, s);
+		add_mode(&table, s);
 		table_cell(&table, "%lld", number_of(s, "node_port"));
 		table_cell(&table, "%s", text_of(s, "check"));
 		table_cell(

@@ -17,7 +17,7 @@
 // routes, ...) are shared between tables by the builder, which counts the references.
 
 typedef uint32_t service_id; // Index into services[]; the same service's from table to table.
-typedef uint16_t node_id;    // Index into nodes[]; the same node's from table to table.
+typedef uint16_t node_id;    // Index into nodes[]; the same address's from table to table.
 
 #define SERVICE_NONE UINT32_MAX
 #define NODE_NONE UINT16_MAX
@@ -71,6 +71,7 @@ static inline bool service_exists(const struct service *s)
 	return s->protocol != 0;
 }
 
+// An address of a node, by which flows know it. One of two addresses is there twice.
 struct node {
 	struct address ipv6;
 	__be32 ipv4;                      // 0 if it has none.
@@ -131,7 +132,7 @@ struct forwarding_table {
 
 	const struct node *nodes; // [n_nodes]
 	size_t n_nodes;           // One more than the highest id in use.
-	struct index node_index;  // By index_hash_address(); a node of two families is in it twice.
+	struct index node_index;  // By index_hash_address().
 
 	// Services in MODE_DNAT, by index_hash_node_port(): whose reply it is that a node sends. A
 	// NodePort belongs to one of them.

@@ -16,6 +16,11 @@
 // Configurations for tests, written in words: nodes "a b c" are a at 127.0.0.1, b at 127.0.0.2, ...
 // by their first letter, so that a node is the same in every configuration.
 
+static inline struct address letter_address(char letter)
+{
+	return address_from_ipv4(htonl(INADDR_LOOPBACK + (uint32_t)(letter - 'a')));
+}
+
 static inline struct config *config_of(const char *nodes)
 {
 	struct config *config = calloc(1, sizeof(*config));
@@ -28,8 +33,7 @@ static inline struct config *config_of(const char *nodes)
 		struct node_config *node = &config->nodes[config->n_nodes++];
 
 		node->name[0] = *nodes;
-		node->address[IPV4] =
-			address_from_ipv4(htonl(INADDR_LOOPBACK + (uint32_t)(*nodes - 'a')));
+		node->address[IPV4] = letter_address(*nodes);
 		node->weight = 1;
 	}
 	config->services = calloc(64, sizeof(*config->services));
@@ -37,6 +41,7 @@ static inline struct config *config_of(const char *nodes)
 	config->drain_s = 60;
 	config->dataplane.services_max = 64;
 	config->dataplane.nodes_max = 64;
+	config->nodes_max = 32;
 	return config;
 }
 

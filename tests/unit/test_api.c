@@ -134,6 +134,21 @@ static const char *text(json_t *object, const char *name)
 	return json_string_value(value);
 }
 
+static node_id node_of(const struct place *p, char letter)
+{
+	struct address at = letter_address(letter);
+
+	return table_builder_node(reconcile_builder(p->sources.reconcile), &at);
+}
+
+static service_id service_of(const struct place *p, const char *name)
+{
+	const struct plan *plan = reconcile_plan(p->sources.reconcile);
+	size_t i = plan_find_service(plan, name);
+
+	return table_builder_service(reconcile_builder(p->sources.reconcile), &plan->services[i]);
+}
+
 static const struct refusal_case {
 	const char *name;
 	const char *method;
@@ -230,6 +245,89 @@ static void services_come_with_what_their_nodes_are(void **state)
 	assert_int_equal(number(json_object_get(web, "traffic"), "bytes_out"), 1ull << 40);
 }
 
+// Puts services of every mode in force: web in snat, dns in dnat, then dsr, ipip and gue.
+static void use_every_mode(struct place *p)
+{
+	static const enum forwarding_mode modes[] = {
+		MODE_SNAT, MODE_DNAT, MODE_DSR, MODE_TUNNEL, MODE_TUNNEL};
+	char why[WHY_MAX];
+
+	add_service(p->config, "dsr", "abc");
+	add_service(p->config, "ipip", "abc");
+	struct service_config *gue = add_service(p->config, "gue", "abc");
+
+	gue->tunnel_kind = TUNNEL_GUE;
+	gue->vip = (struct address){.bytes = {0xfd, [15] = 80}};
+	for (size_t i = 0; i < p->config->n_services; i++)
+		p->config->services[i].mode = modes[i];
+	p->config->services[0].affinity_s = 10800;
+	p->config->services[2].mss = 1400;
+	p->config->settings.gue_port = htons(6080);
+	assert_int_equal(reconcile_want(p->sources.reconcile, p->config, why), 0);
+}
+
+static void services_come_with_their_modes(void **state)
+{
+	struct place *p = *state;
+
+	use_every_mode(p);
+	json_t *services = json_object_get(ask(p, "GET", "/v1/services", ""), "services");
+	assert_string_equal(text(at(services, 0), "mode"), "snat");
+	assert_true(json_is_null(json_object_get(at(services, 0), "tunnel")));
+	assert_int_equal(number(at(services, 0), "affinity_s"), 10800);
+	assert_string_equal(text(at(services, 1), "mode"), "dnat");
+	assert_string_equal(text(at(services, 2), "mode"), "dsr");
+	assert_int_equal(number(at(services, 2), "mss"), 1400);
+	assert_string_equal(text(at(services, 3), "mode"), "tunnel");
+	assert_string_equal(text(at(services, 3), "tunnel"), "ip");
+	assert_string_equal(text(at(services, 4), "tunnel"), "gue");
+	assert_string_equal(text(at(services, 4), "target_family"), "ipv4");
+}
+
+static const struct way_case {
+	const char *service;
+	enum forwarding_mode mode;
+	const char *way;
+} ways[] = {
+	{"web", MODE_SNAT,
+		"from an SNAT address, to the NodePort, 127.0.0.2:30081; replies come back through "
+		"Guideway"},
+	{"dns", MODE_DNAT,
+		"from the client's address, to the NodePort, 127.0.0.2:30082; replies come back "
+		"through Guideway"},
+	{"dsr", MODE_DSR,
+		"as it came, to the MAC address of 127.0.0.2; replies go straight to the client"},
+	{"ipip", MODE_TUNNEL,
+		"as it came, in an outer packet to 127.0.0.2, IPv4 in IPv4; replies go straight to "
+		"the client"},
+	{"gue", MODE_TUNNEL,
+		"as it came, in an outer packet to 127.0.0.2:6080, IPv6 in GUE over IPv4; replies "
+		"go straight to the client"},
+};
+
+static void an_explanation_says_the_way_to_the_node_in_each_mode(void **state)
+{
+	struct place *p = *state;
+
+	use_every_mode(p);
+	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+		const struct way_case *c = &ways[i];
+
+		p->dp.explanation = (struct explanation){
+			.service = service_of(p, c->service),
+			.mode = c->mode,
+			.worker = UINT32_MAX,
+			.slot_node = node_of(p, 'b'),
+			.node = node_of(p, 'b'),
+		};
+		json_t *answer = ask(p, "GET", "/v1/explain",
+			"protocol=tcp&client=198.51.100.7:31337&vip=192.0.2.80:81");
+		if (strcmp(text(answer, "way"), c->way) != 0)
+			fail_msg("%s: %s", c->service, text(answer, "way"));
+		assert_string_equal(text(answer, "mode"), forwarding_mode_word(c->mode));
+	}
+}
+
 static void one_service_comes_with_its_members(void **state)
 {
 	struct place *p = *state;
@@ -265,6 +363,58 @@ static void a_drain_is_told_by_post_and_shown_by_get(void **state)
 	assert_int_equal(number(at(nodes, 0), "services"), 2);
 }
 
+// 3000 flows: from 198.51.0.0 on, each third of node a, b or c, each tenth half-open.
+static void fill_flows(struct place *p)
+{
+	for (uint32_t i = 0; i < 3000; i++) {
+		p->dp.flows[i] = (struct flow_view){
+			.client = address_from_ipv4(htonl(0xc6330000 + i)),
+			.client_port = htons(31337),
+			.node_port = htons(30081),
+			.protocol = IPPROTO_TCP,
+			.service = service_of(p, "web"),
+			.node = node_of(p, "abc"[i % 3]),
+			.state = i % 10 == 0 ? FLOW_HALF_OPEN : FLOW_ESTABLISHED,
+		};
+	}
+	p->dp.n_flows = 3000;
+}
+
+static void a_node_at_another_address_is_shown_at_both_while_flows_go_on(void **state)
+{
+	struct place *p = *state;
+	struct config after = *p->config;
+	struct node_config nodes[3];
+	char why[WHY_MAX];
+
+	fill_flows(p);
+	memcpy(nodes, p->config->nodes, sizeof(nodes));
+	nodes[1].address[IPV4] = letter_address('y');
+	nodes[1].address[IPV6] = (struct address){.bytes = {0xfd, [15] = 2}};
+	strcpy(nodes[2].name, "renamed");
+	after.nodes = nodes;
+	assert_int_equal(reconcile_want(p->sources.reconcile, &after, why), 0);
+
+	json_t *found = json_object_get(ask(p, "GET", "/v1/nodes", "node=b"), "nodes");
+	assert_int_equal(json_array_size(found), 2);
+	assert_true(json_is_false(json_object_get(at(found, 0), "leaving")));
+	assert_int_equal(json_array_size(json_object_get(at(found, 0), "addresses")), 2);
+	assert_int_equal(json_array_size(json_object_get(at(found, 0), "ids")), 2);
+	assert_true(json_is_true(json_object_get(at(found, 1), "leaving")));
+	assert_string_equal(
+		json_string_value(at(json_object_get(at(found, 1), "addresses"), 0)), "127.0.0.2");
+
+	// Flows are with the address: of the old b under its name, of c under the name it has now.
+	json_t *answer = ask(p, "GET", "/v1/flows", "node=b&limit=5000");
+	assert_int_equal(json_array_size(json_object_get(answer, "flows")), 1000);
+	answer = ask(p, "GET", "/v1/flows", "node=renamed&limit=5000");
+	assert_int_equal(json_array_size(json_object_get(answer, "flows")), 1000);
+	ask(p, "GET", "/v1/flows", "node=c");
+	assert_int_equal(p->status, 404);
+
+	assert_int_equal(reconcile_want(p->sources.reconcile, p->config, why), 0);
+}
+
 static void a_node_with_slashes_in_its_name_is_drained_like_any(void **state)
 {
 	struct place *p = *state;
@@ -278,27 +428,6 @@ static void a_node_with_slashes_in_its_name_is_drained_like_any(void **state)
 
 	ask(p, "POST", "/v1/nodes/rack/1/drain/undrain", "");
 	assert_int_equal(p->status, 200);
-}
-
-// 3000 flows: from 198.51.0.0 on, each third of node a, b or c, each tenth half-open.
-static void fill_flows(struct place *p)
-{
-	const struct table_builder *builder = reconcile_builder(p->sources.reconcile);
-
-	for (uint32_t i = 0; i < 3000; i++) {
-		char node[2] = {"abc"[i % 3], '\0'};
-
-		p->dp.flows[i] = (struct flow_view){
-			.client = address_from_ipv4(htonl(0xc6330000 + i)),
-			.client_port = htons(31337),
-			.node_port = htons(30081),
-			.protocol = IPPROTO_TCP,
-			.service = table_builder_service(builder, "web"),
-			.node = table_builder_node(builder, node),
-			.state = i % 10 == 0 ? FLOW_HALF_OPEN : FLOW_ESTABLISHED,
-		};
-	}
-	p->dp.n_flows = 3000;
 }
 
 static const struct filter_case {
@@ -359,7 +488,7 @@ static void counters_are_by_word_by_service_and_by_node(void **state)
 
 	p->dp.counters.drops[DROP_NO_SERVICE] = 5;
 	p->dp.counters.events[EVENT_RX_PACKETS] = 9;
-	p->dp.flows_of_node[table_builder_node(reconcile_builder(p->sources.reconcile), "c")] = 4;
+	p->dp.flows_of_node[node_of(p, 'c')] = 4;
 	json_t *answer = ask(p, "GET", "/v1/counters", "");
 
 	assert_int_equal(number(json_object_get(answer, "drops"), "no-service"), 5);
@@ -374,15 +503,13 @@ static void counters_are_by_word_by_service_and_by_node(void **state)
 static void an_explanation_is_asked_in_network_order_and_told_in_names(void **state)
 {
 	struct place *p = *state;
-	const struct table_builder *builder = reconcile_builder(p->sources.reconcile);
-
 	p->dp.explanation = (struct explanation){
 		.drop = DROP_NONE,
-		.service = table_builder_service(builder, "web"),
+		.service = service_of(p, "web"),
 		.worker = UINT32_MAX,
 		.slot = 77,
-		.slot_node = table_builder_node(builder, "b"),
-		.node = table_builder_node(builder, "b"),
+		.slot_node = node_of(p, 'b'),
+		.node = node_of(p, 'b'),
 	};
 	json_t *answer = ask(p, "GET", "/v1/explain",
 		"protocol=tcp&client=198.51.100.7:31337&vip=192.0.2.80:81");
@@ -413,8 +540,11 @@ int main(void)
 		IN_PLACE(status_tells_of_ports_tables_and_flows),
 		IN_PLACE(status_tells_of_rings_too_small_for_their_weights),
 		IN_PLACE(services_come_with_what_their_nodes_are),
+		IN_PLACE(services_come_with_their_modes),
+		IN_PLACE(an_explanation_says_the_way_to_the_node_in_each_mode),
 		IN_PLACE(one_service_comes_with_its_members),
 		IN_PLACE(a_drain_is_told_by_post_and_shown_by_get),
+		IN_PLACE(a_node_at_another_address_is_shown_at_both_while_flows_go_on),
 		IN_PLACE(a_node_with_slashes_in_its_name_is_drained_like_any),
 		IN_PLACE(flows_are_filtered_and_bounded_and_the_bound_is_said),
 		IN_PLACE(a_flow_is_shown_by_names),

@@ -89,12 +89,20 @@ static const char *nodes_of(const struct place *p, const char *service, uint64_t
 	return text;
 }
 
-static bool held(void *, const char *)
+// The configured one comes first.
+static size_t find_node(const struct place *p, const char *name)
+{
+	const size_t *nodes;
+
+	return plan_find_nodes(p->plan, name, &nodes) == 0 ? SIZE_MAX : nodes[0];
+}
+
+static bool held(void *, const struct address *)
 {
 	return true;
 }
 
-static bool not_held(void *, const char *)
+static bool not_held(void *, const struct address *)
 {
 	return false;
 }
@@ -154,7 +162,7 @@ static void a_node_removed_drains_while_flows_hold_it_and_is_then_gone(void **st
 
 	plan(p, two, 3 * SECONDS);
 	assert_int_equal(p->plan->model.n_nodes, 2);
-	assert_int_equal(plan_find_node(p->plan, "b"), SIZE_MAX);
+	assert_int_equal(find_node(p, "b"), SIZE_MAX);
 }
 
 static void a_node_removed_is_gone_after_the_drain_time_whatever_holds_it(void **state)
@@ -247,11 +255,12 @@ static void a_new_check_inherits_the_nodes_verdict_and_a_new_node_has_none(void 
 	assert_string_equal(nodes_of(p, "web", 1), "a:up b:down");
 }
 
-static void a_node_at_another_address_has_no_verdict_until_it_answers_there(void **state)
+static void a_node_at_another_address_leaves_the_old_and_has_no_verdict_at_the_new(void **state)
 {
 	struct place *p = *state;
 	struct config *before = configure(p, "a b");
 	struct config *after = configure(p, "a b");
+	const size_t *nodes;
 
 	add_service(before, "web", "ab");
 	add_service(after, "web", "ab")->check = (struct check_config){
@@ -259,7 +268,86 @@ static void a_node_at_another_address_has_no_verdict_until_it_answers_there(void
 	after->nodes[1].address[IPV4] = address_from_ipv4(htonl(INADDR_LOOPBACK + 77));
 	plan(p, before, 0);
 	plan(p, after, 0);
-	assert_string_equal(nodes_of(p, "web", 1), "a:up b:down");
+	assert_string_equal(nodes_of(p, "web", 1), "a:up b:down b:draining");
+
+	assert_int_equal(plan_find_nodes(p->plan, "b", &nodes), 2);
+	assert_true(p->plan->nodes[nodes[0]].configured);
+	assert_false(p->plan->nodes[nodes[1]].configured);
+	assert_true(address_equal(
+		&p->plan->names[nodes[1]].address[IPV4], &before->nodes[1].address[IPV4]));
+
+	plan(p, before, 2); // Back again: now the new one leaves, and is not up.
+	assert_string_equal(nodes_of(p, "web", 3), "a:up b:up b:draining");
+}
+
+static void a_node_renamed_is_what_it_was(void **state)
+{
+	struct place *p = *state;
+	struct config *before = configure(p, "a b");
+	struct config *after = configure(p, "a x");
+
+	add_service(before, "web", "ab");
+	add_service(after, "web", "ax")->check.kind = CHECK_TCP; // Inherits the verdict.
+	after->nodes[1].address[IPV4] = before->nodes[1].address[IPV4];
+	plan(p, before, 0);
+	plan(p, after, 0);
+	assert_string_equal(nodes_of(p, "web", 1), "a:up x:up");
+	assert_int_equal(p->plan->n_nodes, 2);
+}
+
+static void two_nodes_that_change_names_change_nothing_else(void **state)
+{
+	struct place *p = *state;
+	struct config *before = configure(p, "a b");
+	struct config *after = configure(p, "b a");
+
+	add_service(before, "web", "ab");
+	add_service(after, "web", "ab");
+	after->nodes[0].address[IPV4] = before->nodes[0].address[IPV4];
+	after->nodes[1].address[IPV4] = before->nodes[1].address[IPV4];
+	plan(p, before, 0);
+	plan(p, after, 0);
+	assert_string_equal(nodes_of(p, "web", 1), "a:up b:up");
+	assert_int_equal(p->plan->n_nodes, 2);
+}
+
+static void of_two_addresses_one_may_leave_alone(void **state)
+{
+	struct place *p = *state;
+	struct config *before = configure(p, "a");
+	struct config *after = configure(p, "a");
+	struct address old = {.bytes = {0xfd, [15] = 1}};
+	struct address new = {.bytes = {0xfd, [15] = 2}};
+
+	before->nodes[0].address[IPV6] = old;
+	after->nodes[0].address[IPV6] = new;
+	for (size_t i = 0; i < 2; i++) {
+		add_service(i == 0 ? before : after, "four", "a");
+		add_service(i == 0 ? before : after, "six", "a")->target_family = IPV6;
+	}
+	plan(p, before, 0);
+	plan(p, after, 0);
+	assert_string_equal(nodes_of(p, "four", 1), "a:up");
+	assert_string_equal(nodes_of(p, "six", 1), "a:up a:draining");
+	assert_int_equal(p->plan->n_nodes, 2);
+	assert_true(address_equal(&p->plan->names[1].address[IPV6], &old));
+	assert_true(address_is_none(&p->plan->names[1].address[IPV4]));
+}
+
+static void a_drain_is_of_all_nodes_of_its_name(void **state)
+{
+	struct place *p = *state;
+	struct config *before = configure(p, "a b");
+	struct config *after = configure(p, "a b");
+
+	add_service(before, "web", "ab");
+	add_service(after, "web", "ab");
+	after->nodes[1].address[IPV4] = address_from_ipv4(htonl(INADDR_LOOPBACK + 77));
+	assert_int_equal(drains_put(p->scratch.drains, "b", 10 * SECONDS), 0);
+	plan(p, before, 20 * SECONDS);
+	plan(p, after, 30 * SECONDS);
+	assert_string_equal(nodes_of(p, "web", 69 * SECONDS), "a:up b:draining b:draining");
+	assert_string_equal(nodes_of(p, "web", 70 * SECONDS), "a:up");
 }
 
 static void a_drained_node_drains_until_its_time_is_over_or_it_is_undrained(void **state)
@@ -275,7 +363,7 @@ static void a_drained_node_drains_until_its_time_is_over_or_it_is_undrained(void
 	assert_false(plan_drain_ended(p->plan, 68 * SECONDS, 69 * SECONDS));
 	assert_true(plan_drain_ended(p->plan, 69 * SECONDS, 70 * SECONDS));
 
-	plan_set_drained(p->plan, plan_find_node(p->plan, "b"), false, 0);
+	plan_set_drained(p->plan, find_node(p, "b"), false, 0);
 	assert_string_equal(nodes_of(p, "web", 71 * SECONDS), "a:up b:up");
 }
 
@@ -443,7 +531,11 @@ int main(void)
 		IN_PLACE(a_node_that_one_service_loses_stays_with_the_others),
 		IN_PLACE(a_node_that_left_with_its_last_service_is_not_kept),
 		IN_PLACE(a_new_check_inherits_the_nodes_verdict_and_a_new_node_has_none),
-		IN_PLACE(a_node_at_another_address_has_no_verdict_until_it_answers_there),
+		IN_PLACE(a_node_at_another_address_leaves_the_old_and_has_no_verdict_at_the_new),
+		IN_PLACE(a_node_renamed_is_what_it_was),
+		IN_PLACE(two_nodes_that_change_names_change_nothing_else),
+		IN_PLACE(of_two_addresses_one_may_leave_alone),
+		IN_PLACE(a_drain_is_of_all_nodes_of_its_name),
 		IN_PLACE(a_drained_node_drains_until_its_time_is_over_or_it_is_undrained),
 		IN_PLACE(nodes_down_that_drain_or_leave_have_no_weight),
 		IN_PLACE(each_address_is_announced_once_and_quiet_ones_are_not),

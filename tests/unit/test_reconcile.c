@@ -57,7 +57,7 @@ struct place {
 	struct dataplane dp;
 	struct kernel kernel;
 	struct reconcile *reconcile;
-	struct config *configs[4];
+	struct config *configs[8];
 	size_t n_configs;
 	size_t n_ready;
 	struct loop_timer patience;
@@ -128,9 +128,17 @@ static const struct forwarding_table *newest(const struct place *p)
 	return p->dp.tables[p->dp.n_published - 1];
 }
 
+// Of the node at the address that config_of() gives to it.
 static node_id id_of(const struct place *p, const char *node)
 {
-	return table_builder_node(reconcile_builder(p->reconcile), node);
+	struct address at = letter_address(node[0]);
+
+	return table_builder_node(reconcile_builder(p->reconcile), &at);
+}
+
+static node_id id_at(const struct place *p, const struct address *address)
+{
+	return forwarding_table_find_node(newest(p), address);
 }
 
 static enum target_state state_of(const struct place *p, node_id id)
@@ -221,8 +229,9 @@ static void the_first_table_that_serves_waits_for_a_verdict_on_each_node(void **
 	run_for(p, 700);
 	assert_int_equal(newest(p)->n_services, 1);
 	assert_int_equal(p->n_ready, 1);
-	assert_int_equal(state_of(p, id_of(p, "a")), TARGET_DOWN);
-	assert_int_equal(state_of(p, id_of(p, "b")), TARGET_DOWN);
+	for (size_t i = 0; i < 2; i++)
+		assert_int_equal(
+			state_of(p, id_at(p, &config->nodes[i].address[IPV4])), TARGET_DOWN);
 	close(listener);
 }
 
@@ -332,6 +341,7 @@ static void a_removed_nodes_id_is_kept_while_a_flow_holds_it_and_then_given_to_a
 	struct place *p = *state;
 	struct config *two = configure(p, "a c");
 	struct config *new = configure(p, "a c d");
+	const size_t *nodes;
 
 	add_service(two, "web", "ac");
 	add_service(new, "web", "acd");
@@ -355,22 +365,140 @@ static void a_removed_nodes_id_is_kept_while_a_flow_holds_it_and_then_given_to_a
 	p->dp.flows_of_node[b] = 0;
 	run_for(p, 3200); // It ends, is absent in every table in force, and is freed.
 	assert_int_equal(id_of(p, "b"), NODE_NONE);
-	assert_int_equal(plan_find_node(reconcile_plan(p->reconcile), "b"), SIZE_MAX);
+	assert_int_equal(plan_find_nodes(reconcile_plan(p->reconcile), "b", &nodes), 0);
+}
+
+static void a_node_of_another_name_at_the_same_address_is_the_same_target(void **state)
+{
+	struct place *p = *state;
+	struct config *renamed = configure(p, "a x c");
+	size_t n_there = 0;
+
+	add_service(renamed, "web", "axc");
+	start_with_three_nodes(p);
+	struct address b = letter_address('b');
+	node_id before = id_at(p, &b);
+
+	renamed->nodes[1].address[IPV4] = b;
+	p->dp.flows_of_node[before] = 1;
+	want(p, renamed);
+	assert_int_equal(id_at(p, &b), before);
+	assert_int_equal(state_of(p, before), TARGET_UP);
+	for (size_t id = 0; id < newest(p)->n_nodes; id++)
+		n_there += newest(p)->nodes[id].ipv4 == b.words[3];
+	assert_int_equal(n_there, 1);
+}
+
+static void a_node_of_the_same_name_at_another_address_leaves_and_joins(void **state)
+{
+	struct place *p = *state;
+	struct config *moved = configure(p, "a b c");
+
+	add_service(moved, "web", "abc");
+	start_with_three_nodes(p);
+	struct address old = letter_address('b');
+	struct address new = address_from_ipv4(htonl(INADDR_LOOPBACK + 77));
+	const struct forwarding_table *first = newest(p);
+	node_id before = id_at(p, &old);
+
+	moved->nodes[1].address[IPV4] = new;
+	p->dp.flows_of_node[before] = 1;
+	p->dp.workers_hang = true; // The first table stays, to be compared.
+	want(p, moved);
+	node_id after = id_at(p, &new);
+	assert_int_not_equal(after, before);
+	assert_int_equal(id_at(p, &old), before);
+	assert_int_equal(state_of(p, before), TARGET_DRAINING);
+	assert_int_equal(state_of(p, after), TARGET_UP);
+	for (uint32_t slot = 0; slot < 251; slot++) {
+		node_id was = first->services[0].ring[slot];
+
+		assert_int_equal(newest(p)->services[0].ring[slot], was == before ? after : was);
+	}
+}
+
+static void a_node_that_gets_an_address_more_keeps_the_flows_of_the_one_it_had(void **state)
+{
+	struct place *p = *state;
+	struct config *dual = configure(p, "a b c");
+
+	add_service(dual, "web", "abc");
+	start_with_three_nodes(p);
+	struct address b = letter_address('b');
+	node_id before = id_at(p, &b);
+
+	dual->nodes[1].address[IPV6] = (struct address){.bytes = {0xfd, [15] = 2}};
+	p->dp.flows_of_node[before] = 1;
+	want(p, dual);
+	assert_int_equal(id_at(p, &b), before);
+	assert_int_equal(state_of(p, before), TARGET_UP);
+}
+
+static const struct endpoint_case {
+	const char *name;
+	struct address vip; // As it is before if this is no address.
+	uint16_t port;
+	uint8_t protocol;
+} endpoints[] = {
+	{"another VIP", {.bytes = {[10] = 0xff, 0xff, 192, 0, 2, 99}}, 81, IPPROTO_TCP},
+	{"a VIP of the other family", {.bytes = {0xfd, [15] = 99}}, 81, IPPROTO_TCP},
+	{"another port", {{{0}}}, 8081, IPPROTO_TCP},
+	{"another protocol", {{{0}}}, 81, IPPROTO_UDP},
+};
+
+static service_id service_at(const struct place *p, const struct service_config *s)
+{
+	__be16 port = htons(s->port);
+
+	return forwarding_table_find_service(newest(p),
+		index_hash_endpoint(&s->vip, port, s->protocol), &s->vip, port, s->protocol);
+}
+
+static void a_service_at_another_endpoint_is_another_service_with_the_old_ones_slots(void **state)
+{
+	struct place *p = *state;
+
+	start_with_three_nodes(p);
+	service_id before = service_at(p, &p->configs[0]->services[0]);
+	uint64_t salt = newest(p)->services[before].salt;
+	for (size_t i = 0; i < sizeof(endpoints) / sizeof(endpoints[0]); i++) {
+		const struct endpoint_case *c = &endpoints[i];
+		struct config *moved = configure(p, "a b c");
+		struct service_config *web = add_service(moved, "web", "abc");
+
+		web->port = c->port;
+		web->protocol = c->protocol;
+		if (!address_is_none(&c->vip))
+			web->vip = c->vip;
+		want(p, moved);
+
+		service_id after = service_at(p, web);
+		if (after == SERVICE_NONE || after == before ||
+			service_exists(&newest(p)->services[before]))
+			fail_msg("%s: %u, and then %u", c->name, before, after);
+		assert_int_equal(newest(p)->services[after].salt, salt);
+		want(p, p->configs[0]);
+		assert_int_equal(service_at(p, &p->configs[0]->services[0]), before);
+		run_for(p, 1200); // The other id is freed.
+	}
 }
 
 static uint64_t packets_of_service(const struct place *p, const char *name)
 {
+	const struct plan *plan = reconcile_plan(p->reconcile);
+	size_t i = plan_find_service(plan, name);
 	struct traffic traffic;
 
-	reconcile_read_service(p->reconcile, name, &traffic);
+	reconcile_read_service(p->reconcile, &plan->services[i], &traffic);
 	return traffic.packets_in;
 }
 
 static uint64_t packets_of_node(const struct place *p, const char *name)
 {
+	struct model_node node = {.address = {letter_address(name[0])}};
 	struct traffic traffic;
 
-	reconcile_read_node(p->reconcile, name, &traffic);
+	reconcile_read_node(p->reconcile, &node, &traffic);
 	return traffic.packets_in;
 }
 
@@ -505,6 +633,10 @@ int main(void)
 			tables_do_not_pile_up_while_workers_hang_and_the_newest_state_comes_out_then),
 		IN_PLACE(
 			a_removed_nodes_id_is_kept_while_a_flow_holds_it_and_then_given_to_another),
+		IN_PLACE(a_node_of_another_name_at_the_same_address_is_the_same_target),
+		IN_PLACE(a_node_of_the_same_name_at_another_address_leaves_and_joins),
+		IN_PLACE(a_node_that_gets_an_address_more_keeps_the_flows_of_the_one_it_had),
+		IN_PLACE(a_service_at_another_endpoint_is_another_service_with_the_old_ones_slots),
 		IN_PLACE(who_gets_an_id_of_another_begins_to_count_at_zero),
 		IN_PLACE(a_reload_with_too_many_nodes_is_refused_and_later_changes_come_out),
 		IN_PLACE(nodes_that_leave_count_for_a_reload_and_end_though_it_was_refused),

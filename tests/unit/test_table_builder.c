@@ -99,7 +99,8 @@ static int create(void **state)
 {
 	struct world *world = calloc(1, sizeof(*world));
 
-	if (world == NULL || table_builder_create(SERVICES_MAX, NODES_MAX, &world->builder) < 0)
+	if (world == NULL ||
+		table_builder_create(SERVICES_MAX, NODES_MAX * N_FAMILIES, &world->builder) < 0)
 		return -1;
 	*state = world;
 	return 0;
@@ -150,6 +151,14 @@ static service_id find(const struct forwarding_table *table, const char *vip, ui
 		index_hash_endpoint(&a, htons(port), IPPROTO_TCP), &a, htons(port), IPPROTO_TCP);
 }
 
+// Of want_node()'s node of that number, at its IPv4 address.
+static node_id id_of(const struct world *world, size_t number)
+{
+	struct address at = numbered("10.0.0.%u", 1 + number);
+
+	return table_builder_node(world->builder, &at);
+}
+
 static size_t slots_of(const struct service *s, node_id node)
 {
 	size_t n = 0;
@@ -178,8 +187,8 @@ static void a_packet_finds_its_service_node_and_own_address(void **state)
 	const struct forwarding_table *table = build(world);
 
 	service_id web = find(table, "192.0.2.80", 80), secure = find(table, "2001:db8::80", 443);
-	assert_int_equal(web, table_builder_service(world->builder, "s0"));
-	assert_int_equal(secure, table_builder_service(world->builder, "s1"));
+	assert_int_equal(web, table_builder_service(world->builder, &world->wanted.services[0]));
+	assert_int_equal(secure, table_builder_service(world->builder, &world->wanted.services[1]));
 	assert_int_equal(find(table, "192.0.2.80", 81), SERVICE_NONE);
 	assert_int_equal(find(table, "192.0.2.81", 80), SERVICE_NONE);
 	assert_int_equal(table->services[web].node_port, htons(30080));
@@ -188,11 +197,16 @@ static void a_packet_finds_its_service_node_and_own_address(void **state)
 
 	for (size_t i = 0; i < 3; i++) {
 		const struct model_node *node = &world->wanted.nodes[i];
-		node_id id = table_builder_node(world->builder, node->name);
 
-		assert_int_equal(forwarding_table_find_node(table, &node->address[IPV4]), id);
-		assert_int_equal(forwarding_table_find_node(table, &node->address[IPV6]), id);
-		assert_string_equal(table_builder_node_name(world->builder, id), node->name);
+		for (enum family f = IPV4; f < N_FAMILIES; f++) {
+			node_id id = table_builder_node(world->builder, &node->address[f]);
+			struct address there = node_address(&table->nodes[id], f);
+
+			assert_int_equal(forwarding_table_find_node(table, &node->address[f]), id);
+			assert_true(address_equal(&there, &node->address[f]));
+			assert_string_equal(
+				table_builder_node_name(world->builder, id), node->name);
+		}
 	}
 
 	struct address vip = address("2001:db8::80"), snat = address("2001:db8::10");
@@ -234,7 +248,8 @@ static void the_order_of_the_model_does_not_matter(void **state)
 	shuffle(&other.wanted);
 	shuffle(&other.wanted);
 
-	assert_int_equal(table_builder_create(SERVICES_MAX, NODES_MAX, &other.builder), 0);
+	assert_int_equal(
+		table_builder_create(SERVICES_MAX, NODES_MAX * N_FAMILIES, &other.builder), 0);
 	const struct forwarding_table *a = build(world), *b = build(&other);
 	assert_memory_equal(a->nodes, b->nodes, a->n_nodes * sizeof(*a->nodes));
 	assert_memory_equal(a->own, b->own, a->n_own * sizeof(*a->own));
@@ -263,9 +278,9 @@ static void rings_and_states_are_there_once(void **state)
 	world->wanted.services[1].set = 1;
 
 	const struct forwarding_table *first = build_reporting(world, NULL, &report);
-	assert_int_equal(report.n_rings_built, 1);
+	assert_int_equal(report.n_rings_built, 2); // One for each family.
 	assert_ptr_equal(first->services[0].ring, first->services[1].ring);
-	assert_ptr_equal(first->services[0].ring, first->services[2].ring);
+	assert_ptr_not_equal(first->services[0].ring, first->services[2].ring);
 	assert_ptr_equal(first->services[0].states, first->services[1].states);
 
 	const struct forwarding_table *second = build_reporting(world, NULL, &report);
@@ -368,21 +383,22 @@ static void a_node_from_the_middle_leaves_the_others_their_ids(void **state)
 	struct world *world = *state;
 
 	want(&world->wanted, 4);
-	const struct forwarding_table *first = build(world);
+	struct address one = world->wanted.nodes[1].address[IPV4];
+	build(world);
 	drop_node(&world->wanted, 1);
 	want_node(&world->wanted, 7);
 	const struct forwarding_table *second = build(world);
 
-	assert_int_equal(table_builder_node(world->builder, "n0"), 0);
-	assert_int_equal(table_builder_node(world->builder, "n1"), 1);
-	assert_int_equal(table_builder_node(world->builder, "n2"), 2);
-	assert_int_equal(table_builder_node(world->builder, "n3"), 3);
-	assert_int_equal(table_builder_node(world->builder, "n7"), 4);
-	assert_int_equal(second->n_nodes, 5);
+	assert_int_equal(id_of(world, 0), 0);
+	assert_int_equal(id_of(world, 1), 1);
+	assert_int_equal(id_of(world, 2), 2);
+	assert_int_equal(id_of(world, 3), 3);
+	assert_int_equal(id_of(world, 7), 8); // After two of each of the others.
+	assert_int_equal(second->n_nodes, 10);
 	assert_int_equal(second->services[0].states[1], TARGET_ABSENT);
 	assert_int_equal(second->nodes[1].next_hop[IPV4], NEXT_HOP_NONE);
 	assert_int_equal(slots_of(&second->services[0], 1), 0);
-	assert_int_equal(forwarding_table_find_node(second, &first->nodes[1].ipv6), NODE_NONE);
+	assert_int_equal(forwarding_table_find_node(second, &one), NODE_NONE);
 }
 
 static void an_id_is_free_once_no_table_knows_it_and_nobody_holds_it(void **state)
@@ -398,16 +414,16 @@ static void an_id_is_free_once_no_table_knows_it_and_nobody_holds_it(void **stat
 	assert_int_equal(free_ids(world, NULL), 0); // A worker may see the first.
 
 	table_builder_release(world->builder, first);
-	assert_int_equal(free_ids(world, &one), 0); // A flow has it.
+	assert_int_equal(free_ids(world, &one), 1); // A flow has it: only that of IPv6 goes.
 	assert_string_equal(table_builder_node_name(world->builder, 1), "n1");
 	assert_int_equal(free_ids(world, NULL), 1);
 	assert_null(table_builder_node_name(world->builder, 1));
-	assert_int_equal(table_builder_node(world->builder, "n1"), NODE_NONE);
+	assert_int_equal(id_of(world, 1), NODE_NONE);
 
 	want_node(&world->wanted, 5);
 	build(world);
-	assert_int_equal(table_builder_node(world->builder, "n5"), 1);
-	assert_int_equal(second->n_nodes, 3);
+	assert_int_equal(id_of(world, 5), 1);
+	assert_int_equal(second->n_nodes, 6);
 }
 
 static void a_service_that_is_gone_keeps_its_id_from_others(void **state)
@@ -431,7 +447,7 @@ static void a_service_that_is_gone_keeps_its_id_from_others(void **state)
 	assert_int_equal(free_ids(world, NULL), 1);
 	snprintf(world->wanted.services[1].name, NAME_TEXT_MAX, "new");
 	build(world);
-	assert_int_equal(table_builder_service(world->builder, "new"), 1);
+	assert_int_equal(table_builder_service(world->builder, &world->wanted.services[1]), 1);
 }
 
 static void a_name_that_returns_before_its_id_is_freed_has_it_again(void **state)
@@ -450,7 +466,7 @@ static void a_name_that_returns_before_its_id_is_freed_has_it_again(void **state
 	world->wanted.model.n_nodes = world->wanted.sets[0].n_targets = 3;
 	memcpy(world->wanted.targets, all.targets, sizeof(all.targets));
 	build(world);
-	assert_int_equal(table_builder_node(world->builder, "n1"), 1);
+	assert_int_equal(id_of(world, 1), 1);
 	assert_int_equal(free_ids(world, NULL), 0);
 }
 
@@ -461,12 +477,12 @@ static void too_many_nodes_are_refused_and_the_last_state_stays(void **state)
 	want(&world->wanted, NODES_MAX);
 	const struct forwarding_table *table = build(world);
 	want_node(&world->wanted, 6);
-	refuse(world, -ENOSPC, "7 nodes, 1 of them new, and room for 6");
-	assert_int_equal(table_builder_node(world->builder, "n6"), NODE_NONE);
+	refuse(world, -ENOSPC, "14 addresses of nodes, 2 of them new, and room for 12");
+	assert_int_equal(id_of(world, 6), NODE_NONE);
 
 	// One left, and its id is still held.
 	drop_node(&world->wanted, 2);
-	refuse(world, -ENOSPC, "6 nodes, 1 of them new, and room for 6, of which 1 are held");
+	refuse(world, -ENOSPC, "room for 12, of which 2 are held by flows");
 
 	drop_node(&world->wanted, 5);
 	assert_int_equal(build(world)->generation, table->generation + 1);
@@ -486,7 +502,7 @@ static void too_many_services_are_refused(void **state)
 	world->wanted.model.services = more;
 	world->wanted.model.n_services = SERVICES_MAX + 1;
 	refuse(world, -ENOSPC, "9 services, 9 of them new, and room for 8");
-	assert_int_equal(table_builder_service(world->builder, "more0"), SERVICE_NONE);
+	assert_int_equal(table_builder_service(world->builder, &more[0]), SERVICE_NONE);
 	world->wanted.model.n_services = SERVICES_MAX;
 	build(world);
 }
@@ -501,12 +517,12 @@ static void a_model_that_contradicts_itself_is_refused(void **state)
 	refuse(world, -EINVAL, "services s0 and s1 have one address and port");
 
 	want(w, 2);
-	snprintf(want_service(w, "192.0.2.81", 80)->name, NAME_TEXT_MAX, "s0");
-	refuse(world, -EINVAL, "two services are named s0");
+	snprintf(want_service(w, "192.0.2.80", 80)->name, NAME_TEXT_MAX, "s0");
+	refuse(world, -EINVAL, "service s0 is there twice");
 	w->model.n_services = 1;
 	build(world);
-	w->model.n_services = 2; // The name is known now.
-	refuse(world, -EINVAL, "two services are named s0");
+	w->model.n_services = 2; // It is known now.
+	refuse(world, -EINVAL, "service s0 is there twice");
 
 	want(w, 2);
 	want_service(w, "192.0.2.10", 80);
@@ -530,21 +546,38 @@ static void a_model_that_contradicts_itself_is_refused(void **state)
 	refuse(world, -EINVAL, "SNAT address 192.0.2.10 comes twice");
 
 	want(w, 2);
-	snprintf(w->nodes[1].name, NAME_TEXT_MAX, "n0");
-	refuse(world, -EINVAL, "two nodes are named n0");
+	w->nodes[1].address[IPV6] = w->nodes[0].address[IPV6];
+	refuse(world, -EINVAL, "two nodes have the address fd00::1");
 }
 
-static void a_renamed_nodes_address_is_the_new_ones(void **state)
+// By each address a node is another one to flows, and by its name the same to rings.
+static void a_node_is_an_address_to_flows_and_a_name_to_rings(void **state)
 {
 	struct world *world = *state;
 	struct wanted *w = &world->wanted;
+	node_id before[RING_SIZE];
 
-	want(w, 2);
-	w->nodes[1].address[IPV4] = w->nodes[0].address[IPV4];
-	w->targets[0][0].state = TARGET_DRAINING;
+	want(w, 3);
 	const struct forwarding_table *table = build(world);
-	assert_int_equal(forwarding_table_find_node(table, &w->nodes[0].address[IPV4]), 1);
-	assert_int_equal(forwarding_table_find_node(table, &w->nodes[0].address[IPV6]), 0);
+	memcpy(before, table->services[0].ring, sizeof(before));
+
+	snprintf(w->nodes[1].name, NAME_TEXT_MAX, "renamed");
+	table = build(world);
+	assert_int_equal(id_of(world, 1), 1);
+	assert_int_equal(table->n_nodes, 6);
+	assert_string_equal(table_builder_node_name(world->builder, 1), "renamed");
+	assert_true(table_builder_knows_node(world->builder, "renamed"));
+	assert_false(table_builder_knows_node(world->builder, "n1"));
+
+	want(w, 3);
+	w->nodes[1].address[IPV4] = address("10.0.0.99");
+	table = build(world);
+	node_id after = id_of(world, 98);
+	assert_int_equal(after, 6);
+	assert_int_equal(table->nodes[1].ipv4, 0);
+	for (size_t slot = 0; slot < RING_SIZE; slot++)
+		assert_int_equal(
+			table->services[0].ring[slot], before[slot] == 1 ? after : before[slot]);
 }
 
 static next_hop_id find_nine(void *, const struct address *)
@@ -568,7 +601,7 @@ static void next_hops_come_of_the_routes_or_of_the_caller(void **state)
 	const struct forwarding_table *routed = build(world);
 	assert_int_equal(routed->nodes[0].next_hop[IPV4], NEXT_HOP_RESOLVE);
 	assert_int_equal(routed->nodes[1].next_hop[IPV4], 5);
-	assert_int_equal(routed->nodes[1].next_hop[IPV6], 6);
+	assert_int_equal(routed->nodes[3].next_hop[IPV6], 6);
 	assert_int_equal(routed->nodes[2].next_hop[IPV6], NEXT_HOP_NONE);
 	assert_int_equal(route_find(routed->routes.steps[IPV4], (uint8_t[]){10, 0, 0, 2}), 5);
 	assert_int_equal(
@@ -606,7 +639,7 @@ static void ids_survive_any_history(void **state)
 		uint64_t chosen = mix(++seed) % 63 + 1;
 
 		for (size_t i = 0; i < 6; i++)
-			ids[i] = table_builder_node(world->builder, (char[]){'n', '0' + i, 0});
+			ids[i] = id_of(world, i);
 		want(&world->wanted, 0);
 		for (size_t i = 0; i < 6; i++) {
 			if (chosen & (1u << i))
@@ -615,7 +648,7 @@ static void ids_survive_any_history(void **state)
 		table_builder_release(world->builder, tables[turn % 3]);
 		tables[turn % 3] = build(world);
 		for (size_t i = 0; i < 6; i++) {
-			node_id id = table_builder_node(world->builder, (char[]){'n', '0' + i, 0});
+			node_id id = id_of(world, i);
 
 			if (ids[i] != NODE_NONE)
 				assert_int_equal(id, ids[i]);
@@ -644,7 +677,7 @@ int main(void)
 		TEST(too_many_nodes_are_refused_and_the_last_state_stays),
 		TEST(too_many_services_are_refused),
 		TEST(a_model_that_contradicts_itself_is_refused),
-		TEST(a_renamed_nodes_address_is_the_new_ones),
+		TEST(a_node_is_an_address_to_flows_and_a_name_to_rings),
 		TEST(next_hops_come_of_the_routes_or_of_the_caller),
 		TEST(what_a_ring_cannot_represent_is_told),
 		TEST(ids_survive_any_history),
