@@ -295,6 +295,15 @@ static void ready(void *argument)
 
 // The start, in the order of the picture above. Each returns 0 or -errno, having said why.
 
+// Signals are blocked then, for the loop to read: a start that waits asks here.
+static bool is_told_to_end(void)
+{
+	sigset_t pending;
+
+	sigpending(&pending);
+	return sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1;
+}
+
 // A process that was killed may still be giving back its memory, and has the lock until then.
 static int open_state(struct daemon *d, char ret_why[WHY_MAX])
 {
@@ -302,7 +311,7 @@ static int open_state(struct daemon *d, char ret_why[WHY_MAX])
 	int r;
 
 	while ((r = state_directory_open(d->started->state, &d->directory, ret_why)) == -EBUSY &&
-		loop_clock_ns() < until_ns)
+		loop_clock_ns() < until_ns && !is_told_to_end())
 		usleep(50000);
 	return r;
 }
@@ -402,8 +411,10 @@ static void set_next_hop(void *context, next_hop_id id, const struct next_hop *h
 static int start_kernel(struct daemon *d)
 {
 	const struct dataplane_config *dataplane = &d->started->dataplane;
-	struct kernel_config config = {
-		.n_twins = dataplane->n_ports, .set_next_hop = set_next_hop, .context = d->dp};
+	struct kernel_config config = {.n_twins = dataplane->n_ports,
+		.set_next_hop = set_next_hop,
+		.context = d->dp,
+		.gives_up = is_told_to_end};
 	char why[WHY_MAX];
 
 	for (size_t i = 0; i < dataplane->n_ports; i++)
@@ -516,7 +527,7 @@ static int start(struct daemon *d)
 
 	raise_limits();
 	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
-		int r = steps[i](d);
+		int r = is_told_to_end() ? -ECANCELED : steps[i](d);
 		if (r < 0)
 			return r;
 	}
@@ -549,8 +560,12 @@ static void stop(struct daemon *d)
 
 static int run(struct daemon *d)
 {
-	if (start(d) < 0)
-		return EXIT_START;
+	if (start(d) < 0) {
+		if (!is_told_to_end())
+			return EXIT_START;
+		log_info("ending, as told while starting");
+		return EXIT_ENDED;
+	}
 
 	int r = loop_run(d->loop);
 	if (r < 0) {

@@ -547,6 +547,7 @@ static int index_return(struct making *m, uint32_t id)
 			"services %s and %s have one NodePort, by which replies are known in "
 			"their mode dnat",
 			m->service_of[other]->name, m->service_of[id]->name);
+	table->n_returns++;
 	index_builder_put(&table->return_index,
 		index_hash_node_port(s->target_family, s->node_port, s->protocol), id);
 	return 0;

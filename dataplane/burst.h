@@ -134,6 +134,8 @@ struct burst {
 	uint64_t now_ns;
 	uint32_t now_s;   // The same in seconds, never 0.
 	uint16_t mtu_min; // Of all ports: what is no longer fits whichever way it goes.
+	uint16_t n_draws; // That snat has made for ports: snat_forward.c.
+	uint16_t n_fragments_handed;
 	uint16_t n;
 	struct packet packets[BURST_MAX]; // [n]
 
@@ -181,8 +183,8 @@ void burst_pass_by(struct burst *b, struct packet *p);
 
 // Answers the packet's sender that it goes no further, as its protocol does: TCP by RST, else by
 // ICMP port unreachable, as far as the limiters allow; and counts it as dropped for 'reason'. The
-// packet is as it came: 'l3' and 'l4' are not rewritten yet.
-void burst_reject(struct burst *b, struct packet *p, enum drop_reason reason);
+// packet is as it came: 'l3' and 'l4' are not rewritten yet. Returns whether it was answered.
+bool burst_reject(struct burst *b, struct packet *p, enum drop_reason reason);
 
 // Drops a packet, not rewritten yet, whose hop limit ends here; its sender is told.
 void burst_expire(struct burst *b, struct packet *p);
@@ -195,13 +197,15 @@ void burst_hand_over(struct burst *b, struct packet *p, unsigned worker);
 // each and is still the caller's.
 bool burst_pass_on(struct burst *b, struct packet *p);
 
-// Drops a packet, not rewritten yet, that is longer than 'mtu'; its sender is told.
+// Drops a packet, not rewritten yet, that is longer than 'mtu' and must not be fragmented; its
+// sender is told.
 void burst_too_big(struct burst *b, struct packet *p, uint16_t mtu);
 
 bool burst_fits_port(struct burst *b, struct packet *p);
 
-// For a packet, not rewritten yet, whose 'next_hop' is known: returns true if it fits the way out.
-// Else its sender is told what would, it is dropped, and is not the caller's any more.
+// For a packet, not rewritten yet, whose 'next_hop' is known: returns true if it fits the way out,
+// in fragments if it may be cut into such. Else its sender is told what would, it is dropped, and
+// is not the caller's any more.
 static inline bool burst_fits(struct burst *b, struct packet *p)
 {
 	return __builtin_expect(p->ip_len <= b->mtu_min, 1) || burst_fits_port(b, p);

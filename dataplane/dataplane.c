@@ -43,7 +43,7 @@ static size_t count_buffers(const struct dataplane_config *config)
 		return config->packet_buffers;
 	for (size_t i = 0; i < config->n_ports; i++)
 		n += port_buffers_wanted(&config->ports[i], n_workers) + twin_room();
-	n += n_workers * (BUFFERS_AT_HAND + waiting_room_size());
+	n += n_workers * (BUFFERS_AT_HAND + waiting_room_size() + REASSEMBLY_SEGMENTS);
 	return n + handover_room(n_workers);
 }
 

@@ -48,6 +48,14 @@ bool dnat_is_reply(const struct burst *b, struct packet *p)
 	return true;
 }
 
+bool dnat_may_be_reply(const struct burst *b, const struct packet *p)
+{
+	struct address source = packet_source(p);
+
+	return b->table->n_returns > 0 &&
+		forwarding_table_find_node(b->table, &source) != NODE_NONE;
+}
+
 static inline __attribute__((always_inline)) void reply(
 	struct burst *b, struct packet *p, enum family family)
 {

@@ -31,6 +31,8 @@ static const struct words {
 	[EVENT_ICMP_ERRORS_SENT] = {"icmp-errors-sent", "ICMP errors of our own."},
 	[EVENT_ICMP_ERRORS_TRANSLATED] = {"icmp-errors-translated",
 		"ICMP errors about a flow, passed on along it."},
+	[EVENT_REASSEMBLED] = {"reassembled", "datagrams put together of fragments"},
+	[EVENT_FRAGMENTED] = {"fragmented", "packets cut into fragments for a narrower way"},
 	[EVENT_PATH_MTU_LEARNED] = {"path-mtu-learned",
 		"ICMP errors said how much fits the way of a tunnel to a node."},
 	[EVENT_WAITED] = {"waited",

@@ -67,7 +67,8 @@ static void explain_slot(const struct question *q, struct explanation *e)
 {
 	const struct service *service = &q->table->services[e->service];
 
-	if (service->ring == NULL || q->table->n_snat[q->family] == 0)
+	bool needs_snat = service->mode == MODE_SNAT;
+	if (service->ring == NULL || (needs_snat && q->table->n_snat[q->family] == 0))
 		return;
 	e->slot = choose_slot_of(
 		&q->dp->workers[0]->pipeline, q->family, q->client, q->key->client_port, service);
@@ -103,7 +104,9 @@ static enum drop_reason explain_node(const struct question *q, struct explanatio
 
 static enum drop_reason explain_next_hop(const struct question *q, struct explanation *e)
 {
-	e->next_hop = q->table->nodes[e->node].next_hop[q->family];
+	enum family family = q->table->services[e->service].target_family;
+
+	e->next_hop = q->table->nodes[e->node].next_hop[family];
 	if (e->next_hop == NEXT_HOP_NONE)
 		return DROP_NO_ROUTE;
 	if (e->next_hop < NEXT_HOP_MAX) {
@@ -117,10 +120,14 @@ static enum drop_reason explain_next_hop(const struct question *q, struct explan
 
 static enum drop_reason explain_service(const struct question *q, struct explanation *e)
 {
-	if (forwarding_table_find_own(q->table, &q->key->client) != NULL)
+	const struct own_address *own = forwarding_table_find_own(q->table, &q->key->client);
+
+	if (own != NULL && own->kind != OWN_TUNNEL)
 		return DROP_BAD_SOURCE;
 
-	explain_flow(q, e);
+	e->mode = q->table->services[e->service].mode;
+	if (e->mode == MODE_SNAT)
+		explain_flow(q, e);
 	explain_slot(q, e);
 	enum drop_reason drop = explain_node(q, e);
 	return drop == DROP_NONE ? explain_next_hop(q, e) : drop;

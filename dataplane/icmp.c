@@ -10,6 +10,7 @@
 #include "answer.h"
 #include "checksum.h"
 #include "choose.h"
+#include "dsr.h"
 #include "echo.h"
 #include "output.h"
 #include "parse.h"
@@ -59,7 +60,7 @@ struct passage {
 	rte_be16_t inside_destination_port;
 };
 
-static bool is_error(const struct packet *p)
+bool icmp_is_error(const struct packet *p)
 {
 	uint8_t type = p->l4[0];
 
@@ -148,6 +149,9 @@ static void rewrite(struct packet *p, const struct returned *r, const struct pas
 static void send_on(struct burst *b, struct packet *p, const struct returned *r,
 	const struct passage *to, next_hop_id next_hop)
 {
+	if (*packet_hop_limit(p) <= 1)
+		return burst_drop(b, p, DROP_HOP_LIMIT);
+
 	rewrite(p, r, to);
 	p->next_hop = next_hop;
 	burst_count(b, EVENT_ICMP_ERRORS_TRANSLATED);
@@ -196,14 +200,9 @@ static bool is_of_another(struct burst *b, struct packet *p, unsigned worker)
 	return true;
 }
 
-static struct address address_of_node(const struct node *node, enum family family)
-{
-	return family == IPV4 ? address_from_ipv4(node->ipv4) : node->ipv6;
-}
-
 static void send_to_dnat_node(struct burst *b, struct packet *p, const struct returned *r)
 {
-	struct address node = address_of_node(&b->table->nodes[p->node], p->family);
+	struct address node = node_address(&b->table->nodes[p->node], p->family);
 	struct passage to = {
 		.source = packet_source(p),
 		.destination = node,
@@ -231,11 +230,16 @@ static void follow_by_slot(struct burst *b, struct packet *p, const struct retur
 	p->next_hop = b->table->nodes[p->node].next_hop[service->target_family];
 	if (mode == MODE_DNAT)
 		return send_to_dnat_node(b, p, r);
+	if (mode == MODE_TUNNEL && *packet_hop_limit(p) <= 1)
+		return burst_drop(b, p, DROP_HOP_LIMIT);
+	if (mode == MODE_DSR && output_returns(b, p))
+		return burst_drop(b, p, DROP_LOOP);
+
 	burst_count(b, EVENT_ICMP_ERRORS_TRANSLATED);
 	if (mode == MODE_TUNNEL)
 		tunnel_send(b, p);
 	else
-		burst_send(b, p);
+		dsr_send(b, p);
 }
 
 static void follow_from_client(struct burst *b, struct packet *p, const struct returned *r)
@@ -320,9 +324,6 @@ static enum drop_reason judge(struct packet *p, struct returned *ret_returned)
 
 	if (answer_checksum(p) != 0)
 		return DROP_BAD_CHECKSUM;
-	if (*packet_hop_limit(p) <= 1)
-		return DROP_HOP_LIMIT;
-
 	enum drop_reason reason = read_returned(p, &r);
 	if (reason != DROP_NONE)
 		return reason == DROP_FRAGMENT ? DROP_NO_FLOW : reason;
@@ -357,7 +358,7 @@ void icmp_to_us(struct burst *b, struct packet *p, const struct own_address *own
 {
 	if (is_echo_request(p))
 		echo_answer(b, p);
-	else if (is_error(p))
+	else if (icmp_is_error(p))
 		follow(b, p, own);
 	else
 		burst_drop(b, p, DROP_ICMP);
@@ -399,7 +400,7 @@ bool icmp_to_others(struct burst *b, struct packet *p, const struct own_address 
 	struct address destination = packet_destination(p);
 	struct returned r;
 
-	if (!is_error(p) || judge(p, &r) != DROP_NONE)
+	if (!icmp_is_error(p) || judge(p, &r) != DROP_NONE)
 		return false;
 	if (own != NULL && tunnel_has_sent(b, &r)) {
 		tunnel_take_error(b, p, &r);

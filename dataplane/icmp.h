@@ -2,6 +2,9 @@
 
 #include "burst.h"
 
+// Of a packet that is KIND_ICMP.
+bool icmp_is_error(const struct packet *p);
+
 // ICMP to 'own', an address of ours: answers echo requests, passes errors on along the flow that
 // they are about, and drops the rest. 'p' is KIND_ICMP and without fault.
 void icmp_to_us(struct burst *b, struct packet *p, const struct own_address *own);

@@ -18,7 +18,7 @@ static uint8_t *find_option(uint8_t *options, size_t len)
 			: at + 1 < len                        ? options[at + 1]
 							      : 0;
 
-		if (option_len == 0 || at + option_len > len)
+		if (option_len < (options[at] == OPTION_NOP ? 1 : 2) || at + option_len > len)
 			return NULL;
 		if (options[at] == OPTION_MSS)
 			return option_len == OPTION_MSS_LEN ? &options[at] : NULL;

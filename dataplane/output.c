@@ -1,11 +1,15 @@
 #include "output.h"
 
+#include <netinet/in.h>
+
 #include <rte_branch_prediction.h>
 #include <rte_ether.h>
 
+#include "checksum.h"
 #include "neighbour.h"
 #include "pipeline.h"
 #include "segments.h"
+#include "split.h"
 
 // The ways out
 // ============
@@ -16,6 +20,15 @@
 //
 // A packet's Ethernet header is written anew right before its IP header, wherever in its memory
 // that has come to lie: whether there was or is to be a VLAN tag makes no difference.
+
+// RFC 8200, section 4.5.
+struct fragment_header {
+	uint8_t next;
+	uint8_t reserved;
+	rte_be16_t offset;
+	rte_be32_t id;
+};
+static_assert(sizeof(struct fragment_header) == 8);
 
 static void put_tx(struct outcome *out, uint8_t port, struct rte_mbuf *m)
 {
@@ -55,14 +68,14 @@ static inline bool write_ethernet(
 	return true;
 }
 
-static void hold(struct burst *b, struct packet *p)
+static void hold(struct burst *b, struct packet *p, const struct address *to)
 {
 	struct outcome *out = b->out;
 
 	p->mbuf->l2_len = p->l3 - rte_pktmbuf_mtod(p->mbuf, uint8_t *);
 	out->waiting[out->n.waiting++] = (struct waiting){
 		.mbuf = p->mbuf,
-		.destination = packet_destination(p),
+		.to = *to,
 		.next_hop = p->next_hop,
 	};
 }
@@ -77,14 +90,14 @@ static void send_to_kernel(struct burst *b, struct packet *p, uint8_t port)
 		put_to_kernel(b->out, port, KERNEL_OTHER, p->mbuf);
 }
 
-static void send_rare(struct burst *b, struct packet *p, uint64_t hop)
+static void send_rare(struct burst *b, struct packet *p, uint64_t hop, const struct address *to)
 {
 	if (p->next_hop == NEXT_HOP_NONE)
 		burst_drop(b, p, DROP_NO_ROUTE);
 	else if (hop & NEXT_HOP_TO_KERNEL)
 		send_to_kernel(b, p, next_hop_port(hop));
 	else
-		hold(b, p);
+		hold(b, p, to);
 }
 
 static inline uint64_t hop_of(const struct pipeline *pipeline, next_hop_id id)
@@ -101,20 +114,79 @@ static inline bool is_plain(uint64_t hop)
 	return (hop & (NEXT_HOP_RESOLVED | NEXT_HOP_TO_KERNEL)) == NEXT_HOP_RESOLVED;
 }
 
-void burst_send(struct burst *b, struct packet *p)
+bool output_may_split(const struct packet *p)
 {
-	uint64_t hop = hop_of(b->pipeline, p->next_hop);
-	if (unlikely(!is_plain(hop)))
-		return send_rare(b, p, hop);
+	return packet_may_be_split(p->l3, segments_available(p->mbuf, p->l3), p->family);
+}
 
+unsigned output_split(struct burst *b, struct packet *p, uint16_t mtu,
+	struct rte_mbuf *ret_fragments[FRAGMENTS_MAX])
+{
+	struct outcome *out = b->out;
+	unsigned most = RTE_MIN(FRAGMENTS_MAX, FRAGMENTS_ROOM - out->n.fragments + 1);
+	uint16_t l2_len = p->l3 - rte_pktmbuf_mtod(p->mbuf, uint8_t *);
+	bool may_split = output_may_split(p);
+	unsigned n = split_packet(p->mbuf, l2_len, p->ip_len, p->family, mtu,
+		pipeline_next_id(b->pipeline), b->pipeline->buffers, ret_fragments, most);
+
+	if (n == 0) {
+		burst_drop(b, p, may_split ? DROP_NO_MEMORY : DROP_TOO_BIG);
+		return 0;
+	}
+	out->n.fragments += n - 1;
+	burst_count(b, EVENT_FRAGMENTED);
+	return n;
+}
+
+static void send_plain(struct burst *b, struct packet *p, uint64_t hop);
+
+static void send_in_fragments(struct burst *b, struct packet *p, uint64_t hop)
+{
+	struct rte_mbuf *fragments[FRAGMENTS_MAX];
+	uint16_t mtu = b->pipeline->ports[next_hop_port(hop)].mtu;
+	unsigned n = output_split(b, p, mtu, fragments);
+
+	for (unsigned i = 0; i < n; i++) {
+		struct packet fragment = {
+			.mbuf = fragments[i],
+			.l3 = rte_pktmbuf_mtod(fragments[i], uint8_t *),
+			.ip_len = (uint16_t)fragments[i]->pkt_len,
+			.family = p->family,
+		};
+		send_plain(b, &fragment, hop);
+	}
+}
+
+static void send_plain(struct burst *b, struct packet *p, uint64_t hop)
+{
 	uint8_t port = next_hop_port(hop);
 	const struct port_facts *facts = &b->pipeline->ports[port];
 	if (unlikely(p->ip_len > facts->mtu))
-		return burst_drop(b, p, DROP_TOO_BIG);
+		return send_in_fragments(b, p, hop);
 	if (unlikely(!write_ethernet(p, &hop, &facts->mac, facts->vlan)))
 		return burst_drop(b, p, DROP_NO_MEMORY);
 
 	put_tx(b->out, port, p->mbuf);
+}
+
+void burst_send(struct burst *b, struct packet *p)
+{
+	uint64_t hop = hop_of(b->pipeline, p->next_hop);
+	if (likely(is_plain(hop)))
+		return send_plain(b, p, hop);
+
+	struct address destination = packet_destination(p);
+	send_rare(b, p, hop, &destination);
+}
+
+void output_send_to(struct burst *b, struct packet *p, const struct address *neighbour)
+{
+	uint64_t hop = hop_of(b->pipeline, p->next_hop);
+
+	if (likely(is_plain(hop)))
+		send_plain(b, p, hop);
+	else
+		send_rare(b, p, hop, neighbour);
 }
 
 uint16_t output_mtu(const struct burst *b, const struct packet *p)
@@ -144,11 +216,62 @@ bool output_returns(const struct burst *b, const struct packet *p)
 bool burst_fits_port(struct burst *b, struct packet *p)
 {
 	uint16_t mtu = output_mtu(b, p);
-	if (p->ip_len <= mtu)
+	if (p->ip_len <= mtu || output_may_split(p))
 		return true;
 
 	burst_too_big(b, p, mtu);
 	return false;
+}
+
+static void put_back(struct burst *b, const struct packet *p, struct rte_mbuf *m)
+{
+	if (p->origin == ORIGIN_PORT)
+		put_tx(b->out, p->port, m);
+	else
+		put_to_kernel(b->out, p->port, KERNEL_CONTROL, m);
+}
+
+// What is ours may be cut: in IPv6 a fragment header says so (RFC 8200, section 4.5).
+static bool permit_split(struct burst *b, struct packet *p)
+{
+	struct rte_ipv4_hdr *ipv4 = (struct rte_ipv4_hdr *)p->l3;
+	struct rte_ipv6_hdr *ipv6 = (struct rte_ipv6_hdr *)(p->l3 - sizeof(struct fragment_header));
+
+	if (p->family == IPV4) {
+		ipv4->fragment_offset = 0;
+		ipv4->hdr_checksum = 0;
+		ipv4->hdr_checksum = (uint16_t)~checksum_fold(checksum_sum(ipv4, sizeof(*ipv4)));
+		return true;
+	}
+	if (!segments_begin(p->mbuf, (uint8_t *)ipv6))
+		return false;
+
+	memmove(ipv6, p->l3, sizeof(*ipv6));
+	struct fragment_header header = {
+		.next = ipv6->proto, .id = rte_cpu_to_be_32(pipeline_next_id(b->pipeline))};
+	memcpy(ipv6 + 1, &header, sizeof(header));
+	ipv6->proto = IPPROTO_FRAGMENT;
+	p->l3 = (uint8_t *)ipv6;
+	p->ip_len += sizeof(header);
+	ipv6->payload_len = rte_cpu_to_be_16(p->ip_len - sizeof(*ipv6));
+	return true;
+}
+
+// Each with the Ethernet header, and the tag, of the whole.
+static void send_back_in_fragments(struct burst *b, struct packet *p)
+{
+	struct rte_mbuf *fragments[FRAGMENTS_MAX];
+	uint8_t l2[UINT8_MAX];
+
+	memcpy(l2, p->l3 - p->l2_len, p->l2_len);
+	if (!permit_split(b, p))
+		return burst_drop(b, p, DROP_NO_MEMORY);
+
+	unsigned n = output_split(b, p, b->pipeline->ports[p->port].mtu, fragments);
+	for (unsigned i = 0; i < n; i++) {
+		memcpy(rte_pktmbuf_prepend(fragments[i], p->l2_len), l2, p->l2_len);
+		put_back(b, p, fragments[i]);
+	}
 }
 
 void burst_send_back(struct burst *b, struct packet *p)
@@ -157,10 +280,10 @@ void burst_send_back(struct burst *b, struct packet *p)
 
 	eth->dst_addr = eth->src_addr;
 	eth->src_addr = b->pipeline->ports[p->port].mac;
-	if (p->origin == ORIGIN_PORT)
-		put_tx(b->out, p->port, p->mbuf);
+	if (unlikely(p->kind != KIND_ARP && p->ip_len > b->pipeline->ports[p->port].mtu))
+		send_back_in_fragments(b, p);
 	else
-		put_to_kernel(b->out, p->port, KERNEL_CONTROL, p->mbuf);
+		put_back(b, p, p->mbuf);
 }
 
 // Health checks and the kernel's knowledge of its neighbours live by these.
@@ -219,16 +342,16 @@ void burst_pass_by(struct burst *b, struct packet *p)
 		put_tx(b->out, p->port, p->mbuf);
 }
 
-// By the destination, not by the next hop that it waited for: the routes may be others by now.
+// By whom it is to go to, not by the next hop that it waited for: the routes may be others by now.
 bool output_retry(struct burst *b, const struct waiting *waiting)
 {
-	enum family family = address_family(&waiting->destination);
+	enum family family = address_family(&waiting->to);
 	struct packet p = {
 		.mbuf = waiting->mbuf,
 		.l3 = rte_pktmbuf_mtod_offset(waiting->mbuf, uint8_t *, waiting->mbuf->l2_len),
 		.ip_len = waiting->mbuf->pkt_len - waiting->mbuf->l2_len,
 		.family = family,
-		.next_hop = forwarding_table_route(b->table, &waiting->destination),
+		.next_hop = forwarding_table_route(b->table, &waiting->to),
 	};
 
 	uint64_t hop = hop_of(b->pipeline, p.next_hop);

@@ -5,6 +5,18 @@
 #include "burst.h"
 #include "pipeline.h"
 
+// Whether the packet may be cut into fragments.
+bool output_may_split(const struct packet *p);
+
+// Cuts a packet, rewritten or not, into fragments of at most 'mtu' bytes, which begin at their IP
+// headers. Returns how many there are; or 0, having dropped it.
+unsigned output_split(struct burst *b, struct packet *p, uint16_t mtu,
+	struct rte_mbuf *ret_fragments[FRAGMENTS_MAX]);
+
+// Sends the finished packet as burst_send() does, to 'neighbour', whose next hop is 'p->next_hop',
+// whatever its destination is.
+void output_send_to(struct burst *b, struct packet *p, const struct address *neighbour);
+
 // Whether the packet, as it came from a port, would go back to the MAC address that it came from.
 bool output_returns(const struct burst *b, const struct packet *p);
 

@@ -161,6 +161,26 @@ static inline bool is_bad_ipv6_source(const struct address *source)
 			(source->words[3] & RTE_BE32(~1u)) == 0);
 }
 
+// A packet that is to go on to further addresses of its sender's choice (RFC 7126, section 4.3), as
+// an IPv6 routing header would have it.
+static bool has_source_route(const struct rte_ipv4_hdr *ip, size_t header_len)
+{
+	enum { END = 0, NOP = 1, LOOSE = 131, STRICT = 137 };
+	const uint8_t *options = (const uint8_t *)(ip + 1);
+	size_t len = header_len - sizeof(*ip);
+
+	for (size_t at = 0; at < len && options[at] != END;) {
+		size_t option_len = options[at] == NOP ? 1 : at + 1 < len ? options[at + 1] : 0;
+
+		if (options[at] == LOOSE || options[at] == STRICT)
+			return true;
+		if (option_len < (options[at] == NOP ? 1 : 2))
+			return false;
+		at += option_len;
+	}
+	return false;
+}
+
 static inline bool ipv4_checksum_is_right(const struct rte_ipv4_hdr *ip, size_t header_len)
 {
 	// Without options its length is a constant, and the sum five additions.
@@ -206,6 +226,8 @@ static inline enum drop_reason parse_ipv4(struct cursor *c, size_t left, struct 
 		return DROP_TRUNCATED;
 	if (unlikely(!ipv4_checksum_is_right(ip, header_len)))
 		return DROP_BAD_CHECKSUM;
+	if (unlikely(header_len > sizeof(*ip) && has_source_route(ip, header_len)))
+		return DROP_MALFORMED;
 
 	const rte_be16_t fragment = RTE_BE16(RTE_IPV4_HDR_MF_FLAG | RTE_IPV4_HDR_OFFSET_MASK);
 	if (unlikely(ip->fragment_offset & fragment))
@@ -217,8 +239,12 @@ static inline enum drop_reason parse_ipv4(struct cursor *c, size_t left, struct 
 	return reason;
 }
 
+// Of a fragment header, what tells that the packet is not whole; or only that it has no beginning.
+#define NOT_WHOLE (RTE_IPV6_EHDR_FO_MASK | RTE_IPV6_EHDR_MF_MASK)
+#define NO_BEGINNING RTE_IPV6_EHDR_FO_MASK
+
 // Passes one extension header, and says in 'protocol' what comes behind it.
-static enum drop_reason pass_extension(struct cursor *c, uint8_t *protocol)
+static enum drop_reason pass_extension(struct cursor *c, uint8_t *protocol, uint16_t refused)
 {
 	bool is_fragment = *protocol == IPPROTO_FRAGMENT;
 	bool is_routing = *protocol == IPPROTO_ROUTING;
@@ -231,7 +257,7 @@ static enum drop_reason pass_extension(struct cursor *c, uint8_t *protocol)
 
 	// A fragment that is the whole packet (RFC 6946) is no hindrance.
 	uint16_t fragment = (uint16_t)(extension[2] << 8 | extension[3]);
-	if (is_fragment && (fragment & (RTE_IPV6_EHDR_FO_MASK | RTE_IPV6_EHDR_MF_MASK)))
+	if (is_fragment && (fragment & refused))
 		return DROP_FRAGMENT;
 
 	// A packet that is to go on from us to further addresses of its own choice.
@@ -248,11 +274,12 @@ static inline bool is_extension(uint8_t protocol)
 		protocol == IPPROTO_ROUTING || protocol == IPPROTO_FRAGMENT;
 }
 
-static inline enum drop_reason pass_extensions(struct cursor *c, uint8_t *protocol)
+static inline enum drop_reason pass_extensions(
+	struct cursor *c, uint8_t *protocol, uint16_t refused)
 {
 	for (int i = 0; unlikely(is_extension(*protocol)); i++) {
 		enum drop_reason reason =
-			i < EXTENSIONS_MAX ? pass_extension(c, protocol) : DROP_MALFORMED;
+			i < EXTENSIONS_MAX ? pass_extension(c, protocol, refused) : DROP_MALFORMED;
 		if (reason != DROP_NONE)
 			return reason;
 	}
@@ -282,7 +309,7 @@ static inline enum drop_reason parse_ipv6(struct cursor *c, size_t left, struct 
 		bound(c, p, sizeof(*ip) + rte_be_to_cpu_16(ip->payload_len), left);
 	if (unlikely(reason != DROP_NONE))
 		return reason;
-	reason = pass_extensions(c, &p->protocol);
+	reason = pass_extensions(c, &p->protocol, NOT_WHOLE);
 	if (unlikely(reason != DROP_NONE))
 		return reason;
 
@@ -370,7 +397,7 @@ static enum drop_reason parse_returned_ipv6(struct cursor *c, struct returned *r
 	r->source = address_from_ipv6(&ip->src_addr);
 	r->destination = address_from_ipv6(&ip->dst_addr);
 	r->protocol = ip->proto;
-	return pass_extensions(c, &r->protocol);
+	return pass_extensions(c, &r->protocol, NO_BEGINNING);
 }
 
 enum drop_reason parse_returned(
@@ -417,18 +444,25 @@ static __attribute__((noinline)) enum drop_reason parse_gathered(
 	return parse_first_segment(b, p);
 }
 
-static inline void parse_packet(struct burst *b, struct packet *p)
+// Returns false if it was dropped.
+static inline bool parse_packet(struct burst *b, struct packet *p)
 {
 	p->port = p->mbuf->port;
 
 	enum drop_reason reason = parse_first_segment(b, p);
 	if (unlikely(p->mbuf->nb_segs > 1))
 		reason = parse_gathered(b, p, reason);
+	if (likely(reason == DROP_NONE))
+		return true;
 
-	if (unlikely(reason != DROP_NONE))
-		burst_drop(b, p, reason);
-	else
-		b->n++;
+	burst_drop(b, p, reason);
+	return false;
+}
+
+bool parse_again(struct burst *b, struct packet *p)
+{
+	packet_restore_way(p);
+	return parse_packet(b, p);
 }
 
 void parse_burst(struct burst *b, struct rte_mbuf **mbufs, uint16_t n, enum origin origin)
@@ -444,7 +478,7 @@ void parse_burst(struct burst *b, struct rte_mbuf **mbufs, uint16_t n, enum orig
 		p->mbuf = mbufs[i];
 		p->origin = origin;
 		p->hops = 0;
-		parse_packet(b, p);
+		b->n += parse_packet(b, p);
 	}
 }
 
@@ -455,6 +489,6 @@ void parse_burst_handed(struct burst *b, struct rte_mbuf **mbufs, uint16_t n)
 
 		p->mbuf = mbufs[i];
 		packet_restore_way(p);
-		parse_packet(b, p);
+		b->n += parse_packet(b, p);
 	}
 }

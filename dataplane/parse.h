@@ -32,6 +32,10 @@ struct returned {
 enum drop_reason parse_returned(
 	uint8_t *bytes, size_t len, enum family family, struct returned *ret_returned);
 
+// Reads a packet that is another than it was: p->mbuf was replaced. Returns false if it was
+// dropped.
+bool parse_again(struct burst *b, struct packet *p);
+
 // The first stage: makes b->packets of 'n' mbufs, and drops what nobody here is to see. Those that
 // were handed over bring their origin with them.
 void parse_burst(struct burst *b, struct rte_mbuf **mbufs, uint16_t n, enum origin origin);

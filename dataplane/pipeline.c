@@ -6,6 +6,7 @@
 
 #include "choose.h"
 #include "clock.h"
+#include "collect.h"
 #include "dnat.h"
 #include "dsr.h"
 #include "icmp.h"
@@ -49,9 +50,28 @@ static void sort_ours(struct burst *b, struct packet *p, const struct own_addres
 	if (p->kind == KIND_ICMP)
 		icmp_to_us(b, p, own);
 	else if (own->rejects)
-		burst_reject(b, p, DROP_NO_SERVICE);
+		(void)burst_reject(b, p, DROP_NO_SERVICE);
 	else
 		burst_drop(b, p, DROP_NO_SERVICE);
+}
+
+static void sort_packet(struct burst *b, struct packet *p);
+
+// Only the whole says whose it is. It is no fragment any more, so this does not go round.
+static void sort_fragment(struct burst *b, struct packet *p)
+{
+	if (collect_fragment(b, p))
+		sort_packet(b, p);
+}
+
+static bool is_fragment_for_us(const struct burst *b, const struct packet *p,
+	const struct own_address *own, const struct address *destination)
+{
+	if (p->fault != DROP_FRAGMENT)
+		return false;
+	if (own != NULL && own->kind != OWN_TUNNEL)
+		return true;
+	return dnat_may_be_reply(b, p) && !output_is_to_kernel(b, destination);
 }
 
 static void sort_by_address(struct burst *b, struct packet *p)
@@ -59,7 +79,9 @@ static void sort_by_address(struct burst *b, struct packet *p)
 	struct address destination = packet_destination(p);
 	const struct own_address *own = forwarding_table_find_own(b->table, &destination);
 
-	if (own != NULL && own->kind != OWN_TUNNEL)
+	if (is_fragment_for_us(b, p, own, &destination))
+		sort_fragment(b, p);
+	else if (own != NULL && own->kind != OWN_TUNNEL)
 		sort_ours(b, p, own);
 	else if (p->kind != KIND_ICMP || p->fault != DROP_NONE || !icmp_to_others(b, p, own))
 		burst_pass_by(b, p);
@@ -145,7 +167,7 @@ static inline void sort_ports(struct burst *b, struct packet *p, const struct ad
 	packet_list_add(&b->to_snat[p->family], p);
 }
 
-static inline void sort_packet(struct burst *b, struct packet *p)
+static void sort_packet(struct burst *b, struct packet *p)
 {
 	if (unlikely(p->kind != KIND_PORTS || p->fault != DROP_NONE))
 		return sort_rare(b, p);
@@ -267,6 +289,8 @@ static void begin(struct burst *b, struct pipeline *p, const struct forwarding_t
 	b->now_s = clock_s(now_ns);
 	b->mtu_min = p->mtu_min;
 	b->n = 0;
+	b->n_draws = 0;
+	b->n_fragments_handed = 0;
 	for (enum family family = 0; family < N_FAMILIES; family++) {
 		for (enum forwarding_mode mode = 0; mode < N_MODES; mode++)
 			b->to_services[mode][family].n = 0;

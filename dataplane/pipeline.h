@@ -73,8 +73,8 @@ enum limit {
 	N_LIMITS,
 };
 
-// All of a worker that forwarding needs. Set once, except what 'limiters', 'flows' and
-// 'affinity' hold.
+// All of a worker that forwarding needs. Set once, except 'next_id' and what 'limiters', 'flows',
+// 'affinity' and 'reassembly' hold.
 struct pipeline {
 	unsigned worker;
 	unsigned n_workers;
@@ -82,6 +82,8 @@ struct pipeline {
 	          // hash of ours does.
 	struct flow_table *flows[N_FAMILIES];
 	struct affinity *affinity;
+	struct reassembly *reassembly;
+	struct rte_mempool *buffers; // For fragments.
 	struct worker_counters *counters;
 	const struct owner_map *owners;
 	const _Atomic uint64_t *next_hops; // [NEXT_HOP_MAX]
@@ -101,8 +103,17 @@ static inline uint32_t pipeline_next_id(struct pipeline *p)
 }
 
 // Where the packets of a burst go, to which the caller owns them and sends them on; what was
-// dropped is freed already. There is room for those of one burst and as many that had waited.
-enum { OUTCOME_MAX = 2 * BURST_MAX };
+// dropped is freed already. There is room for those of one burst and as many that had waited, and
+// for what fragments they are more.
+enum {
+	FRAGMENTS_MAX = 64, // Of one packet: 64 kB at an MTU of 1280 are 53.
+	FRAGMENTS_ROOM = 256,
+	OUTCOME_MAX = 2 * BURST_MAX + FRAGMENTS_ROOM,
+
+	// What a worker's reassembly holds: some large datagrams, or many small.
+	REASSEMBLY_DATAGRAMS = 1024,
+	REASSEMBLY_SEGMENTS = 2048,
+};
 
 // To the kernel there are two ways, so that a flood on one does not stop the other.
 enum kernel_class {
@@ -114,9 +125,10 @@ enum kernel_class {
 // A packet that is finished but for the destination's MAC address, which nobody knows yet: worker.c
 // holds a bounded number of them, asks for the address, and sends or drops them.
 struct waiting {
-	struct rte_mbuf *mbuf;      // Begins with room for the Ethernet header; 'l2_len' is set.
-	struct address destination; // Of the packet. If it is on a connected network, 'next_hop'
-	next_hop_id next_hop;       // is NEXT_HOP_RESOLVE, else the gateway or neighbour.
+	struct rte_mbuf *mbuf; // Begins with room for the Ethernet header; 'l2_len' is set.
+	struct address to;     // The packet's destination, or in MODE_DSR its node. If that is on a
+	next_hop_id next_hop;  // connected network, 'next_hop' is NEXT_HOP_RESOLVE, else the
+	                       // gateway or neighbour.
 };
 
 // What 'n' counts is there, the rest is not written: emptying one is four lines of memory.
@@ -126,6 +138,7 @@ struct outcome {
 		uint16_t to_kernel[PORTS_MAX][N_KERNEL_CLASSES];
 		uint16_t handed[WORKERS_MAX];
 		uint16_t waiting;
+		uint16_t fragments; // That there are more than packets.
 	} n;
 	struct rte_mbuf *tx[PORTS_MAX][OUTCOME_MAX];                          // By port.
 	struct rte_mbuf *to_kernel[PORTS_MAX][N_KERNEL_CLASSES][OUTCOME_MAX]; // By the twin's port.

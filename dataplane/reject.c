@@ -6,6 +6,7 @@
 
 #include "answer.h"
 #include "burst.h"
+#include "icmp.h"
 #include "pipeline.h"
 
 // What we say to the sender of a packet that goes no further
@@ -100,12 +101,23 @@ static void write_error(struct packet *p, const struct complaint *complaint, uin
 	memcpy(p->l4, &icmp, sizeof(icmp));
 }
 
+// Whom the packet is to; or if that is not us, but the client that a reply in the mode dnat is to,
+// the VIP that it would have come from.
+static struct address own_address_for(const struct burst *b, const struct packet *p)
+{
+	struct address destination = packet_destination(p);
+
+	return forwarding_table_find_own(b->table, &destination) != NULL
+		? destination
+		: b->table->services[p->service].vip;
+}
+
 // Returns false, having done nothing, where the mbuf has no room.
 static bool send_error(
 	struct burst *b, struct packet *p, const struct complaint *complaint, uint16_t mtu)
 {
 	struct address sender = packet_source(p);
-	struct address us = packet_destination(p);
+	struct address us = own_address_for(b, p);
 	uint16_t header_len = answer_ip_header_len(p) + ICMP_HEADER_LEN;
 	uint16_t most = p->family == IPV4 ? ERROR_MAX_IPV4 : ERROR_MAX_IPV6;
 	uint16_t l4_len = RTE_MIN(p->ip_len + header_len, most) - answer_ip_header_len(p);
@@ -121,33 +133,45 @@ static bool send_error(
 	return true;
 }
 
-static void complain(struct burst *b, struct packet *p, const struct complaint *complaint,
-	uint16_t mtu, enum drop_reason reason)
+static bool drop_in_silence(struct burst *b, struct packet *p, enum drop_reason reason)
 {
-	if (may_answer(b, p, complaint->limit) && send_error(b, p, complaint, mtu))
-		burst_count_drop(b, reason);
-	else
-		burst_drop(b, p, reason);
+	burst_drop(b, p, reason);
+	return false;
 }
 
-static void reset(struct burst *b, struct packet *p, enum drop_reason reason)
+// Returns whether its sender was told.
+static bool complain(struct burst *b, struct packet *p, const struct complaint *complaint,
+	uint16_t mtu, enum drop_reason reason)
+{
+	// Nothing is said about what says itself that something is wrong (RFC 1122, section 3.2.2;
+	// RFC 4443, section 2.4 (e)).
+	if (p->kind == KIND_ICMP && icmp_is_error(p))
+		return drop_in_silence(b, p, reason);
+	if (!may_answer(b, p, complaint->limit) || !send_error(b, p, complaint, mtu))
+		return drop_in_silence(b, p, reason);
+
+	burst_count_drop(b, reason);
+	return true;
+}
+
+static bool reset(struct burst *b, struct packet *p, enum drop_reason reason)
 {
 	// A reset is never answered by one.
 	if ((p->tcp_flags & RTE_TCP_RST_FLAG) || !may_answer(b, p, LIMIT_RESET))
-		return burst_drop(b, p, reason);
+		return drop_in_silence(b, p, reason);
 
 	burst_count_drop(b, reason);
 	send_reset(b, p);
+	return true;
 }
 
-void burst_reject(struct burst *b, struct packet *p, enum drop_reason reason)
+bool burst_reject(struct burst *b, struct packet *p, enum drop_reason reason)
 {
 	if (p->protocol == IPPROTO_TCP)
-		reset(b, p, reason);
-	else if (p->protocol == IPPROTO_UDP)
-		complain(b, p, &port_unreachable, 0, reason);
-	else
-		burst_drop(b, p, reason);
+		return reset(b, p, reason);
+	if (p->protocol == IPPROTO_UDP)
+		return complain(b, p, &port_unreachable, 0, reason);
+	return drop_in_silence(b, p, reason);
 }
 
 void burst_expire(struct burst *b, struct packet *p)
@@ -155,13 +179,7 @@ void burst_expire(struct burst *b, struct packet *p)
 	complain(b, p, &expired, 0, DROP_HOP_LIMIT);
 }
 
-// Without leave to fragment it, nobody may be told: then its sender expects us to.
 void burst_too_big(struct burst *b, struct packet *p, uint16_t mtu)
 {
-	const struct rte_ipv4_hdr *ip = (const struct rte_ipv4_hdr *)p->l3;
-
-	if (p->family == IPV4 && !(ip->fragment_offset & RTE_BE16(RTE_IPV4_HDR_DF_FLAG)))
-		burst_drop(b, p, DROP_TOO_BIG);
-	else
-		complain(b, p, &too_big, mtu, DROP_TOO_BIG);
+	complain(b, p, &too_big, mtu, DROP_TOO_BIG);
 }

@@ -30,5 +30,11 @@ static inline bool segments_begin(struct rte_mbuf *m, const uint8_t *start)
 	return true;
 }
 
+// How much lies in one piece from 'at' on, which is in the first segment.
+static inline uint16_t segments_available(const struct rte_mbuf *m, const uint8_t *at)
+{
+	return (uint16_t)(m->data_len - (at - rte_pktmbuf_mtod(m, uint8_t *)));
+}
+
 // Ones' complement sum, not folded, of 'len' bytes from 'from' on, all of them there.
 uint64_t segments_sum(const struct rte_mbuf *m, uint32_t from, uint32_t len);

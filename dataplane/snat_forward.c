@@ -24,9 +24,14 @@
 // owns towards the target, and the first that no flow has, and that does not rest, is taken. With
 // a share f of the ports taken, n draws fail with probability f^n: at 50 000 flows to a target by
 // one address (f = 0.78) 128 draws fail once in 10^14. If all the draws fail, one that only rests
-// is taken before its time.
+// is taken before its time; or else, since nobody has answered yet, that of the oldest half-open
+// flow drawn: so a flood of SYNs with invented addresses takes ports from itself, mostly.
+//
+// A draw costs a cache line. Where a target has no port left, and a flood asks for one, a burst
+// draws no more than DRAWS_PER_BURST times and then a few times a packet, so that the flows of
+// other targets have their time.
 
-enum { DRAWS_MAX = 128 };
+enum { DRAWS_MAX = 128, DRAWS_PER_BURST = 512, DRAWS_LEAST = 4 };
 
 // Where a new flow would go, and as whom.
 struct choice {
@@ -197,18 +202,50 @@ static inline __attribute__((always_inline)) void choose(struct burst *b, struct
 	flow_table_prefetch(ft, FLOW_BACK, ret_choice->hash_back);
 }
 
-static bool rests(const struct flow_table *ft, enum family family, flow_at at)
+// Of those whose ports were drawn, the flow that may lose it: one that rests, or else the half-open
+// one that began first.
+static flow_at prefer_victim(
+	const struct flow_table *ft, enum family family, flow_at victim, flow_at drawn)
 {
-	return flow_table_flow(ft, family, at)->state == FLOW_RESTING;
+	const struct flow *flow = flow_table_flow(ft, family, drawn);
+
+	if (flow->state != FLOW_RESTING && flow->state != FLOW_HALF_OPEN)
+		return victim;
+	if (victim == FLOW_NONE)
+		return drawn;
+
+	const struct flow *before = flow_table_flow(ft, family, victim);
+	bool is_better = flow->state != before->state ? flow->state == FLOW_RESTING
+						      : flow->seen_s < before->seen_s;
+	return is_better ? drawn : victim;
+}
+
+static void take_port(struct burst *b, struct flow_table *ft, enum family family, flow_at victim,
+	struct choice *choice)
+{
+	const struct flow_context c = snat_context(b);
+	const struct flow *flow = flow_table_flow(ft, family, victim);
+	enum event event = flow->state == FLOW_RESTING ? EVENT_SNAT_PORT_REUSED_EARLY
+						       : EVENT_FLOWS_EVICTED_HALF_OPEN;
+
+	choice->back = flow->back;
+	choice->hash_back = flow_hash_back(b->pipeline->hash_key, choice->back.word);
+	flow_table_remove(ft, &c, victim);
+	burst_count(b, event);
+}
+
+static inline unsigned draws_left(const struct burst *b)
+{
+	return b->n_draws < DRAWS_PER_BURST ? DRAWS_MAX : DRAWS_LEAST;
 }
 
 // Makes 'choice' one that is free. Returns false if there is none.
 static inline __attribute__((always_inline)) bool settle(struct burst *b, struct packet *p,
 	struct flow_table *ft, enum family family, struct choice *choice)
 {
-	flow_at resting = FLOW_NONE;
+	flow_at victim = FLOW_NONE;
 
-	for (unsigned nth = 0; nth < DRAWS_MAX; nth++) {
+	for (unsigned nth = 0, most = draws_left(b); nth < most; nth++, b->n_draws++) {
 		if (nth > 0)
 			draw(b, p, family, p->node, nth, choice);
 		if (unlikely(choice->back.snat_port == 0))
@@ -217,29 +254,28 @@ static inline __attribute__((always_inline)) bool settle(struct burst *b, struct
 		flow_at at = flow_table_find_back(ft, choice->hash_back, choice->back);
 		if (likely(at == FLOW_NONE))
 			return true;
-		if (resting == FLOW_NONE && rests(ft, family, at))
-			resting = at;
+		victim = prefer_victim(ft, family, victim, at);
 	}
-	if (resting == FLOW_NONE)
+	if (victim == FLOW_NONE)
 		return false;
 
-	const struct flow_context c = snat_context(b);
-	choice->back = flow_table_flow(ft, family, resting)->back;
-	choice->hash_back = flow_hash_back(b->pipeline->hash_key, choice->back.word);
-	flow_table_remove(ft, &c, resting);
-	counter_add(&c.counters->events[EVENT_SNAT_PORT_REUSED_EARLY], 1);
+	take_port(b, ft, family, victim, choice);
 	return true;
 }
 
 static inline __attribute__((always_inline)) void begin(struct burst *b, struct packet *p,
 	struct flow_table *ft, enum family family, struct choice *choice)
 {
-	if (unlikely(p->node == NODE_NONE))
-		return burst_reject(b, p, DROP_NO_TARGET);
+	if (unlikely(p->node == NODE_NONE)) {
+		burst_reject(b, p, DROP_NO_TARGET);
+		return;
+	}
 
 	p->next_hop = b->table->nodes[p->node].next_hop[family];
 	if (unlikely(p->next_hop == NEXT_HOP_NONE))
 		return burst_drop(b, p, DROP_NO_ROUTE);
+	if (unlikely(!burst_fits(b, p)))
+		return; // Before there is a flow.
 	if (unlikely(!settle(b, p, ft, family, choice)))
 		return burst_drop(b, p, DROP_NO_PORT);
 
@@ -272,17 +308,21 @@ static void refuse_unknown(struct burst *b, struct packet *p)
 }
 
 // Its client is told, and again at its next packets, until the flow has been closing for long
-// enough or the client begins anew.
+// enough or the client begins anew. While the limiter has it that nobody is told, the flow stays as
+// it is: its target may come back.
 static void refuse_dead(struct burst *b, struct packet *p, struct flow_table *ft)
 {
 	const struct flow_context c = snat_context(b);
+	const struct flow *flow = flow_table_flow(ft, p->family, p->flow);
+	flow_at at = p->flow;
+	bool is_over = p->tcp_flags & RTE_TCP_RST_FLAG;
 
-	if (flow_table_flow(ft, p->family, p->flow)->state != FLOW_CLOSING)
-		flow_table_move(ft, &c, p->flow, FLOW_CLOSING);
-	if (p->tcp_flags & RTE_TCP_RST_FLAG)
+	if (is_over)
 		burst_drop(b, p, DROP_DEAD_TARGET);
 	else
-		burst_reject(b, p, DROP_DEAD_TARGET);
+		is_over = burst_reject(b, p, DROP_DEAD_TARGET);
+	if (is_over && flow->state != FLOW_CLOSING)
+		flow_table_move(ft, &c, at, FLOW_CLOSING);
 }
 
 // Ends the flow that the packet's own takes the place of. Returns false if the packet ends here.

@@ -55,6 +55,22 @@ static inline uint16_t overhead_of(const struct service *service)
 		(service->tunnel_kind == TUNNEL_GUE ? gue : 0);
 }
 
+static inline _Atomic uint64_t *path_mtu_of(
+	const struct pipeline *pipeline, node_id node, enum family family)
+{
+	return &pipeline->path_mtus[node * N_FAMILIES + family];
+}
+
+// What the way to a node is known to take.
+static uint16_t known_mtu(const struct burst *b, node_id node, enum family outer)
+{
+	uint64_t word =
+		atomic_load_explicit(path_mtu_of(b->pipeline, node, outer), memory_order_relaxed);
+
+	return word != 0 && b->now_s - (uint32_t)(word >> 32) < PATH_MTU_AGE_S ? (uint16_t)word
+									       : UINT16_MAX;
+}
+
 // What is inside.
 struct inner {
 	uint8_t traffic_class;
@@ -62,13 +78,18 @@ struct inner {
 	bool may_be_split;
 };
 
-static inline struct inner inner_of(const struct packet *p)
+// IPv6 that may not be made smaller has its outer packet fragmented where that is too large (RFC
+// 4213, section 3.2.2).
+static inline struct inner inner_of(
+	const struct burst *b, const struct packet *p, const struct service *service)
 {
+	uint32_t outer_len = p->ip_len + overhead_of(service);
+
 	const struct rte_ipv4_hdr *ip = (const struct rte_ipv4_hdr *)p->l3;
 
 	if (p->family == IPV6)
-		return (struct inner){
-			(uint8_t)(p->l3[0] << 4 | p->l3[1] >> 4), IPPROTO_IPV6, false};
+		return (struct inner){(uint8_t)(p->l3[0] << 4 | p->l3[1] >> 4), IPPROTO_IPV6,
+			outer_len > known_mtu(b, p->node, service->target_family)};
 	return (struct inner){ip->type_of_service, IPPROTO_IPIP,
 		!(ip->fragment_offset & RTE_BE16(RTE_IPV4_HDR_DF_FLAG))};
 }
@@ -142,7 +163,7 @@ static void write_gue(struct burst *b, struct packet *p, enum family outer, uint
 // Returns false where the mbuf has no room for the outer header.
 static bool encapsulate(struct burst *b, struct packet *p, const struct service *service)
 {
-	const struct inner inner = inner_of(p);
+	const struct inner inner = inner_of(b, p, service);
 	enum family outer = service->target_family;
 	uint16_t overhead = overhead_of(service);
 
@@ -163,28 +184,12 @@ static bool encapsulate(struct burst *b, struct packet *p, const struct service 
 	return true;
 }
 
-static inline _Atomic uint64_t *path_mtu_of(
-	const struct pipeline *pipeline, node_id node, enum family family)
-{
-	return &pipeline->path_mtus[node * N_FAMILIES + family];
-}
-
-// What the way to the packet's node is known to take.
-static uint16_t path_mtu(const struct burst *b, const struct packet *p, enum family outer)
-{
-	uint64_t word = atomic_load_explicit(
-		path_mtu_of(b->pipeline, p->node, outer), memory_order_relaxed);
-
-	return word != 0 && b->now_s - (uint32_t)(word >> 32) < PATH_MTU_AGE_S ? (uint16_t)word
-									       : UINT16_MAX;
-}
-
 // Of the inner packet. No IPv6 packet is to be smaller than its least MTU (RFC 2473, section 7.1):
 // where the way takes less than that, the outer one has to be fragmented on it.
 static uint16_t inner_mtu(const struct burst *b, const struct packet *p)
 {
 	const struct service *service = choose_service(b, p);
-	uint16_t mtu = RTE_MIN(output_mtu(b, p), path_mtu(b, p, service->target_family));
+	uint16_t mtu = RTE_MIN(output_mtu(b, p), known_mtu(b, p->node, service->target_family));
 	uint16_t least = p->family == IPV6 ? IPV6_MTU_MIN : 0;
 
 	return RTE_MAX(mtu - overhead_of(service), least);
@@ -194,7 +199,7 @@ static inline bool fits(struct burst *b, struct packet *p)
 {
 	uint16_t mtu = inner_mtu(b, p);
 
-	if (likely(p->ip_len <= mtu))
+	if (likely(p->ip_len <= mtu) || output_may_split(p))
 		return true;
 	burst_too_big(b, p, mtu);
 	return false;
@@ -208,26 +213,60 @@ static inline void count_hop(struct packet *p)
 		--*packet_hop_limit(p);
 }
 
-void tunnel_send(struct burst *b, struct packet *p)
+static void pack(struct burst *b, struct packet *p)
 {
-	if (unlikely(!fits(b, p)))
-		return;
-
-	count_hop(p);
 	if (unlikely(!encapsulate(b, p, choose_service(b, p))))
 		return burst_drop(b, p, DROP_NO_MEMORY);
 	burst_send(b, p);
 }
 
+static void pack_fragments(struct burst *b, struct packet *p, uint16_t mtu)
+{
+	struct rte_mbuf *fragments[FRAGMENTS_MAX];
+	unsigned n = output_split(b, p, mtu, fragments);
+
+	for (unsigned i = 0; i < n; i++) {
+		struct packet fragment = *p;
+
+		fragment.mbuf = fragments[i];
+		fragment.l3 = rte_pktmbuf_mtod(fragments[i], uint8_t *);
+		fragment.ip_len = (uint16_t)fragments[i]->pkt_len;
+		pack(b, &fragment);
+	}
+}
+
+// One that fits, or may be cut.
+static void pack_and_send(struct burst *b, struct packet *p)
+{
+	uint16_t mtu = inner_mtu(b, p);
+
+	count_hop(p);
+	if (likely(p->ip_len <= mtu))
+		pack(b, p);
+	else
+		pack_fragments(b, p, mtu);
+}
+
+void tunnel_send(struct burst *b, struct packet *p)
+{
+	if (likely(fits(b, p)))
+		pack_and_send(b, p);
+}
+
+static inline void forward(struct burst *b, struct packet *p)
+{
+	if (unlikely(!fits(b, p)))
+		return;
+
+	mss_clamp(choose_service(b, p), p);
+	traffic_count_in(b, p->service, p->node, p->ip_len);
+	pack_and_send(b, p);
+}
+
 void tunnel_forward(struct burst *b, const struct packet_list *list)
 {
-	for (uint16_t i = 0; i < list->n; i++) {
-		struct packet *p = list->at[i];
-
-		mss_clamp(choose_service(b, p), p);
-		traffic_count_in(b, p->service, p->node, p->ip_len);
-		tunnel_send(b, p);
-	}
+	for (uint16_t i = 0; i < list->n; i++)
+		forward(b, list->at[i]);
 }
 
 bool tunnel_has_sent(const struct burst *b, const struct returned *r)
@@ -247,9 +286,10 @@ static uint32_t mtu_said(const struct packet *p)
 	rte_be32_t word;
 	memcpy(&word, p->l4 + 4, sizeof(word));
 
+	// RFC 8201, section 4: no way may say less.
 	if (p->family == IPV6)
-		return p->l4[0] == ICMP6_PACKET_TOO_BIG
-			? RTE_MAX(rte_be_to_cpu_32(word), (uint32_t)IPV6_MTU_MIN)
+		return p->l4[0] == ICMP6_PACKET_TOO_BIG && rte_be_to_cpu_32(word) >= IPV6_MTU_MIN
+			? rte_be_to_cpu_32(word)
 			: 0;
 	if (p->l4[0] != ICMP_DEST_UNREACH || p->l4[1] != ICMP_FRAG_NEEDED)
 		return 0;
@@ -265,9 +305,11 @@ void tunnel_take_error(struct burst *b, struct packet *p, const struct returned 
 	if (mtu == 0 || mtu > UINT16_MAX)
 		return burst_drop(b, p, DROP_TUNNEL);
 
-	// Relaxed: the word is whole, and nothing else is read by it.
-	atomic_store_explicit(path_mtu_of(b->pipeline, node, p->family),
-		(uint64_t)b->now_s << 32 | mtu, memory_order_relaxed);
+	// No error makes the way wider than it was known to be (RFC 1191, section 3). Relaxed: the
+	// word is whole, and nothing else is read by it.
+	if (mtu < known_mtu(b, node, p->family))
+		atomic_store_explicit(path_mtu_of(b->pipeline, node, p->family),
+			(uint64_t)b->now_s << 32 | mtu, memory_order_relaxed);
 	burst_count(b, EVENT_PATH_MTU_LEARNED);
 	rte_pktmbuf_free(p->mbuf);
 }

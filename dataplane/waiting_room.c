@@ -65,7 +65,7 @@ static size_t count(
 	size_t n = 0;
 
 	for (size_t i = 0; i < room->n; i++) {
-		if (!address_equal(&room->places[i].waiting.destination, destination))
+		if (!address_equal(&room->places[i].waiting.to, destination))
 			continue;
 		*ret_asked_ns = room->places[i].asked_ns;
 		n++;
@@ -80,11 +80,11 @@ bool waiting_room_put(struct waiting_room *room, const struct waiting *waiting, 
 	if (room->n == SIZE)
 		return false;
 
-	size_t n = count(room, &waiting->destination, &asked_ns);
+	size_t n = count(room, &waiting->to, &asked_ns);
 	if (n >= PER_DESTINATION)
 		return false;
 	if (n == 0)
-		unresolved_put(room->unresolved, &waiting->destination);
+		unresolved_put(room->unresolved, &waiting->to);
 
 	room->places[room->n++] = (struct place){*waiting, now_ns + patience_ns, asked_ns};
 	return true;
@@ -94,7 +94,7 @@ static void ask_again(struct waiting_room *room, const struct address *destinati
 {
 	unresolved_put(room->unresolved, destination);
 	for (size_t i = 0; i < room->n; i++) {
-		if (address_equal(&room->places[i].waiting.destination, destination))
+		if (address_equal(&room->places[i].waiting.to, destination))
 			room->places[i].asked_ns = now_ns;
 	}
 }
@@ -103,7 +103,7 @@ static void ask_for_those_due(struct waiting_room *room, uint64_t now_ns)
 {
 	for (size_t i = 0; i < room->n; i++) {
 		if (now_ns - room->places[i].asked_ns >= ask_again_ns)
-			ask_again(room, &room->places[i].waiting.destination, now_ns);
+			ask_again(room, &room->places[i].waiting.to, now_ns);
 	}
 }
 

@@ -11,6 +11,7 @@
 
 #include "affinity.h"
 #include "eal.h"
+#include "reassembly.h"
 #include "snat.h"
 
 // A worker's turn
@@ -314,6 +315,7 @@ static bool take_turn(struct worker *w)
 	if (w->table != NULL) {
 		let_waiting_leave(w);
 		snat_expire(&w->pipeline, w->table, clock_s(w->now_ns));
+		reassembly_expire(w->pipeline.reassembly, w->now_ns);
 	}
 	if (w->gave_to_twins)
 		twins_wake(dp->twins);
@@ -451,6 +453,7 @@ static void connect_pipeline(struct worker *w)
 	p->owners = dp->owners;
 	p->next_hops = dp->next_hops;
 	p->path_mtus = dp->path_mtus;
+	p->buffers = dp->ports[0].buffers;
 	p->ports = dp->facts;
 	p->n_ports = dp->n_ports;
 	p->hash_key[0] = dp->config.hash_key[0];
@@ -488,6 +491,12 @@ int worker_start(struct dataplane *dp, unsigned index, struct worker **ret_worke
 	if (r < 0)
 		goto fail;
 
+	w->pipeline.reassembly =
+		reassembly_create(REASSEMBLY_DATAGRAMS, REASSEMBLY_SEGMENTS, w->counters.drops);
+	if (w->pipeline.reassembly == NULL) {
+		r = -ENOMEM;
+		goto fail;
+	}
 	connect_pipeline(w);
 	r = rte_eal_remote_launch(run, w, lcore);
 	if (r < 0)
@@ -517,6 +526,7 @@ void worker_stop(struct worker *w)
 		rte_eal_wait_lcore(w->lcore);
 	}
 	waiting_room_destroy(w->waiting);
+	reassembly_destroy(w->pipeline.reassembly);
 	for (enum family family = 0; family < N_FAMILIES; family++)
 		flow_memory_unmap(&w->flow_memory[family]);
 	flow_memory_unmap(&w->affinity_memory);

@@ -96,7 +96,7 @@ static uint64_t clock_ns(void)
 }
 
 // The one place that waits: a start without routes would drop what could be forwarded.
-static int fill(struct kernel *k, uint64_t now_ns)
+static int fill(struct kernel *k, const struct kernel_config *config, uint64_t now_ns)
 {
 	const uint64_t begun_ns = clock_ns();
 	struct pollfd wait = {.fd = mirror_fd(k->mirror), .events = POLLIN};
@@ -106,6 +106,8 @@ static int fill(struct kernel *k, uint64_t now_ns)
 		uint64_t past_ns = clock_ns() - begun_ns;
 		if (past_ns > START_TIME_MAX_MS * 1000000ull)
 			return -ETIMEDOUT;
+		if (config->gives_up != NULL && config->gives_up())
+			return -ECANCELED;
 		mirror_tick(k->mirror, now_ns + past_ns);
 		(void)poll(&wait, 1, 10);
 		r = mirror_ready(k->mirror, now_ns + past_ns);
@@ -155,7 +157,7 @@ int kernel_start(const struct kernel_config *config, uint64_t now_ns, struct ker
 	}
 	r = start_parts(k, config);
 	if (r == 0)
-		r = fill(k, now_ns);
+		r = fill(k, config, now_ns);
 	if (r < 0)
 		goto fail;
 

@@ -29,12 +29,15 @@ struct kernel_config {
 	void (*set_next_hop)(void *context, next_hop_id id, const struct next_hop *hop);
 	void *context;
 
+	// Asked while the start waits: true gives it up. May be NULL.
+	bool (*gives_up)(void);
+
 	// Of the netlink socket; 0 for 32 MB. What does not fit is dumped again.
 	size_t receive_buffer_bytes;
 };
 
 // Mirrors the kernel of this network namespace. 'ret_why' says on failure what failed.
-// Returns 0 or -errno; waits for the kernel's answers, a few milliseconds.
+// Returns 0, -ECANCELED if given up, or -errno; waits for the kernel's answers, a few milliseconds.
 int kernel_start(const struct kernel_config *config, uint64_t now_ns, struct kernel **ret_kernel,
 	char ret_why[WHY_MAX]);
 

@@ -29,6 +29,8 @@ enum event {
 	EVENT_RESETS_SENT,
 	EVENT_ICMP_ERRORS_SENT,
 	EVENT_ICMP_ERRORS_TRANSLATED,
+	EVENT_REASSEMBLED,      // Datagrams put together of fragments.
+	EVENT_FRAGMENTED,       // Packets that were cut for a narrower way.
 	EVENT_PATH_MTU_LEARNED, // Of a tunnel to a node.
 	EVENT_WAITED,           // Held until the next hop's MAC address was known, then sent.
 	EVENT_BUSY_POLLS,       // Polls that found a packet,

@@ -14,9 +14,13 @@ enum drop_reason {
 	DROP_NOT_FOR_US,    // A unicast frame for another machine's MAC address.
 	DROP_ZERO_CHECKSUM, // UDP over IPv6 without a checksum (RFC 8200, section 8.1).
 	DROP_HOP_LIMIT,     // TTL or hop limit would reach 0 here.
+	DROP_FRAGMENT_TINY, // It cuts through the layer 4 header (RFC 1858).
+	DROP_FRAGMENT_OVERLAP,   // Of a datagram of which two overlap, or disagree about its end.
+	DROP_FRAGMENT_DUPLICATE, // The same had come before.
+	DROP_FRAGMENT_MANY,      // Of a datagram in more pieces than any sender needs.
 
 	// Nothing here takes it.
-	DROP_FRAGMENT,    // A fragment to a VIP or SNAT address: fragments are not forwarded.
+	DROP_FRAGMENT,    // More fragments than may be handed on at once to whom they meet at.
 	DROP_NO_SERVICE,  // To a VIP, but to no service's port or protocol.
 	DROP_NO_TARGET,   // The service has no target that may be used.
 	DROP_NO_FLOW,     // A reply or an ICMP error about a flow that nobody has.
@@ -36,6 +40,8 @@ enum drop_reason {
 	DROP_TX_FULL,             // The port did not take it.
 	DROP_NO_MEMORY,           // No mbuf to build or to copy a packet in.
 	DROP_RATE_LIMIT,          // We would have answered, but have answered enough this second.
+	DROP_FRAGMENT_EVICTED,    // It made room before the rest of its datagram came.
+	DROP_FRAGMENT_TIMEOUT,    // The rest of its datagram did not come.
 
 	// The way out is not known.
 	DROP_NO_ROUTE,   // The routing table has no route to its destination.

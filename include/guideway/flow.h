@@ -47,7 +47,9 @@ struct flow_view {
 struct explanation {
 	enum drop_reason drop; // DROP_NONE if it would be forwarded.
 	service_id service;    // SERVICE_NONE if for none.
-	uint32_t worker;       // Who owns the flow; UINT32_MAX where only the port's RSS knows.
+	enum forwarding_mode mode;
+	uint32_t worker; // Who owns the flow; UINT32_MAX where only the port's RSS knows, and
+	                 // where there are no flows.
 	bool flow_found; // 'flow' is filled in; else a SYN or datagram would choose by 'slot'.
 	struct flow_view flow;
 	uint32_t slot;     // In the service's ring.

@@ -79,6 +79,14 @@ struct node {
 };
 static_assert(sizeof(struct node) == 32);
 
+// No address where it has none of that family.
+static inline struct address node_address(const struct node *node, enum family family)
+{
+	if (family == IPV6)
+		return node->ipv6;
+	return node->ipv4 == 0 ? (struct address){0} : address_from_ipv4(node->ipv4);
+}
+
 // An address that Guideway answers for.
 enum own_kind {
 	OWN_VIP,
@@ -128,6 +136,7 @@ struct forwarding_table {
 	// Services in MODE_DNAT, by index_hash_node_port(): whose reply it is that a node sends. A
 	// NodePort belongs to one of them.
 	struct index return_index;
+	size_t n_returns; // Services in it.
 
 	const struct own_address *own; // [n_own]
 	size_t n_own;

@@ -210,6 +210,7 @@ int main(int argc, char **argv)
 	print_heading(&b);
 	bench_flow_table(&b);
 	bench_snat(&b);
+	bench_sources(&b);
 	bench_tables(&b);
 
 	json_t *all = json_pack("{s:o, s:o}", "machine", b.machine, "results", b.results);

@@ -14,9 +14,9 @@ traffic_start standing client web --flows 50 --every 50 --seconds 60
 
 cp "$lab_folder/guideway.conf" "$lab_folder/good.conf"
 sed -i 's/10\.0\.0\.1"/10.0.0.300"/; s/192\.0\.2\.11/192.0.2.x/' "$lab_folder/guideway.conf"
-refute "$guideway" --check "$lab_folder/guideway.conf" 2>"$lab_folder/mistakes"
-grep -q 'guideway.conf:[0-9]*:.*10\.0\.0\.300' "$lab_folder/mistakes"
-grep -q 'guideway.conf:[0-9]*:.*192\.0\.2\.x' "$lab_folder/mistakes"
+refute "$guideway" --check "$lab_folder/guideway.conf" 2>"$lab_folder/mistakes.log"
+grep -q 'guideway.conf:[0-9]*:.*10\.0\.0\.300' "$lab_folder/mistakes.log"
+grep -q 'guideway.conf:[0-9]*:.*192\.0\.2\.x' "$lab_folder/mistakes.log"
 
 kill -HUP "${lab_processes[guideway]}"
 wait_until 5 grep -q '10\.0\.0\.300' "$lab_folder/guideway.log"

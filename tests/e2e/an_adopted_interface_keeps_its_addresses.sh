@@ -21,8 +21,8 @@ had=$(addresses_of p0)
 service_add web 10.0.0.1:80/tcp node1
 
 guideway_config >"$lab_folder/guideway.conf"
-refute on guideway timeout 10 "$guideway" --config "$lab_folder/guideway.conf" 2>"$lab_folder/refusal"
-grep -q 'p0.*adopt' "$lab_folder/refusal"
+refute on guideway timeout 10 "$guideway" --config "$lab_folder/guideway.conf" 2>"$lab_folder/refusal.log"
+grep -q 'p0.*adopt' "$lab_folder/refusal.log"
 [ "$(addresses_of p0)" = "$had" ]
 
 spawn own guideway "$support/node" own 8080 5353

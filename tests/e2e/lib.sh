@@ -39,9 +39,11 @@ LAB_IDLE=${LAB_IDLE:-sleep}   # what they do with nothing to do: sleep or poll.
 LAB_MTU=${LAB_MTU:-1500}      # Of every interface.
 LAB_ADOPT=${LAB_ADOPT:-false} # Whether it takes over the addresses of a kernel interface.
 LAB_MODE=${LAB_MODE:-snat}    # Of all services.
-LAB_CHECK_STATUS=200 # What the nodes' answer to a check has to be.
-LAB_CHECK_INTERVAL=0.2
-LAB_CHECK_TIMEOUT=0.2
+LAB_CHECK_STATUS=200          # What the nodes' answer to a check has to be.
+LAB_CHECK_INTERVAL=0.5
+LAB_CHECK_TIMEOUT=0.5
+END_LIMIT_MS=1500 # How long Guideway may take to end. The look for leaks takes longer.
+[[ $build != *sanitized* ]] || END_LIMIT_MS=8000
 
 # --- Beginning and end ---------------------------------------------------------------------------
 
@@ -65,16 +67,33 @@ show_what_is_known()
 	for log in "$lab_folder"/*.log; do
 		[ -s "$log" ] || continue
 		echo "--- ${log##*/}"
+		head -n -40 "$log" | grep -E "^(warning|error):" | tail -n 40
 		tail -n 40 "$log"
 	done
 }
 
+# What a scenario that went well still has to show: every Guideway that it leaves running ends as it
+# should, and none had anything that a sanitizer complains of.
+ended_well()
+{
+	local name complaints
+
+	for name in "${!lab_processes[@]}"; do
+		[[ $name != guideway* ]] || ends_well "$name" || return 1
+	done
+	complaints=$(grep -lE "AddressSanitizer|LeakSanitizer|runtime error:" "$lab_folder"/*.log)
+	[ -z "$complaints" ] || { echo "failed: a sanitizer complains in ${complaints##*/}" >&2 && return 1; }
+}
+
+# From here on a signal does not interrupt: what there is has to go.
 lab_remove()
 {
 	local status=$? host
 
-	trap - EXIT INT TERM ERR
+	trap - EXIT ERR
+	trap '' INT TERM
 	set +e
+	[ "$status" != 0 ] || ended_well || status=1
 	[ "$status" = 0 ] || show_what_is_known >&2
 	exec 2>/dev/null # The shell's own words about who was killed are of no interest.
 	for host in "${lab_hosts[@]}"; do
@@ -129,13 +148,32 @@ spawn()
 	lab_processes[$name]=$!
 }
 
-# Sends a signal to what spawn() started, and waits for its end.
+# Sends a signal to what spawn() started, and waits for its end: by that signal, or with status 0.
 end()
 {
-	local name=$1 signal=${2:-TERM}
+	local name=$1 signal=${2:-TERM} status=0
 
 	kill "-$signal" "${lab_processes[$name]}"
-	finish "$name" || true
+	finish "$name" || status=$?
+	[ "$status" = 0 ] || [ "$status" = $((128 + $(kill -l "$signal"))) ] ||
+		fail "$name ended with status $status"
+}
+
+# ends_well NAME: a Guideway ends when it is told to, soon, and with status 0.
+ends_well()
+{
+	local name=$1 told=$EPOCHREALTIME status=0
+
+	kill -TERM "${lab_processes[$name]}" || { echo "failed: $name has ended by itself" >&2 && return 1; }
+	while is_running "$name" && [ "$(milliseconds_since "$told")" -lt 10000 ]; do
+		sleep 0.02
+	done
+	ended_in_ms=$(milliseconds_since "$told")
+	! is_running "$name" || kill -KILL "${lab_processes[$name]}"
+	finish "$name" || status=$?
+	[ "$status" = 0 ] && [ "$ended_in_ms" -le "$END_LIMIT_MS" ] && return
+	echo "failed: $name ended with status $status after $ended_in_ms ms" >&2
+	return 1
 }
 
 # Waits for the end of what spawn() started; its status.
@@ -451,9 +489,11 @@ tap_name()
 # How the configuration names port N. Its MAC address is the same after a restart, as a card's is.
 port_device()
 {
+	local mac=02:00:00:00:01:0$((guideway_number * LAB_ARMS + $1))
+
 	case $LAB_DRIVER in
-	tap) echo "net_tap$1,iface=$(tap_name "$1"),mac=02:00:00:00:01:0$((guideway_number * LAB_ARMS + $1))" ;;
-	memif) echo "net_memif$1,role=server,socket=$lab_folder/memif$1,socket-abstract=no" ;;
+	tap) echo "net_tap$1,iface=$(tap_name "$1"),mac=$mac" ;;
+	memif) echo "net_memif$1,role=server,socket=$lab_folder/memif$1,socket-abstract=no,mac=$mac" ;;
 	*) echo "p$1" ;;
 	esac
 }
@@ -692,7 +732,7 @@ guideway_stop()
 {
 	local n
 
-	end "$lab_guideway"
+	ends_well "$lab_guideway"
 	for ((n = 0; n < LAB_ARMS; n++)); do
 		[ "$LAB_DRIVER" != memif ] || end "memif$n-peer"
 	done

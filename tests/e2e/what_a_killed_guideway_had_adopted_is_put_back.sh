@@ -58,8 +58,8 @@ done
 # Without adoption the start puts them back, and then refuses the interface that has them.
 LAB_ADOPT=false
 guideway_config >"$lab_folder/guideway.conf"
-refute in_guideway timeout 10 "$guideway" --config "$lab_folder/guideway.conf" 2>"$lab_folder/refusal"
-grep -q 'p0.*adopt' "$lab_folder/refusal"
+refute in_guideway timeout 10 "$guideway" --config "$lab_folder/guideway.conf" 2>"$lab_folder/refusal.log"
+grep -q 'p0.*adopt' "$lab_folder/refusal.log"
 [ "$(addresses_of p0)" = "$had_addresses" ]
 [ "$(routes_of p0)" = "$had_routes" ]
 [ ! -e "$lab_folder/guideway.state/interfaces.json" ]

@@ -49,7 +49,7 @@ static bool put(struct scene *s, unsigned to, unsigned ms)
 	size_t len = frame_write(&frame, &mac, &mac, 0, 0, bytes);
 	struct waiting waiting = {
 		.mbuf = world_packet(s->world, 0, bytes, len),
-		.destination = neighbour(to),
+		.to = neighbour(to),
 		.next_hop = NEXT_HOP_RESOLVE,
 	};
 

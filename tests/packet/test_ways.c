@@ -160,7 +160,7 @@ static void a_packet_that_waited_goes_where_its_destination_is_by_then(void **)
 	assert_int_equal(w->out->n.waiting, 1);
 	struct waiting waiting = w->out->waiting[0];
 	struct address node = address_of("192.0.2.13");
-	assert_true(address_equal(&waiting.destination, &node));
+	assert_true(address_equal(&waiting.to, &node));
 
 	outcome_empty(w->out);
 	assert_false(pipeline_retry(&w->pipelines[0], &w->table->table, &waiting, w->out));

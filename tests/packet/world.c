@@ -10,10 +10,17 @@
 #include <rte_mbuf.h>
 
 #include "affinity.h"
+#include "reassembly.h"
 
 enum { N_FLOWS = 512, N_CLIENTS = 64, NODES_MAX = LITTLE_NODES, SERVICES_MAX = LITTLE_SERVICES };
 
 static const uint64_t hash_key[2] = {0x0123456789abcdef, 0xfedcba9876543210};
+
+// A frame that went out after the first.
+struct more {
+	size_t len;
+	uint8_t bytes[FRAME_BYTES_MAX];
+};
 
 static void require(bool condition, const char *what)
 {
@@ -37,7 +44,7 @@ struct rte_ether_addr world_hop_mac(next_hop_id hop)
 	return (struct rte_ether_addr){{0x02, 0, 0, 0, 1, (uint8_t)hop}};
 }
 
-static void set_hop(struct world *w, next_hop_id hop, uint8_t port, uint64_t flags)
+void world_set_hop(struct world *w, next_hop_id hop, uint8_t port, uint64_t flags)
 {
 	struct rte_ether_addr mac = world_hop_mac(hop);
 	uint64_t word = 0;
@@ -60,12 +67,12 @@ static void make_ports(struct world *w)
 	w->next_hops = calloc(NEXT_HOP_MAX, sizeof(*w->next_hops));
 	w->path_mtus = calloc(NODES_MAX * N_FAMILIES, sizeof(*w->path_mtus));
 	require(w->next_hops != NULL && w->path_mtus != NULL, "out of memory");
-	set_hop(w, HOP_GATEWAY, 0, NEXT_HOP_RESOLVED);
-	set_hop(w, HOP_NODE0, 1, NEXT_HOP_RESOLVED);
-	set_hop(w, HOP_NODE1, 2, NEXT_HOP_RESOLVED);
-	set_hop(w, HOP_LOCAL, 1, NEXT_HOP_RESOLVED | NEXT_HOP_TO_KERNEL);
-	set_hop(w, HOP_UNRESOLVED, 0, 0);
-	set_hop(w, HOP_NEIGHBOUR, 0, NEXT_HOP_RESOLVED);
+	world_set_hop(w, HOP_GATEWAY, 0, NEXT_HOP_RESOLVED);
+	world_set_hop(w, HOP_NODE0, 1, NEXT_HOP_RESOLVED);
+	world_set_hop(w, HOP_NODE1, 2, NEXT_HOP_RESOLVED);
+	world_set_hop(w, HOP_LOCAL, 1, NEXT_HOP_RESOLVED | NEXT_HOP_TO_KERNEL);
+	world_set_hop(w, HOP_UNRESOLVED, 0, 0);
+	world_set_hop(w, HOP_NEIGHBOUR, 0, NEXT_HOP_RESOLVED);
 }
 
 static void add_services(struct little_table *t, const char *vip)
@@ -152,6 +159,12 @@ static struct little_table *make_table(void)
 	little_table_add_route(t, "203.0.113.5/32", HOP_NEIGHBOUR);
 	little_table_add_route(t, "2001:db8:c::/48", HOP_GATEWAY);
 	little_table_add_route(t, "2001:db8:113::/64", NEXT_HOP_RESOLVE);
+	little_table_add_route(t, "198.51.100.1/32", HOP_LOCAL);
+	little_table_add_route(t, "2001:db8:c::1/128", HOP_LOCAL);
+	little_table_add_route(t, "192.0.2.10/32", HOP_NODE0);
+	little_table_add_route(t, "192.0.2.11/32", HOP_NODE1);
+	little_table_add_route(t, "2001:db8:2::10/128", HOP_NODE0);
+	little_table_add_route(t, "2001:db8:2::11/128", HOP_NODE1);
 	little_table_finish(t);
 	return t;
 }
@@ -181,6 +194,8 @@ static void make_worker(struct world *w, unsigned worker, bool rss)
 		.rss = rss,
 		.counters = &w->counters[worker],
 		.owners = w->owners,
+		.reassembly = reassembly_create(64, 512, w->counters[worker].drops),
+		.buffers = w->buffers,
 		.next_hops = w->next_hops,
 		.path_mtus = w->path_mtus,
 		.ports = w->ports,
@@ -196,22 +211,45 @@ static void make_worker(struct world *w, unsigned worker, bool rss)
 	pipeline_prepare(&w->pipelines[worker]);
 }
 
+// The buffers of the last world, all there: to make them takes most of a world's time.
+static struct rte_mempool *spare;
+
+static struct rte_mempool *take_buffers(void)
+{
+	static unsigned n_pools;
+	struct rte_mempool *buffers = spare;
+	char name[RTE_MEMPOOL_NAMESIZE];
+
+	spare = NULL;
+	if (buffers != NULL)
+		return buffers;
+	snprintf(name, sizeof(name), "world%u", n_pools++);
+	return rte_pktmbuf_pool_create(
+		name, WORLD_BUFFERS, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+}
+
+static void give_buffers_back(struct rte_mempool *buffers)
+{
+	if (spare == NULL && rte_mempool_avail_count(buffers) == WORLD_BUFFERS)
+		spare = buffers;
+	else
+		rte_mempool_free(buffers);
+}
+
 struct world *world_create(unsigned n_workers, bool rss)
 {
-	static unsigned n_worlds;
-	char name[RTE_MEMPOOL_NAMESIZE];
 	struct world *w = aligned_alloc(64, RTE_ALIGN(sizeof(*w), 64));
 
 	require(w != NULL && n_workers <= WORLD_WORKERS, "out of memory");
 	memset(w, 0, sizeof(*w));
-	snprintf(name, sizeof(name), "world%u", n_worlds++);
 	w->now_ns = 1000000000000;
 	w->n_workers = n_workers;
-	w->buffers = rte_pktmbuf_pool_create(
-		name, WORLD_BUFFERS, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+	w->buffers = take_buffers();
 	w->owners = owner_map_create(n_workers);
 	w->out = calloc(1, sizeof(*w->out));
-	require(w->buffers != NULL && w->owners != NULL && w->out != NULL, "out of memory");
+	w->more = calloc(OUTCOME_MAX, sizeof(*w->more));
+	require(w->more != NULL && w->buffers != NULL && w->owners != NULL && w->out != NULL,
+		"out of memory");
 	w->table = make_table();
 	make_ports(w);
 	for (unsigned i = 0; i < n_workers; i++)
@@ -227,13 +265,15 @@ void world_destroy(struct world *w)
 		free(w->flow_memory[i][IPV4]);
 		free(w->flow_memory[i][IPV6]);
 		free(w->affinity_memory[i]);
+		reassembly_destroy(w->pipelines[i].reassembly);
 	}
 	owner_map_destroy(w->owners);
-	rte_mempool_free(w->buffers);
+	give_buffers_back(w->buffers);
 	free(w->next_hops);
 	free(w->path_mtus);
 	free(w->table);
 	free(w->out);
+	free(w->more);
 	free(w);
 }
 
@@ -288,8 +328,30 @@ static void take_bytes(struct rte_mbuf *m, size_t skip, struct ending *e)
 	rte_pktmbuf_free(m);
 }
 
-static void take_from_port(struct outcome *out, unsigned port, struct ending *e)
+size_t world_n_more(const struct world *w)
 {
+	return w->n_more;
+}
+
+const uint8_t *world_more(const struct world *w, size_t i, size_t *ret_len)
+{
+	*ret_len = w->more[i].len;
+	return w->more[i].bytes;
+}
+
+static void take_more(struct world *w, struct rte_mbuf *m)
+{
+	struct more *more = &w->more[w->n_more++];
+
+	more->len = rte_pktmbuf_pkt_len(m);
+	memcpy(more->bytes, rte_pktmbuf_read(m, 0, (uint32_t)more->len, more->bytes), more->len);
+	rte_pktmbuf_free(m);
+}
+
+static void take_from_port(struct world *w, unsigned port, struct ending *e)
+{
+	struct outcome *out = w->out;
+
 	for (int class = 0; class < N_KERNEL_CLASSES; class ++) {
 		if (out->n.to_kernel[port][class] == 0)
 			continue;
@@ -302,16 +364,23 @@ static void take_from_port(struct outcome *out, unsigned port, struct ending *e)
 		e->way = WAY_PORT;
 		e->port = port;
 		take_bytes(out->tx[port][0], 0, e);
+		for (uint16_t i = 1; i < out->n.tx[port]; i++)
+			take_more(w, out->tx[port][i]);
 	}
 }
 
-// The one packet that may be there.
-static void take_ending(struct outcome *out, struct ending *e)
+// The one packet that may be there, and its other fragments.
+static void take_ending(struct world *w, struct ending *e)
 {
+	struct outcome *out = w->out;
+
+	w->n_more = 0;
 	for (unsigned port = 0; port < WORLD_PORTS; port++)
-		take_from_port(out, port, e);
+		take_from_port(w, port, e);
 	if (out->n.waiting > 0) {
 		e->way = WAY_WAITING;
+		e->destination = out->waiting[0].to;
+		e->next_hop = out->waiting[0].next_hop;
 		take_bytes(out->waiting[0].mbuf, out->waiting[0].mbuf->l2_len, e);
 	}
 	outcome_empty(out);
@@ -336,11 +405,21 @@ static enum drop_reason find_drop(const struct world *w, const uint64_t before[N
 
 	for (int i = 0; i < N_DROP_REASONS; i++) {
 		uint64_t n = world_drops(w, i) - before[i];
-		require(n == 0 || (n == 1 && found == DROP_NONE), "one packet, several drops");
-		if (n == 1)
+		require(n == 0 || found == DROP_NONE, "one packet, several reasons");
+		if (n > 0)
 			found = i;
 	}
 	return found;
+}
+
+// Fragments that wait for others.
+static uint32_t world_held(const struct world *w)
+{
+	uint32_t n = 0;
+
+	for (unsigned i = 0; i < w->n_workers; i++)
+		n += reassembly_held(w->pipelines[i].reassembly);
+	return n;
 }
 
 void world_put(struct world *w, unsigned worker, enum origin origin, uint16_t port,
@@ -361,9 +440,36 @@ void world_put(struct world *w, unsigned worker, enum origin origin, uint16_t po
 		pipeline_forward_handed(
 			&w->pipelines[e->worker], &w->table->table, &m, 1, w->now_ns, w->out);
 	}
-	take_ending(w->out, e);
+	take_ending(w, e);
 	e->drop = find_drop(w, before);
-	require(rte_mempool_avail_count(w->buffers) == WORLD_BUFFERS, "an mbuf is lost");
+	if (e->way == WAY_NONE && world_held(w) > 0 &&
+		(e->drop == DROP_NONE || e->drop == DROP_FRAGMENT_EVICTED))
+		e->way = WAY_KEPT;
+	require(rte_mempool_avail_count(w->buffers) + world_held(w) == WORLD_BUFFERS,
+		"an mbuf is lost");
+}
+
+void world_retry(struct world *w, const struct ending *waiting, struct ending *ret_ending)
+{
+	struct waiting again = {
+		.mbuf = world_packet(w, 0, waiting->bytes, waiting->len),
+		.to = waiting->destination,
+		.next_hop = waiting->next_hop,
+	};
+	uint64_t before[N_DROP_REASONS];
+
+	for (int i = 0; i < N_DROP_REASONS; i++)
+		before[i] = world_drops(w, i);
+	*ret_ending = (struct ending){.way = WAY_WAITING};
+
+	outcome_empty(w->out);
+	if (!pipeline_retry(&w->pipelines[0], &w->table->table, &again, w->out)) {
+		rte_pktmbuf_free(again.mbuf);
+		return;
+	}
+	ret_ending->way = WAY_NONE;
+	take_ending(w, ret_ending);
+	ret_ending->drop = find_drop(w, before);
 }
 
 static unsigned free_list(struct rte_mbuf **mbufs, uint16_t n)

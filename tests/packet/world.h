@@ -19,7 +19,8 @@
 //
 //     VIPs 10.0.0.1, 2001:db8::1; for 10.0.0.2 and 2001:db8::2 ARP and ND are not answered. SNAT
 //     addresses 192.0.2.1, 2001:db8:2::1. Tunnels come from 192.0.2.2, 2001:db8:2::2. Ports 80/tcp
-//     and 53/udp lead to node 0, others to what is special about them.
+//     and 53/udp lead to node 0, others to what is special about them. This machine itself is
+//     198.51.100.1 and 2001:db8:c::1.
 
 enum {
 	WORLD_PORTS = 3,
@@ -71,19 +72,24 @@ struct world {
 	struct outcome *out;
 	struct rte_mempool *buffers;
 	uint64_t now_ns;
+	size_t n_more;
+	struct more *more;  // [OUTCOME_MAX]
 	size_t segment_len; // Frames arrive in segments of so many bytes; 0 for whole.
 };
 
-// What became of one frame: it went nowhere or one way; 'drop' may also say why it was answered.
-enum way { WAY_NONE, WAY_PORT, WAY_KERNEL, WAY_WAITING };
+// What became of one frame: it went nowhere or one way, maybe in several (world_more()), or is kept
+// until the other fragments come; 'drop' may also say why it was answered.
+enum way { WAY_NONE, WAY_PORT, WAY_KERNEL, WAY_WAITING, WAY_KEPT };
 
 struct ending {
 	enum way way;
 	enum drop_reason drop; // DROP_NONE where nothing was dropped.
 	unsigned port;
 	enum kernel_class class;
-	unsigned worker; // Who did it,
-	unsigned handed; // after so many hand-overs.
+	unsigned worker;            // Who did it,
+	unsigned handed;            // after so many hand-overs.
+	struct address destination; // Of what waits,
+	next_hop_id next_hop;       // for this one.
 	size_t len;
 	uint8_t bytes[FRAME_BYTES_MAX];
 };
@@ -97,9 +103,19 @@ void world_destroy(struct world *w);
 
 struct rte_ether_addr world_hop_mac(next_hop_id hop);
 
+// 'flags' as in its word.
+void world_set_hop(struct world *w, next_hop_id hop, uint8_t port, uint64_t flags);
+
 // Lets a frame arrive at 'worker', and goes on with it where it is handed over.
 void world_put(struct world *w, unsigned worker, enum origin origin, uint16_t port,
 	const uint8_t *bytes, size_t len, struct ending *ret_ending);
+
+// Tries again what ended by waiting.
+void world_retry(struct world *w, const struct ending *waiting, struct ending *ret_ending);
+
+// How many frames more went out than the first, by its way, and the bytes of each.
+size_t world_n_more(const struct world *w);
+const uint8_t *world_more(const struct world *w, size_t i, size_t *ret_len);
 
 // An mbuf, or a chain of them, with these bytes.
 struct rte_mbuf *world_packet(struct world *w, uint16_t port, const uint8_t *bytes, size_t len);

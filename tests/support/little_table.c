@@ -214,14 +214,16 @@ void little_table_finish(struct little_table *t)
 	t->table.node_index = empty_index(t->node_slots);
 	t->table.own_index = empty_index(t->own_slots);
 	t->table.return_index = empty_index(t->return_slots);
+	t->table.n_returns = 0;
 
 	for (size_t i = 0; i < t->table.n_services; i++) {
 		const struct service *s = &t->services[i];
 		index_put(t->service_slots, index_hash_endpoint(&s->vip, s->port, s->protocol), i);
-		if (s->mode == MODE_DNAT)
-			index_put(t->return_slots,
-				index_hash_node_port(s->target_family, s->node_port, s->protocol),
-				i);
+		if (s->mode != MODE_DNAT)
+			continue;
+		t->table.n_returns++;
+		index_put(t->return_slots,
+			index_hash_node_port(s->target_family, s->node_port, s->protocol), i);
 	}
 	for (size_t i = 0; i < t->table.n_own; i++)
 		index_put(t->own_slots, index_hash_address(&t->own[i].address), i);

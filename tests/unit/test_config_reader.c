@@ -53,7 +53,7 @@ static void write_file(const struct place *p, unsigned drain_s)
 	fprintf(file,
 		"ports = ( { device = \"net_null0\"; } ); workers = { cpus = [ 1 ]; };\n"
 		"snat = [ \"192.0.2.10\" ]; nodes = ( { name = \"a\"; address = \"10.0.0.1\"; } "
-	        ");\n"
+		");\n"
 		"services = ( { name = \"web\"; vip = \"192.0.2.80\"; port = 80;\n"
 		"node_port = 30080; } ); timeouts = { drain = %u; };\n",
 		drain_s);

@@ -40,7 +40,7 @@ struct wire {
 	uint8_t bytes[80];
 };
 
-static bool passes_on;
+static bool passes_on, answers;
 
 static struct wire *wire_of(struct packet *p)
 {
@@ -58,10 +58,16 @@ void burst_drop(struct burst *, struct packet *p, enum drop_reason reason)
 	wire_of(p)->reason = reason;
 }
 
-void burst_reject(struct burst *, struct packet *p, enum drop_reason reason)
+bool burst_reject(struct burst *, struct packet *p, enum drop_reason reason)
 {
 	wire_of(p)->way = REJECTED;
 	wire_of(p)->reason = reason;
+	return answers;
+}
+
+void burst_count(struct burst *b, enum event event)
+{
+	counter_add(&b->pipeline->counters->events[event], 1);
 }
 
 bool burst_pass_on(struct burst *, struct packet *p)
@@ -198,6 +204,7 @@ static struct world *world_create(enum family family, size_t n_flows)
 	w->burst.now_s = START_S;
 	w->burst.mtu_min = 1500;
 	passes_on = false;
+	answers = true;
 	return w;
 }
 
@@ -363,8 +370,9 @@ static void forward(struct world *w, struct packet **packets, uint16_t n)
 }
 
 // Forwards it, and tells the ends with which it left.
-static enum way request(struct world *w, uint32_t number, service_id service, uint8_t flags,
-	struct ends *ret_ends, enum drop_reason *ret_reason)
+// In the burst of those before.
+static enum way request_in_burst(struct world *w, uint32_t number, service_id service,
+	uint8_t flags, struct ends *ret_ends, enum drop_reason *ret_reason)
 {
 	struct wire wire;
 	struct packet *p = &wire.p;
@@ -377,6 +385,13 @@ static enum way request(struct world *w, uint32_t number, service_id service, ui
 	if (ret_reason != NULL)
 		*ret_reason = wire.reason;
 	return wire.way;
+}
+
+static enum way request(struct world *w, uint32_t number, service_id service, uint8_t flags,
+	struct ends *ret_ends, enum drop_reason *ret_reason)
+{
+	w->burst.n_draws = 0;
+	return request_in_burst(w, number, service, flags, ret_ends, ret_reason);
 }
 
 static node_id node_of(const struct world *w, const struct address *target)
@@ -829,15 +844,17 @@ static void all_addresses_of_the_pool_are_used_and_targets_share_ports(void **)
 static void ports_rest_while_others_are_free_and_then_are_used_early(void **)
 {
 	struct world *w = world_create(IPV4, 70000);
-	enum drop_reason reason;
 	struct ends ends;
 	uint32_t n = 0;
 
-	// Takes nearly every port, ends all those flows, then takes as many again.
+	// Takes nearly every port, until a half-open flow has to give way; ends all those flows,
+	// then takes as many again.
 	memset(w->ring, 0, sizeof(w->ring));
-	while (request(w, n, DNS, 0, &ends, &reason) == SENT)
+	while (w->counters.events[EVENT_FLOWS_EVICTED_HALF_OPEN] == 0) {
+		assert_int_equal(request(w, n, DNS, 0, &ends, NULL), SENT);
 		n++;
-	assert_int_equal(reason, DROP_NO_PORT);
+	}
+	n--;
 	assert_in_range(n, 58000, SNAT_PORTS);
 	assert_int_equal(w->counters.events[EVENT_SNAT_PORT_REUSED_EARLY], 0);
 
@@ -853,6 +870,47 @@ static void ports_rest_while_others_are_free_and_then_are_used_early(void **)
 
 	expire(w, START_S + 20 + REST_S);
 	assert_int_equal(in_state(w, FLOW_RESTING), SNAT_PORTS - n); // The last, after their 20 s.
+	world_destroy(w);
+}
+
+// With every port taken by flows that were answered, nothing gives way, and a burst does not draw
+// for ever.
+static void established_flows_keep_their_ports(void **)
+{
+	struct world *w = world_create(IPV4, 70000);
+	enum drop_reason reason;
+	struct ends to_node, ends;
+	uint32_t n = 0;
+
+	memset(w->ring, 0, sizeof(w->ring));
+	while (request(w, n, DNS, 0, &to_node, &reason) == SENT) {
+		assert_int_equal(answer(w, IPPROTO_UDP, &to_node, 0, &ends, NULL), SENT);
+		n++;
+	}
+	assert_int_equal(reason, DROP_NO_PORT);
+	assert_in_range(n, 58000, SNAT_PORTS);
+	assert_int_equal(w->counters.events[EVENT_FLOWS_EVICTED_HALF_OPEN], 0);
+
+	w->burst.n_draws = 0;
+	for (uint32_t i = 0; i < BURST_MAX; i++)
+		request_in_burst(w, 100000 + i, DNS, 0, &ends, NULL);
+	assert_in_range(w->burst.n_draws, 1, 512 + 128 + 4 * BURST_MAX);
+	world_destroy(w);
+}
+
+static void a_flow_whose_client_could_not_be_told_goes_on_when_its_target_returns(void **)
+{
+	struct world *w = world_create(IPV4, 64);
+	struct ends to_node = handshake(w, 7), ends;
+	node_id node = node_of(w, &to_node.destination);
+
+	answers = false;
+	w->states[node] = TARGET_DOWN;
+	assert_int_equal(request(w, 7, WEB, ACK, &ends, NULL), REJECTED);
+	assert_int_equal(in_state(w, FLOW_ESTABLISHED), 1);
+	w->states[node] = TARGET_UP;
+	assert_int_equal(request(w, 7, WEB, ACK, &ends, NULL), SENT);
+	assert_ends_equal(&ends, &to_node);
 	world_destroy(w);
 }
 
@@ -911,6 +969,9 @@ int main(void)
 		cmocka_unit_test(ports_are_unique_towards_a_target),
 		cmocka_unit_test(all_addresses_of_the_pool_are_used_and_targets_share_ports),
 		cmocka_unit_test(ports_rest_while_others_are_free_and_then_are_used_early),
+		cmocka_unit_test(established_flows_keep_their_ports),
+		cmocka_unit_test(
+			a_flow_whose_client_could_not_be_told_goes_on_when_its_target_returns),
 		cmocka_unit_test(an_errors_flow_is_found_from_either_side),
 	};
 

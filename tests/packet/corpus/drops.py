@@ -239,14 +239,6 @@ for family in (V4, V6):
             lambda to, n=n, make=udp: make(to, len=n),
         )
 
-    def fragment(to, first, f=family):
-        if f.is_ipv4:
-            return whole(f, to, **({"flags": "MF"} if first else {"frag": 8}))
-        head = IPv6ExtHdrFragment(m=1 if first else 0, offset=0 if first else 8)
-        return IPv6(src=f.client, dst=to) / head / TCP(dport=HTTP, flags="S")
-
-    bad_ip("a first fragment", "fragment", family, lambda to, m=fragment: m(to, True))
-    bad_ip("a later fragment", "fragment", family, lambda to, m=fragment: m(to, False))
 
 for what, changes in [
     ("an IPv4 header of 4 words", {0: 0x44}),
@@ -747,13 +739,6 @@ def _(lab, f):
         ) / data(length - head)
         lab.put(packet, port=NODE1_SIDE)
         lab.expect_answer(too_big(packet, f, 1500), drop="too-big")
-
-
-@case("a packet larger than the MTU that might be fragmented", V4)
-def _(lab, f):
-    lab.open_tcp(f)
-    lab.put(tcp_of_client(f, payload=data(1361)))
-    lab.expect_drop("too-big")
 
 
 # ICMP that is neither echo nor about a flow

@@ -1,5 +1,7 @@
 """Packets to services, and replies."""
 
+from functools import cache
+
 from scapy.layers.inet import (
     IP,
     TCP,
@@ -41,6 +43,7 @@ from lab import (
 )
 
 
+@cache
 def data(n):
     return bytes((i * 31 + 7) % 256 for i in range(n))
 

@@ -4,10 +4,11 @@ Every frame here, put in or expected, is built by scapy, which computes all leng
 """
 
 import subprocess
+from functools import cache
 
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
-from scapy.layers.l2 import Dot1Q, Ether
+from scapy.layers.l2 import ARP, Dot1Q, Ether
 
 # Ports, by who is behind them.
 CLIENTS, NODE0_SIDE, NODE1_SIDE = 0, 1, 2
@@ -23,7 +24,11 @@ NEIGHBOUR = ("02:00:00:00:01:05", CLIENTS)
 NEIGHBOURS = [GATEWAY[0], NODE0_HOP[0], NODE1_HOP[0]]
 
 HTTP, DNS, BIG, LOCAL, UNRESOLVED, NO_ROUTE, NO_TARGET, SPREAD = 80, 53, 81, 82, 83, 84, 85, 443
+DNAT, DSR, TUNNEL, NARROW, CROSS, GUE, GUE_CROSS, DSR_BIG = range(1000, 1008)
 CLIENT_PORT = 31337
+
+# The numbers of next hops.
+HOP_NODE0, HOP_NODE1 = 1, 2
 
 # Target states.
 ABSENT, UP, DRAINING, DOWN = range(4)
@@ -64,6 +69,7 @@ V4 = Family(
     vip="10.0.0.1",
     quiet_vip="10.0.0.2",
     snat="192.0.2.1",
+    tunnel="192.0.2.2",
     node0="192.0.2.10",
     node_router="192.0.2.254",
     machine="198.51.100.1",  # The kernel's own.
@@ -79,6 +85,7 @@ V6 = Family(
     vip="2001:db8::1",
     quiet_vip="2001:db8::2",
     snat="2001:db8:2::1",
+    tunnel="2001:db8:2::2",
     node0="2001:db8:2::10",
     node_router="2001:db8:2::fe",
     machine="2001:db8:c::1",
@@ -105,60 +112,105 @@ def translated(packet, src, dst, sport, dport, hops=1):
     return packet
 
 
+ETHERTYPES = {IP: 0x0800, IPv6: 0x86DD, ARP: 0x0806}
+
+
+@cache
+def ethernet(src, dst, vlan, ethertype):
+    """The bytes of a header; of few, so they are built once."""
+    if vlan:
+        return bytes(Ether(src=src, dst=dst) / Dot1Q(vlan=vlan, type=ethertype))
+    return bytes(Ether(src=src, dst=dst, type=ethertype))
+
+
 def framed(packet, port, src=None, dst=None, tagged=True, ethertype=None):
-    """The packet in a frame of that port. Of bytes, scapy has to be told the `ethertype`."""
-    more = {"type": ethertype} if ethertype else {}
-    ends = {"src": src or PORT_MACS[port], "dst": dst or PORT_MACS[port]}
-    if tagged and VLANS[port]:
-        return Ether(**ends) / Dot1Q(vlan=VLANS[port], **more) / packet
-    return Ether(**ends, **more) / packet
+    """The packet in a frame of that port, in bytes. Of bytes the `ethertype` has to be told."""
+    ends = src or PORT_MACS[port], dst or PORT_MACS[port]
+    vlan = VLANS[port] if tagged else 0
+    return ethernet(*ends, vlan, ethertype or ETHERTYPES[type(packet)]) + bytes(packet)
 
 
 class Mismatch(Exception):
     """The pipeline did something else than a case expects."""
 
 
+# The lengths of the segments that frames arrive in. 0 is whole. 13 is not even an Ethernet header.
+SEGMENTS = [0, 13, 50]
+
+
 class Lab:
-    """A conversation with the pipeline through runner.c."""
+    """A conversation with the pipeline through runner.c: with several, which must agree, that get
+    the same frames in other segments."""
 
     def __init__(self, runner):
-        self.process = subprocess.Popen(
-            [runner], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+        self.processes = [
+            subprocess.Popen([runner], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            for _ in SEGMENTS
+        ]
+        for process, length in zip(self.processes, SEGMENTS):
+            self.say(process, "segments %d" % length)
+            self.hear(process)
 
-    def ask(self, line):
-        self.process.stdin.write(line + "\n")
-        self.process.stdin.flush()
-        answer = self.process.stdout.readline()
+    def say(self, process, line):
+        process.stdin.write(line + "\n")
+        process.stdin.flush()
+
+    def hear(self, process):
+        answer = process.stdout.readline()
         if not answer:
-            raise RuntimeError("the runner ended with status %s" % self.process.wait())
+            raise RuntimeError("the runner ended with status %s" % process.wait())
         return answer.rstrip("\n")
 
-    def begin(self, segments):
+    def ask(self, line):
+        for process in self.processes:
+            self.say(process, line)
+        answers = [self.hear(process) for process in self.processes]
+        for length, answer in zip(SEGMENTS, answers):
+            if answer != answers[0]:
+                raise Mismatch(
+                    "in segments of %d the answer is\n    %s\n    and not\n    %s"
+                    % (length, answer, answers[0])
+                )
+        return answers[0]
+
+    def begin(self):
         self.ask("world")
-        self.ask("segments %d" % segments)
 
     def close(self):
-        self.process.stdin.close()
-        return self.process.wait()
+        for process in self.processes:
+            process.stdin.close()
+        return max(process.wait() for process in self.processes)
 
     # What a case does.
 
     def put_bytes(self, frame, port=CLIENTS, kernel=False):
-        self.last_in = Ether(frame) if len(frame) >= 14 else None
         origin = "kernel" if kernel else "port"
-        answer = self.ask("frame %s %d %s" % (origin, port, bytes(frame).hex()))
-        self.way, at, self.kernel_class, self.drop, out = answer.split(" ")
-        self.at = int(at)
+        self.take(self.ask("frame %s %d %s" % (origin, port, bytes(frame).hex())))
         self.in_port = port
         self.in_bytes = bytes(frame)
-        self.out = bytes.fromhex(out)
+
+    def take(self, answer):
+        self.way, at, self.kernel_class, self.drop, out = answer.split(" ")
+        self.at = int(at)
+        self.outs = [bytes.fromhex(one) for one in out.split(",")]
+        self.out = self.outs[0]
+
+    def retry(self):
+        """What waits is tried again."""
+        self.take(self.ask("retry"))
+
+    def events(self, word):
+        return int(self.ask("event " + word))
+
+    def sent(self):
+        """The IP packet that just went out, in bytes."""
+        return self.out[18 if self.way == "port" and VLANS[self.at] else 14 :]
 
     def put(self, packet, port=CLIENTS, kernel=False, padding=b"", **ether):
         """A packet arrives from the neighbour at `port`, or from the kernel."""
         ether.setdefault("src", NEIGHBOURS[port])
         frame = framed(packet, port, tagged=not kernel, **ether)
-        self.put_bytes(bytes(frame) + padding, port, kernel)
+        self.put_bytes(frame + padding, port, kernel)
 
     def snat_port(self):
         """The port that was chosen for the packet that just went out."""
@@ -241,7 +293,7 @@ class Lab:
         self.check("the port", self.at, self.in_port)
         if kernel:
             self.check("the class", self.kernel_class, "control")
-        dst = dst or self.last_in.src
+        dst = dst or self.in_bytes[6:12].hex(":")
         self.check_bytes(framed(packet, self.in_port, dst=dst, tagged=not kernel))
 
     # What many cases begin with.

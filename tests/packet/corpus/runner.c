@@ -1,19 +1,29 @@
 // Lets frames through the pipeline, for corpus.py, which writes lines and reads one for each:
 //
 //     world [starved]           a new world; starved of SNAT ports
-//     segments LEN              frames arrive in segments of so many bytes, 0 for whole
+//     segments LEN              frames arrive in segments of so many bytes, 0 for whole, here
+//                               and in later worlds
 //     advance SECONDS
 //     node ID STATE             enum target_state, for all services
 //     set KEY VALUE             of the settings
-//     frame ORIGIN PORT HEX     answered by: WAY PORT CLASS DROP HEX
+//     mss PORT VALUE            of the services of that port
+//     empty PORT                these have no node that may be used
+//     hop ID PORT               the next hop is behind that port; none is known by -1
+//     event WORD                answered by how often it has happened
+//     frame ORIGIN PORT HEX     answered by: WAY PORT CLASS DROP HEX[,HEX]... of each that went out
+//     retry                     of the frame that waits; answered likewise
 //
-// All but the last are answered by "ok".
+// What is not said to be answered otherwise is answered by "ok".
 
+#include <arpa/inet.h>
 #include <ctype.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "clock.h"
+#include "reassembly.h"
 #include "snat.h"
 #include "world.h"
 
@@ -22,6 +32,7 @@ static const char *const ways[] = {
 	[WAY_PORT] = "port",
 	[WAY_KERNEL] = "kernel",
 	[WAY_WAITING] = "waiting",
+	[WAY_KEPT] = "kept",
 };
 
 static void fail(const char *line)
@@ -43,9 +54,11 @@ static void starve(struct world *w)
 
 static struct world *renew(struct world *w, const char *line)
 {
-	if (w != NULL)
-		world_destroy(w);
+	size_t segment_len = w->segment_len;
+
+	world_destroy(w);
 	w = world_create(1, false);
+	w->segment_len = segment_len;
 	if (strstr(line, "starved") != NULL)
 		starve(w);
 	return w;
@@ -92,11 +105,77 @@ static void set_setting(struct world *w, const char *line)
 		fail(line);
 }
 
+// Calls 'change' for each service of a port.
+static void change_services(struct world *w, uint16_t port, uint16_t value,
+	void (*change)(struct service *service, uint16_t value))
+{
+	for (size_t i = 0; i < w->table->table.n_services; i++) {
+		if (w->table->services[i].port == htons(port))
+			change(&w->table->services[i], value);
+	}
+}
+
+static void change_mss(struct service *service, uint16_t mss)
+{
+	service->mss = mss;
+}
+
+static void change_to_empty(struct service *service, uint16_t)
+{
+	service->ring = NULL;
+}
+
+static void set_mss(struct world *w, const char *line)
+{
+	uint16_t port, mss;
+
+	if (sscanf(line, "mss %hu %hu", &port, &mss) != 2)
+		fail(line);
+	change_services(w, port, mss, change_mss);
+}
+
+static void empty(struct world *w, const char *line)
+{
+	uint16_t port;
+
+	if (sscanf(line, "empty %hu", &port) != 1)
+		fail(line);
+	change_services(w, port, 0, change_to_empty);
+}
+
+static void set_hop(struct world *w, const char *line)
+{
+	unsigned hop;
+	int port;
+
+	if (sscanf(line, "hop %u %d", &hop, &port) != 2 || hop >= NEXT_HOP_MAX ||
+		port >= WORLD_PORTS)
+		fail(line);
+	world_set_hop(w, hop, port < 0 ? 0 : (uint8_t)port, port < 0 ? 0 : NEXT_HOP_RESOLVED);
+}
+
+static void print_event(const struct world *w, const char *line)
+{
+	char word[40];
+
+	if (sscanf(line, "event %39s", word) != 1)
+		fail(line);
+	for (int i = 0; i < N_EVENTS; i++) {
+		if (strcmp(event_word(i), word) == 0) {
+			printf("%" PRIu64 "\n", world_events(w, i));
+			return;
+		}
+	}
+	fail(line);
+}
+
 static void advance(struct world *w, const char *line)
 {
 	w->now_ns += strtoull(line + sizeof("advance"), NULL, 10) * NS_PER_S;
 	for (int i = 0; i < 1000; i++)
 		snat_expire(&w->pipelines[0], &w->table->table, clock_s(w->now_ns));
+	while (reassembly_expire(w->pipelines[0].reassembly, w->now_ns) > 0)
+		continue;
 }
 
 static uint8_t digit(char c)
@@ -113,9 +192,29 @@ static size_t read_hex(const char *hex, uint8_t bytes[FRAME_BYTES_MAX])
 	return len;
 }
 
-static void put_frame(struct world *w, const char *line)
+static void print_bytes(const uint8_t *bytes, size_t len)
 {
-	static struct ending e;
+	for (size_t i = 0; i < len; i++)
+		printf("%02x", bytes[i]);
+}
+
+static void print_ending(const struct world *w, const struct ending *e)
+{
+	printf("%s %u %s %s ", ways[e->way], e->port,
+		e->class == KERNEL_CONTROL ? "control" : "other", drop_reason_word(e->drop));
+	print_bytes(e->bytes, e->len);
+	for (size_t i = 0; i < world_n_more(w); i++) {
+		size_t len;
+		const uint8_t *bytes = world_more(w, i, &len);
+
+		printf(",");
+		print_bytes(bytes, len);
+	}
+	printf("\n");
+}
+
+static void put_frame(struct world *w, const char *line, struct ending *e)
+{
 	static uint8_t bytes[FRAME_BYTES_MAX];
 	char origin[8];
 	unsigned port;
@@ -125,21 +224,40 @@ static void put_frame(struct world *w, const char *line)
 		fail(line);
 	size_t len = read_hex(line + at, bytes);
 	world_put(w, 0, strcmp(origin, "kernel") == 0 ? ORIGIN_KERNEL : ORIGIN_PORT, port, bytes,
-		len, &e);
+		len, e);
+	print_ending(w, e);
+}
 
-	printf("%s %u %s %s ", ways[e.way], e.port, e.class == KERNEL_CONTROL ? "control" : "other",
-		drop_reason_word(e.drop));
-	for (size_t i = 0; i < e.len; i++)
-		printf("%02x", e.bytes[i]);
-	printf("\n");
+static void retry(struct world *w, const struct ending *waiting, const char *line)
+{
+	static struct ending e;
+
+	if (waiting->way != WAY_WAITING)
+		fail(line);
+	world_retry(w, waiting, &e);
+	print_ending(w, &e);
+}
+
+// Returns false if the line is nothing that is answered by more than "ok".
+static bool is_answered(struct world *w, const char *line)
+{
+	static struct ending last;
+
+	if (strncmp(line, "frame ", 6) == 0)
+		put_frame(w, line, &last);
+	else if (strncmp(line, "retry", 5) == 0)
+		retry(w, &last, line);
+	else if (strncmp(line, "event ", 6) == 0)
+		print_event(w, line);
+	else
+		return false;
+	return true;
 }
 
 static struct world *obey(struct world *w, const char *line)
 {
-	if (strncmp(line, "frame ", 6) == 0) {
-		put_frame(w, line);
+	if (is_answered(w, line))
 		return w;
-	}
 
 	if (strncmp(line, "world", 5) == 0)
 		w = renew(w, line);
@@ -151,6 +269,12 @@ static struct world *obey(struct world *w, const char *line)
 		set_node(w, line);
 	else if (strncmp(line, "set ", 4) == 0)
 		set_setting(w, line);
+	else if (strncmp(line, "mss ", 4) == 0)
+		set_mss(w, line);
+	else if (strncmp(line, "empty ", 6) == 0)
+		empty(w, line);
+	else if (strncmp(line, "hop ", 4) == 0)
+		set_hop(w, line);
 	else
 		fail(line);
 	printf("ok\n");
@@ -159,17 +283,16 @@ static struct world *obey(struct world *w, const char *line)
 
 int main(void)
 {
-	struct world *w = NULL;
 	char *line = NULL;
 	size_t size = 0;
 
 	world_start_environment();
+	struct world *w = world_create(1, false);
 	setlinebuf(stdout);
 	while (getline(&line, &size, stdin) > 0)
 		w = obey(w, line);
 
 	free(line);
-	if (w != NULL)
-		world_destroy(w);
+	world_destroy(w);
 	return 0;
 }
