@@ -386,7 +386,6 @@ void dataplane_stop(struct dataplane *dp)
 	rte_free(dp->readers);
 	free_retired(dp);
 	free(dp);
-	eal_stop();
 }
 
 // Tables

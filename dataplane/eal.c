@@ -271,7 +271,10 @@ int eal_start(const struct dataplane_config *config, const struct eal_memory *me
 	add_lcores(&a, config, &allowed);
 	add_memory(&a, config, memory, add_pci_devices(&a, config));
 
-	if (rte_eal_init(a.n, a.words) < 0)
+	// EAL writes to the array that it is given.
+	char *words[ARGUMENTS_MAX + 1];
+	memcpy(words, a.words, sizeof(words));
+	if (rte_eal_init(a.n, words) < 0)
 		return why(ret_why, -rte_errno, "DPDK does not start with %zu MB of memory: %s",
 			memory->on_small_pages / MEGABYTE,
 			last_words[0] ? last_words : rte_strerror(rte_errno));
@@ -304,7 +307,3 @@ void eal_begin_stop(void)
 	quiet = true;
 }
 
-void eal_stop(void)
-{
-	rte_eal_cleanup();
-}

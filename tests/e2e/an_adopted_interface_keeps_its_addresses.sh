@@ -35,12 +35,12 @@ for round in 1 2; do
 	wait_until_served web
 	[ "$(addresses_of twin0)" = "$had" ]
 	[ -z "$(addresses_of p0)" ]
-	ip -n "$lab_name-guideway" route show default | grep -q 'via 198.51.100.7 dev twin0'
-	ip -n "$lab_name-guideway" -6 route show default | grep -q 'via 2001:db8:1::7 dev twin0'
+	ip -n "$lab_name-guideway" route show default | grep 'via 198.51.100.7 dev twin0' >/dev/null
+	ip -n "$lab_name-guideway" -6 route show default | grep 'via 2001:db8:1::7 dev twin0' >/dev/null
 	guideway_stop
 	[ "$(addresses_of p0)" = "$had" ]
-	ip -n "$lab_name-guideway" route show default | grep -q 'via 198.51.100.7 dev p0'
-	ip -n "$lab_name-guideway" -6 route show default | grep -q 'via 2001:db8:1::7 dev p0'
+	ip -n "$lab_name-guideway" route show default | grep 'via 198.51.100.7 dev p0' >/dev/null
+	ip -n "$lab_name-guideway" -6 route show default | grep 'via 2001:db8:1::7 dev p0' >/dev/null
 	sleep 1
 done
 traffic_stop session

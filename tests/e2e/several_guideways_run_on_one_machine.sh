@@ -21,10 +21,10 @@ service_add web2 10.0.0.2:80/tcp node1 node2
 guideway_start
 ip -n "$lab_name-client" route add 10.0.0.2 via 198.51.100.2
 wait_until_served web2
-ctl services | grep -q web2
+ctl services | grep web2 >/dev/null
 guideway_stop
 
 lab_guideway=guideway
-ctl services | grep -q web
+ctl services | grep web >/dev/null
 traffic_stop standing
 traffic_was_well standing

@@ -21,7 +21,7 @@ record()
 	local state=$1
 
 	sleep 0.2
-	on client "$support/traffic" --new 2000 --seconds 3 --reset --ports "$ports" \
+	on client "$support/traffic" --new 1200 --seconds 5 --reset --ports "$ports" \
 		--patience 3000 --log "$lab_folder/$state.flows" 10.0.0.1 80 >"$lab_folder/$state.log"
 	traffic_was_well "$state"
 	[ "$(awk '$3 == "first" { print $2 }' "$lab_folder/$state.flows" | sort -u | wc -l)" = 4000 ]
@@ -59,9 +59,10 @@ cat "$lab_folder/swaps.log"
 for name in standing asking; do
 	traffic_stop $name
 done
-for name in standing asking coming; do
+for name in standing coming; do
 	traffic_was_well $name
 done
+traffic_was_well asking 2
 
 cd "$lab_folder"
 "$repository/tests/support/judge_swaps.py" swaps coming.flows \

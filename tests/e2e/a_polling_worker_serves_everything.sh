@@ -1,0 +1,15 @@
+# A worker that polls serves everything.
+#
+#     client ──────── guideway ──┬──── node1
+#     198.51.100.7    10.0.0.1   └──── node2
+#     2001:db8:1::7   2001:db8:a::1
+#
+# Runs alone, since it takes a CPU.
+LAB_IDLE=poll
+. "$(dirname "$0")/lib.sh"
+
+lab client guideway node1 node2
+add_all_services node1 node2
+guideway_start
+wait_until_served web web6 echo echo6
+serves_everything
