@@ -306,4 +306,3 @@ void eal_begin_stop(void)
 {
 	quiet = true;
 }
-

@@ -22,9 +22,9 @@ int eal_start(const struct dataplane_config *config, const struct eal_memory *me
 // that they use do not interrupt the calling thread.
 void eal_end_start(void);
 
-// Drivers are quiet again. EAL itself goes with the process: rte_eal_cleanup() takes away memory that
-// DPDK's interrupt thread, which it leaves running, still looks at when a driver has just closed a
-// port (net_memif). Nothing that it holds is a file.
+// Drivers are quiet again. EAL itself goes with the process: rte_eal_cleanup() takes away memory
+// that DPDK's interrupt thread, which it leaves running, still looks at when a driver has just
+// closed a port (net_memif). Nothing that it holds is a file.
 void eal_begin_stop(void);
 
 // The lcore that runs on the configuration's 'worker'th CPU. The control thread is lcore 0.
