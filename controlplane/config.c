@@ -26,6 +26,9 @@ void config_free(struct config *config)
 		if (config->services[i].nodes != config->all_nodes)
 			free(config->services[i].nodes);
 	}
+	for (size_t i = 0; i < config->n_source_lists; i++)
+		free(config->source_lists[i].prefixes);
+	free(config->source_lists);
 	free(config->services);
 	free(config->nodes);
 	free(config->all_nodes);

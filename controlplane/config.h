@@ -66,6 +66,7 @@ struct service_config {
 	               // them have an address of 'target_family'.
 	size_t n_nodes;
 	uint32_t idle_s;
+	size_t sources; // Who may come: 1 more than an index into source_lists; 0: everybody.
 	uint32_t affinity_word; // As in the file.
 	uint32_t affinity_s;    // All flows of a client go to one node until so long after the last
 	                        // began; 0 for no affinity.
@@ -99,6 +100,8 @@ struct config {
 	size_t *all_nodes; // [n_nodes] 0, 1, 2, ...: shared by services that use them all.
 	struct service_config *services; // [n_services]
 	size_t n_services;
+	struct source_list *source_lists; // [n_source_lists], no two alike.
+	size_t n_source_lists;
 
 	char control_socket[SOCKET_TEXT_MAX];
 	char control_group[WORD_TEXT_MAX]; // Whose members may use the socket; empty for root's.

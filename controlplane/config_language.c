@@ -262,6 +262,13 @@ static const struct key services[] = {
 		.parse = parse_check},
 	{"idle", "seconds of silence that end one of its flows; 0 for what 'timeouts' says",
 		VALUE_NUMBER, 0, FIELD(struct service_config, idle_s), 0, 604800, 0},
+	{"sources",
+		"who may come: prefixes of client addresses. A family without one is closed; a /0 "
+                "of "
+		"either lets everybody in",
+		VALUE_OTHER, 0, .text = "everybody",
+		.must = "a list of prefixes, such as [ \"198.51.100.0/24\", \"2001:db8::/32\" ]",
+		.parse = parse_sources},
 	{"affinity", "whether all flows of a client go to one node: client-ip", VALUE_WORD, 0,
 		FIELD(struct service_config, affinity_word), .words = affinities},
 	{"affinity_timeout",

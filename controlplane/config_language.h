@@ -72,7 +72,7 @@ struct port_entry {
 // The parts of the language that are a struct's alone. In config_values.c.
 parse_fn parse_ports, parse_cpus, parse_snat, parse_tunnel_source, parse_gue_port, parse_hash_key,
 	parse_nodes, parse_services;
-parse_fn parse_protocol, parse_vip, parse_node_address, parse_check, parse_status;
+parse_fn parse_protocol, parse_vip, parse_sources, parse_node_address, parse_check, parse_status;
 
 // Checked when all nodes and services are known: config_check.c.
 parse_fn parse_nothing;

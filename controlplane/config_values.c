@@ -689,6 +689,82 @@ void parse_vip(
 	}
 }
 
+static bool read_prefix(
+	struct reading *reading, const config_setting_t *setting, struct prefix *ret_prefix)
+{
+	const char *text = string_of(setting);
+	char found_text[FOUND_TEXT_MAX];
+
+	if (text != NULL && source_prefix_parse(text, ret_prefix) == 0)
+		return true;
+	mistake(reading, setting, NULL,
+		"found %s; must be a prefix, such as \"198.51.100.0/24\" or \"2001:db8::/32\"",
+		found(setting, found_text));
+	return false;
+}
+
+// 1 more than the index of the list among those of the configuration, which has each but once.
+static size_t intern_sources(struct reading *reading, struct source_list *list)
+{
+	struct config *config = reading->config;
+	struct source_list *more;
+
+	for (size_t i = 0; i < config->n_source_lists; i++) {
+		const struct source_list *other = &config->source_lists[i];
+
+		if (other->n == list->n &&
+			memcmp(other->prefixes, list->prefixes,
+				list->n * sizeof(*list->prefixes)) == 0) {
+			free(list->prefixes);
+			return i + 1;
+		}
+	}
+	more = realloc(config->source_lists, (config->n_source_lists + 1) * sizeof(*more));
+	if (more == NULL) {
+		reading->out_of_memory = true;
+		free(list->prefixes);
+		return 0;
+	}
+	config->source_lists = more;
+	more[config->n_source_lists] = *list;
+	return ++config->n_source_lists;
+}
+
+static bool read_prefixes(
+	struct reading *reading, const config_setting_t *setting, size_t n, struct prefix *prefixes)
+{
+	bool good = true;
+
+	for (size_t i = 0; i < n; i++)
+		good &= read_prefix(
+			reading, config_setting_get_elem(setting, (unsigned)i), &prefixes[i]);
+	return good;
+}
+
+void parse_sources(
+	struct reading *reading, const config_setting_t *setting, const struct key *key, void *base)
+{
+	struct service_config *service = base;
+	size_t n = is_row(setting) ? (size_t)config_setting_length(setting) : 0;
+
+	if (n == 0) {
+		wrong(reading, setting, key);
+		return;
+	}
+
+	struct source_list list = {calloc(n, sizeof(*list.prefixes)), n};
+	if (list.prefixes == NULL) {
+		reading->out_of_memory = true;
+		return;
+	}
+	bool good = read_prefixes(reading, setting, n, list.prefixes) &&
+		source_prefixes_reduce(list.prefixes, &list.n) == 0;
+	if (good && !source_prefixes_are_all(list.prefixes, list.n))
+		service->sources = intern_sources(reading, &list);
+	else
+		free(list.prefixes);
+}
+
 void parse_protocol(
 	struct reading *reading, const config_setting_t *setting, const struct key *key, void *base)
 {

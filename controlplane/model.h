@@ -7,6 +7,7 @@
 #include "guideway/address.h"
 #include "guideway/forwarding_table.h"
 #include "name.h"
+#include "source_prefix.h"
 
 // What is wanted right now: the configuration joined with the nodes' health, in plain terms. The
 // whole input of table_builder_build(), together with the routes.
@@ -43,6 +44,7 @@ struct model_service {
 	enum forwarding_mode mode;
 	enum tunnel_kind tunnel_kind;
 	enum family target_family; // The VIP's, except in MODE_TUNNEL.
+	size_t sources;            // 1 more than an index into source_lists; 0 for everybody.
 	uint16_t mss;              // 0 for no correction of what SYNs say.
 	bool answers_arp;          // ARP and ND for the VIP; services that share one agree,
 	bool rejects;              // and on whether what is to no service's port is answered.
@@ -58,6 +60,8 @@ struct model {
 	size_t n_sets;
 	const struct model_service *services; // [n_services], in any order.
 	size_t n_services;
+	const struct source_list *source_lists; // [n_source_lists], no two alike.
+	size_t n_source_lists;
 	const struct address *snat[N_FAMILIES]; // [n_snat[family]]
 	size_t n_snat[N_FAMILIES];
 	uint32_t ring_size; // A prime.

@@ -568,6 +568,7 @@ static void add_services(struct plan *plan)
 			.rejects = from->rejects,
 			.idle_s = from->idle_s,
 			.affinity_s = from->affinity_s,
+			.sources = from->sources,
 			.set = plan->pool_of[i],
 		};
 		strcpy(to->name, from->name);
@@ -586,6 +587,8 @@ static void fill_model(struct plan *plan)
 		.n_sets = plan->n_pools,
 		.services = plan->services,
 		.n_services = config->n_services,
+		.source_lists = config->source_lists,
+		.n_source_lists = config->n_source_lists,
 		.snat = {config->snat[IPV4], config->snat[IPV6]},
 		.n_snat = {config->n_snat[IPV4], config->n_snat[IPV6]},
 		.ring_size = config->ring_size,

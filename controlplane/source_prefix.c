@@ -163,3 +163,8 @@ int source_prefixes_reduce(struct prefix *prefixes, size_t *n)
 	*n = reduce(prefixes, *n);
 	return 0;
 }
+
+bool source_prefixes_are_all(const struct prefix *prefixes, size_t n)
+{
+	return n == 1 && prefixes[0].length == 0;
+}

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -13,6 +14,12 @@ struct prefix {
 	uint8_t unused[7];
 };
 static_assert(sizeof(struct prefix) == 24);
+
+// An allow-list that source_prefixes_reduce() has made, of at least one prefix.
+struct source_list {
+	struct prefix *prefixes; // [n]
+	size_t n;
+};
 
 // "10.0.0.0/8", "2001:db8::/32"; without a length, the whole address. Is laxer than prefix_parse()
 // where Kubernetes is: bits past the length are cleared, and decimal numbers may begin with zeros
@@ -28,6 +35,9 @@ int source_prefix_parse(const char *text, struct prefix *ret_prefix);
 //
 // Returns 0, or -EINVAL for a length that is impossible, and then nothing has changed.
 int source_prefixes_reduce(struct prefix *prefixes, size_t *n);
+
+// Whether a list that is reduced lets everybody in.
+bool source_prefixes_are_all(const struct prefix *prefixes, size_t n);
 
 // The address as a number, and the bits of it past the prefix.
 unsigned __int128 source_prefix_number(const struct prefix *prefix);

@@ -13,6 +13,7 @@
 #include "index_builder.h"
 #include "part_store.h"
 #include "route_trie.h"
+#include "source_set.h"
 #include "target_sets.h"
 
 // A table is built anew each time, in one piece of memory, but for its largest parts: the rings,
@@ -55,6 +56,8 @@ struct built {
 	struct routes *routes;
 	struct target_set *sets; // [n_sets], each with its references.
 	size_t n_sets;
+	struct part **sources; // [n_sources], or NULL of one not taken.
+	size_t n_sources;
 };
 
 struct table_builder {
@@ -65,6 +68,7 @@ struct table_builder {
 	size_t nodes_max;
 	struct part_store *rings;
 	struct part_store *states;
+	struct part_store *sources;
 	struct routes *routes;
 	struct built *built; // Newest first.
 	uint64_t generation; // Of the last table built.
@@ -95,8 +99,10 @@ int table_builder_create(size_t services_max, size_t nodes_max, struct table_bui
 	b->node_names = calloc(nodes_max, sizeof(*b->node_names));
 	b->rings = part_store_create();
 	b->states = part_store_create();
+	b->sources = part_store_create();
 	if (b->services == NULL || b->nodes == NULL || b->node_names == NULL || b->rings == NULL ||
-		b->states == NULL || table_builder_set_routes(b, NULL, 0) < 0) {
+		b->states == NULL || b->sources == NULL ||
+		table_builder_set_routes(b, NULL, 0) < 0) {
 		table_builder_destroy(b);
 		return -ENOMEM;
 	}
@@ -108,6 +114,9 @@ static void destroy_built(struct table_builder *b, struct built *built)
 {
 	for (size_t i = 0; i < built->n_sets; i++)
 		target_set_release(&built->sets[i], b->rings, b->states);
+	for (size_t i = 0; built->sources != NULL && i < built->n_sources; i++)
+		part_store_release(b->sources, built->sources[i]);
+	free(built->sources);
 	free(built->sets);
 	release_routes(built->routes);
 	free(built);
@@ -127,6 +136,7 @@ void table_builder_destroy(struct table_builder *b)
 	release_routes(b->routes);
 	part_store_destroy(b->rings);
 	part_store_destroy(b->states);
+	part_store_destroy(b->sources);
 	id_store_destroy(b->services);
 	id_store_destroy(b->nodes);
 	free(b->node_names);
@@ -201,6 +211,7 @@ struct making {
 	struct service *service_rows;
 	struct node *node_rows;
 	struct address *snat_rows[N_FAMILIES];
+	const struct source_set **source_rows;
 	struct build_report report;
 	char *why; // [WHY_MAX]
 };
@@ -411,6 +422,7 @@ struct sizes {
 	size_t node_slots;
 	size_t own_slots;
 	size_t return_slots;
+	size_t sources;
 };
 
 static size_t count_in_mode(const struct model *model, enum forwarding_mode mode)
@@ -435,6 +447,7 @@ static struct sizes measure(const struct making *m)
 		.service_slots = index_builder_slots(model->n_services),
 		.node_slots = index_builder_slots(m->nodes.n_used),
 		.own_slots = index_builder_slots(n_own),
+		.sources = model->n_source_lists,
 		.return_slots = index_builder_slots(count_in_mode(model, MODE_DNAT)),
 	};
 }
@@ -453,6 +466,7 @@ static size_t lay_out(struct making *m, const struct sizes *n, uint8_t *memory)
 	m->service_slots = cut(memory, &at, n->service_slots * sizeof(*m->service_slots));
 	m->node_slots = cut(memory, &at, n->node_slots * sizeof(*m->node_slots));
 	m->own_slots = cut(memory, &at, n->own_slots * sizeof(*m->own_slots));
+	m->source_rows = cut(memory, &at, n->sources * sizeof(*m->source_rows));
 	m->return_slots = cut(memory, &at, n->return_slots * sizeof(*m->return_slots));
 	return at;
 }
@@ -485,6 +499,7 @@ static int create_built(struct making *m)
 	table->nodes = m->node_rows;
 	table->n_nodes = n.nodes;
 	table->own = m->own;
+	table->source_sets = m->source_rows;
 	table->service_index = index_builder_begin(m->service_slots, n.service_slots);
 	table->node_index = index_builder_begin(m->node_slots, n.node_slots);
 	table->own_index = index_builder_begin(m->own_slots, n.own_slots);
@@ -570,6 +585,7 @@ static int write_service(struct making *m, size_t i)
 		.tunnel_kind = from->tunnel_kind,
 		.mss = from->mss,
 		.affinity_s = from->affinity_s,
+		.sources = (uint16_t)from->sources,
 	};
 	if (set->ring == NULL)
 		m->report.n_services_unserved++;
@@ -609,9 +625,56 @@ static int index_service(struct making *m, uint32_t id)
 	return s->mode == MODE_DNAT ? index_return(m, id) : 0;
 }
 
+// Whom services let in. A list that a table had already has its set already.
+
+static struct part *build_sources(struct making *m, const struct source_list *list)
+{
+	size_t key_len = list->n * sizeof(*list->prefixes);
+	struct source_set *set;
+
+	if (source_set_build(list->prefixes, list->n, &set) < 0)
+		return NULL;
+
+	struct part *part =
+		part_store_add(m->builder->sources, list->prefixes, key_len, set->len_bytes);
+	if (part != NULL)
+		memcpy(part->value, set, set->len_bytes);
+	source_set_free(set);
+	return part;
+}
+
+static struct part *take_source_list(struct making *m, const struct source_list *list)
+{
+	struct part *part = part_store_find(
+		m->builder->sources, list->prefixes, list->n * sizeof(*list->prefixes));
+
+	return part != NULL ? part : build_sources(m, list);
+}
+
+static int write_sources(struct making *m)
+{
+	const struct model *model = m->model;
+
+	if (model->n_source_lists >= UINT16_MAX)
+		return complain(
+			m, -ENOSPC, "there are more than %d lists of sources", UINT16_MAX - 1);
+	m->built->n_sources = model->n_source_lists;
+	m->built->sources = calloc(model->n_source_lists + 1, sizeof(*m->built->sources));
+	if (m->built->sources == NULL)
+		return -ENOMEM;
+
+	for (size_t i = 0; i < model->n_source_lists; i++) {
+		m->built->sources[i] = take_source_list(m, &model->source_lists[i]);
+		if (m->built->sources[i] == NULL)
+			return -ENOMEM;
+		m->source_rows[i] = m->built->sources[i]->value;
+	}
+	return 0;
+}
+
 static int write_services(struct making *m)
 {
-	int r = 0;
+	int r = write_sources(m);
 
 	for (size_t i = 0; i < m->model->n_services && r == 0; i++) {
 		m->service_of[m->services.ids[i]] = &m->model->services[i];

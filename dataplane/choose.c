@@ -15,6 +15,8 @@ static inline enum drop_reason choose(struct burst *b, struct packet *p)
 {
 	const struct service *service = choose_service(b, p);
 
+	if (unlikely(!choose_admits(b, service, p)))
+		return DROP_SOURCE;
 	p->node = choose_node(service, (uint32_t)p->hash);
 	if (unlikely(p->node == NODE_NONE))
 		return DROP_NO_TARGET;

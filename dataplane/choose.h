@@ -34,6 +34,15 @@ static inline __attribute__((always_inline)) uint32_t choose_slot(const struct p
 		packet_source_port(p), service);
 }
 
+// Whether the service lets the packet's source in.
+static inline bool choose_admits(
+	const struct burst *b, const struct service *service, const struct packet *p)
+{
+	return likely(service->sources == 0) ||
+		source_set_has(b->table->source_sets[service->sources - 1], p->family,
+			p->l3 + (p->family == IPV4 ? 12 : 8));
+}
+
 // NODE_NONE while no node may be used.
 static inline node_id choose_node(const struct service *service, uint32_t slot)
 {

@@ -27,6 +27,7 @@ static const struct words {
 	[DROP_FRAGMENT] = {"fragment",
 		"More fragments came at once than may be handed to the worker that they meet at."},
 	[DROP_NO_SERVICE] = {"no-service", "To a VIP, but to no service's port."},
+	[DROP_SOURCE] = {"source-not-allowed", "The service does not let its source in."},
 	[DROP_NO_TARGET] = {"no-target", "The service has no node that may be used."},
 	[DROP_NO_FLOW] = {"no-flow", "A reply, or an ICMP error, about a flow that nobody has."},
 	[DROP_UNKNOWN_TCP] = {"unknown-tcp", "TCP of no known flow, and not a SYN."},

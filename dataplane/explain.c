@@ -125,7 +125,12 @@ static enum drop_reason explain_service(const struct question *q, struct explana
 	if (own != NULL && own->kind != OWN_TUNNEL)
 		return DROP_BAD_SOURCE;
 
-	e->mode = q->table->services[e->service].mode;
+	const struct service *service = &q->table->services[e->service];
+
+	if (service->sources != 0 &&
+		!source_set_has(q->table->source_sets[service->sources - 1], q->family, q->client))
+		return DROP_SOURCE;
+	e->mode = service->mode;
 	if (e->mode == MODE_SNAT)
 		explain_flow(q, e);
 	explain_slot(q, e);

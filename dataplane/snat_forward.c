@@ -348,6 +348,8 @@ static inline __attribute__((always_inline)) void forward_set_aside(struct burst
 	if (unlikely(p->flow != FLOW_NONE)) {
 		if (forward(b, p, ft, family) || !make_way(b, p, ft))
 			return;
+	} else if (unlikely(!choose_admits(b, choose_service(b, p), p))) {
+		return burst_drop(b, p, DROP_SOURCE);
 	} else if (unlikely(burst_is_from_us(b, p))) {
 		return burst_drop(b, p, DROP_BAD_SOURCE);
 	} else if (p->protocol == IPPROTO_TCP && !tcp_is_syn(p->tcp_flags)) {

@@ -22,6 +22,7 @@ enum drop_reason {
 	// Nothing here takes it.
 	DROP_FRAGMENT,    // More fragments than may be handed on at once to whom they meet at.
 	DROP_NO_SERVICE,  // To a VIP, but to no service's port or protocol.
+	DROP_SOURCE,      // Its source is none of those that the service lets in.
 	DROP_NO_TARGET,   // The service has no target that may be used.
 	DROP_NO_FLOW,     // A reply or an ICMP error about a flow that nobody has.
 	DROP_UNKNOWN_TCP, // TCP of no known flow and not a SYN.

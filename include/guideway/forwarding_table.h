@@ -8,6 +8,7 @@
 #include "guideway/address.h"
 #include "guideway/index.h"
 #include "guideway/route_table.h"
+#include "guideway/source_set.h"
 
 // What the workers forward by: every service, the ring that spreads its new flows over nodes, the
 // nodes, our own addresses, and the routes.
@@ -60,7 +61,7 @@ struct service {
 	uint8_t target_family; // Of its nodes' addresses: the VIP's, except in MODE_TUNNEL.
 	uint8_t tunnel_kind;
 	uint16_t mss; // SYNs that offer to take larger TCP segments are corrected to this; 0: none.
-	uint8_t unused[2];
+	uint16_t sources; // Who may come: 1 more than an index into source_sets[], 0 for everybody.
 	uint32_t affinity_s; // A client's flows go to one node until so long after the last began;
 	                     // 0 where each chooses for itself.
 };
@@ -146,6 +147,7 @@ struct forwarding_table {
 	const struct address *snat[N_FAMILIES]; // [n_snat[family]]
 	size_t n_snat[N_FAMILIES];
 
+	const struct source_set *const *source_sets; // Services with the same list share a set.
 	struct route_table routes;
 	struct forwarding_settings settings;
 };

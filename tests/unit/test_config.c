@@ -162,6 +162,29 @@ static void a_service_has_its_mode(void **)
 	config_free(config);
 }
 
+static void services_with_the_same_sources_share_a_list(void **)
+{
+	struct config *config = parse(BASE NODES
+		"services = ( { name = \"a\"; " WEB "node_port = 1; "
+		"sources = [ \"198.51.100.0/24\", \"2001:db8::/32\" ]; },\n"
+		"{ name = \"b\"; vip = \"192.0.2.81\"; port = 80; node_port = 1; "
+		"sources = [ \"2001:db8::/33\", \"2001:db8:8000::/33\", \"198.51.100.7/24\" ]; },\n"
+		"{ name = \"c\"; vip = \"192.0.2.82\"; port = 80; node_port = 1; "
+		"sources = [ \"10.0.0.0/8\" ]; },\n"
+		"{ name = \"d\"; vip = \"192.0.2.83\"; port = 80; node_port = 1; "
+		"sources = [ \"10.0.0.0/8\", \"::/0\" ]; },\n"
+		"{ name = \"e\"; vip = \"192.0.2.84\"; port = 80; node_port = 1; } );\n");
+	const struct service_config *s = config->services;
+
+	assert_int_equal(config->n_source_lists, 2);
+	assert_int_equal(s[0].sources, 1);
+	assert_int_equal(s[1].sources, 1);
+	assert_int_equal(s[2].sources, 2);
+	assert_int_equal(s[3].sources, 0); // Everybody.
+	assert_int_equal(s[4].sources, 0);
+	config_free(config);
+}
+
 static void a_service_has_its_nodes_and_its_times(void **)
 {
 	struct config *config = parse(BASE NODES
@@ -413,6 +436,14 @@ static const struct mistake_case {
 	{BASE "tunnel = { source = [ \"192.0.2.5\", \"192.0.2.6\" ]; };\n",
 		"a.conf:4: tunnel.source.[1]: found \"192.0.2.6\"; must be one of each family at "
 		"most"},
+	{BASE NODES SERVICE(WEB "sources = [ \"10.0.0.0/33\" ];"),
+		"a.conf:5: services.[0].sources.[0]: found \"10.0.0.0/33\"; must be a prefix, such "
+		"as "
+		"\"198.51.100.0/24\" or \"2001:db8::/32\""},
+	{BASE NODES SERVICE(WEB "sources = [ ];"),
+		"a.conf:5: services.[0].sources: found a list of 0; must be a list of prefixes, "
+		"such "
+		"as [ \"198.51.100.0/24\", \"2001:db8::/32\" ]"},
 	{BASE "tunnel = { gue_port = 0; };\n",
 		"a.conf:4: tunnel.gue_port: found 0; must be a port from 1 to 65535"},
 	{BASE NODES SERVICE(WEB "nodes = [ \"n1\",\n\"n3\" ];"),
@@ -867,6 +898,7 @@ int main(void)
 		TEST(what_is_left_out_has_its_default),
 		TEST(everything_can_be_said),
 		TEST(a_service_has_its_mode),
+		TEST(services_with_the_same_sources_share_a_list),
 		TEST(a_service_has_its_nodes_and_its_times),
 		TEST(a_check_is_as_health_has_it_but_for_what_it_says),
 		TEST(each_mistake_is_one_line_that_says_what_would_be_right),
