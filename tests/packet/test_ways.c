@@ -1,6 +1,12 @@
 #include "check.h"
 
+#include <linux/seccomp.h>
+#include <malloc.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 // What an outcome holds, beyond what one frame in and one out can show.
 
@@ -255,6 +261,61 @@ static uint64_t next(uint64_t *state)
 	return *state;
 }
 
+// Bursts for every mode through the pipeline, in a process that the kernel ends at its first system
+// call but _exit(2), and that looks whether it has allocated.
+static _Noreturn void forward_without_a_system_call(
+	struct world *w, struct rte_mbuf *bursts[][BURST_MAX], size_t n)
+{
+	size_t before = mallinfo2().uordblks;
+
+	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) != 0)
+		syscall(SYS_exit, 2);
+	for (size_t i = 0; i < n; i++) {
+		forward(w, bursts[i], BURST_MAX, ORIGIN_PORT);
+		world_free_outcome(w->out);
+	}
+	syscall(SYS_exit, mallinfo2().uordblks != before);
+	__builtin_unreachable();
+}
+
+static void forwarding_neither_allocates_nor_calls_the_kernel(void **)
+{
+#ifdef __SANITIZE_ADDRESS__
+	print_message("    the sanitizer has allocations and system calls of its own\n");
+#else
+	static const uint16_t ports[] = {
+		PORT_HTTP, PORT_DNAT, PORT_DSR, PORT_TUNNEL, PORT_GUE_CROSS, PORT_UNRESOLVED, 4711};
+	enum { N = sizeof(ports) / sizeof(ports[0]) };
+	static struct rte_mbuf *bursts[N][BURST_MAX];
+	static uint8_t bytes[FRAME_BYTES_MAX];
+	struct world *w = world_create(1, false);
+	struct rte_ether_addr from = world_hop_mac(0);
+
+	for (size_t i = 0; i < N; i++) {
+		for (uint16_t j = 0; j < BURST_MAX; j++) {
+			struct frame f = FRAME(IP(CLIENT, VIP), TCP(31337, 80, SYN), DATA(100));
+
+			f.layers[1].ports[0] = 20000 + j;
+			f.layers[1].ports[1] = ports[i];
+			size_t len = frame_write(&f, &from, &w->ports[0].mac, 0, 0, bytes);
+			bursts[i][j] = world_packet(w, 0, bytes, len);
+		}
+	}
+
+	int status;
+	pid_t child = fork();
+	assert_true(child >= 0);
+	if (child == 0)
+		forward_without_a_system_call(w, bursts, N);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+	for (size_t i = 0; i < N; i++)
+		rte_pktmbuf_free_bulk(bursts[i], BURST_MAX);
+	world_destroy(w);
+#endif
+}
+
 static void whatever_becomes_of_its_bytes_no_frame_is_lost(void **)
 {
 	static const struct frame frames[] = {
@@ -298,6 +359,7 @@ int main(void)
 		cmocka_unit_test(a_packet_that_waited_for_a_way_that_is_gone_is_dropped),
 		cmocka_unit_test(a_frame_without_room_before_it_is_dropped_or_unanswered),
 		cmocka_unit_test(what_was_done_is_counted),
+		cmocka_unit_test(forwarding_neither_allocates_nor_calls_the_kernel),
 		cmocka_unit_test(whatever_becomes_of_its_bytes_no_frame_is_lost),
 	};
 

@@ -875,6 +875,33 @@ static void ports_rest_while_others_are_free_and_then_are_used_early(void **)
 
 // With every port taken by flows that were answered, nothing gives way, and a burst does not draw
 // for ever.
+static void four_workers_together_carry_50000_flows_to_each_target_by_one_address(void **)
+{
+	enum { N_WORKERS = 4, N_TARGETS = 3, PER_WORKER = N_TARGETS * 12500 };
+	struct world *w = world_create(IPV4, N_WORKERS * PER_WORKER);
+	static bool taken[N_TARGETS][65536];
+	enum drop_reason reason = DROP_NONE;
+	struct ends ends;
+
+	memset(taken, 0, sizeof(taken));
+	owner_map_destroy((struct owner_map *)w->pipeline.owners);
+	w->pipeline.owners = owner_map_create(N_WORKERS);
+	for (uint32_t i = 0; i < N_WORKERS * PER_WORKER; i++) {
+		// One table does for all: what a worker may take is what it owns.
+		w->pipeline.worker = i % N_WORKERS;
+		for (uint32_t slot = 0; slot < RING_SIZE; slot++)
+			w->ring[slot] = (node_id)(i / N_WORKERS % N_TARGETS);
+		assert_int_equal(request(w, i, DNS, 0, &ends, &reason), SENT);
+		node_id node = node_of(w, &ends.destination);
+
+		assert_false(taken[node][ends.source_port]);
+		taken[node][ends.source_port] = true;
+	}
+	assert_int_equal(w->counters.events[EVENT_FLOWS_EVICTED_HALF_OPEN], 0);
+	assert_int_equal(w->counters.events[EVENT_SNAT_PORT_REUSED_EARLY], 0);
+	world_destroy(w);
+}
+
 static void established_flows_keep_their_ports(void **)
 {
 	struct world *w = world_create(IPV4, 70000);
@@ -969,6 +996,8 @@ int main(void)
 		cmocka_unit_test(ports_are_unique_towards_a_target),
 		cmocka_unit_test(all_addresses_of_the_pool_are_used_and_targets_share_ports),
 		cmocka_unit_test(ports_rest_while_others_are_free_and_then_are_used_early),
+		cmocka_unit_test(
+			four_workers_together_carry_50000_flows_to_each_target_by_one_address),
 		cmocka_unit_test(established_flows_keep_their_ports),
 		cmocka_unit_test(
 			a_flow_whose_client_could_not_be_told_goes_on_when_its_target_returns),
