@@ -527,15 +527,23 @@ static void add_snat(
 		config->snat[family][config->n_snat[family]++] = address;
 }
 
-void parse_snat(
-	struct reading *reading, const config_setting_t *setting, const struct key *, void *base)
+// One address, or a row of them.
+static void add_each(struct reading *reading, const config_setting_t *setting,
+	struct config *config,
+	void (*add)(struct reading *, const config_setting_t *, struct config *))
 {
 	if (!is_row(setting)) {
-		add_snat(reading, setting, base);
+		add(reading, setting, config);
 		return;
 	}
 	for (int i = 0; i < config_setting_length(setting); i++)
-		add_snat(reading, config_setting_get_elem(setting, (unsigned)i), base);
+		add(reading, config_setting_get_elem(setting, (unsigned)i), config);
+}
+
+void parse_snat(
+	struct reading *reading, const config_setting_t *setting, const struct key *, void *base)
+{
+	add_each(reading, setting, base, add_snat);
 }
 
 static void add_tunnel_source(
@@ -561,12 +569,7 @@ static void add_tunnel_source(
 void parse_tunnel_source(
 	struct reading *reading, const config_setting_t *setting, const struct key *, void *base)
 {
-	if (!is_row(setting)) {
-		add_tunnel_source(reading, setting, base);
-		return;
-	}
-	for (int i = 0; i < config_setting_length(setting); i++)
-		add_tunnel_source(reading, config_setting_get_elem(setting, (unsigned)i), base);
+	add_each(reading, setting, base, add_tunnel_source);
 }
 
 void parse_gue_port(

@@ -461,6 +461,21 @@ static void connect_pipeline(struct worker *w)
 	pipeline_prepare(p);
 }
 
+// All that a worker remembers packets and flows by. Returns 0 or -errno.
+static int create_memory(struct worker *w, int numa_node)
+{
+	w->waiting = waiting_room_create(w->dp->unresolved);
+	w->pipeline.reassembly =
+		reassembly_create(REASSEMBLY_DATAGRAMS, REASSEMBLY_SEGMENTS, w->counters.drops);
+	if (w->waiting == NULL || w->pipeline.reassembly == NULL)
+		return -ENOMEM;
+
+	int r = map_counters(w, numa_node);
+	for (enum family family = 0; r == 0 && family < N_FAMILIES; family++)
+		r = map_flows(w, family, numa_node);
+	return r < 0 ? r : map_affinity(w, numa_node);
+}
+
 int worker_start(struct dataplane *dp, unsigned index, struct worker **ret_worker)
 {
 	unsigned lcore = eal_worker_lcore(index);
@@ -479,24 +494,10 @@ int worker_start(struct dataplane *dp, unsigned index, struct worker **ret_worke
 	w->lcore = lcore;
 	w->cpu = dp->config.worker_cpus[index];
 	w->shares_cpu = shares_cpu(&dp->config, index);
-	w->waiting = waiting_room_create(dp->unresolved);
-	if (w->waiting == NULL)
-		goto fail;
-
-	r = map_counters(w, numa_node);
-	for (enum family family = 0; r == 0 && family < N_FAMILIES; family++)
-		r = map_flows(w, family, numa_node);
-	if (r == 0)
-		r = map_affinity(w, numa_node);
+	r = create_memory(w, numa_node);
 	if (r < 0)
 		goto fail;
 
-	w->pipeline.reassembly =
-		reassembly_create(REASSEMBLY_DATAGRAMS, REASSEMBLY_SEGMENTS, w->counters.drops);
-	if (w->pipeline.reassembly == NULL) {
-		r = -ENOMEM;
-		goto fail;
-	}
 	connect_pipeline(w);
 	r = rte_eal_remote_launch(run, w, lcore);
 	if (r < 0)
