@@ -330,7 +330,7 @@ static void age(void *argument, uint64_t now_ns)
 {
 	struct reconcile *r = argument;
 
-	loop_timer_set(r->config.loop, &r->age, now_ns + AGE_NS);
+	loop_timer_set(r->config.loop, &r->age, now_ns + r->config.age_ns);
 	if (r->plan == NULL)
 		return;
 	if (plan_end_leaving(r->plan, leaving_held, r, now_ns))
@@ -589,6 +589,8 @@ int reconcile_create(const struct reconcile_config *config, struct reconcile **r
 		return e;
 
 	r->config = *config;
+	if (r->config.age_ns == 0)
+		r->config.age_ns = AGE_NS;
 	r->routes_changed = config->kernel != NULL;
 	r->aged_ns = loop_clock_ns();
 	r->settle = timer(r, "wait for first verdicts", settle);
@@ -606,7 +608,7 @@ int reconcile_create(const struct reconcile_config *config, struct reconcile **r
 	if (e < 0)
 		goto fail;
 
-	loop_timer_set(config->loop, &r->age, r->aged_ns + AGE_NS);
+	loop_timer_set(config->loop, &r->age, r->aged_ns + r->config.age_ns);
 	*ret_reconcile = r;
 	return 0;
 

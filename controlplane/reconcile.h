@@ -28,6 +28,7 @@ struct reconcile_config {
 	struct drains *drains;
 	size_t services_max; // As of the dataplane: ids are below these.
 	size_t nodes_max;
+	uint64_t age_ns; // How often it is asked what has ended; 0 for once a second.
 
 	// Called once: the first table that serves is published, and what it serves is being
 	// announced.

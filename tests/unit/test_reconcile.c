@@ -77,6 +77,8 @@ static void stop(void *argument, uint64_t)
 	loop_stop(p->loop);
 }
 
+enum { AGE_MS = 30 };
+
 static void run_for(struct place *p, uint64_t ms)
 {
 	loop_timer_set(p->loop, &p->patience, loop_clock_ns() + ms * NSEC_PER_MSEC);
@@ -104,6 +106,7 @@ static int make_place(void **state)
 		.drains = p->scratch.drains,
 		.services_max = 4,
 		.nodes_max = 4,
+		.age_ns = AGE_MS * 1000000ull,
 		.ready = count_ready,
 		.argument = p,
 	};
@@ -352,7 +355,7 @@ static void a_removed_nodes_id_is_kept_while_a_flow_holds_it_and_then_given_to_a
 
 	p->dp.flows_of_node[b] = 1;
 	want(p, two);
-	run_for(p, 1200);
+	run_for(p, 2 * AGE_MS + 50);
 	assert_int_equal(id_of(p, "b"), b);
 	assert_int_equal(state_of(p, b), TARGET_DRAINING);
 
@@ -363,7 +366,7 @@ static void a_removed_nodes_id_is_kept_while_a_flow_holds_it_and_then_given_to_a
 	assert_int_equal(id_of(p, "c"), c);
 
 	p->dp.flows_of_node[b] = 0;
-	run_for(p, 3200); // It ends, is absent in every table in force, and is freed.
+	run_for(p, 4 * AGE_MS + 100); // It ends, is absent in every table in force, and is freed.
 	assert_int_equal(id_of(p, "b"), NODE_NONE);
 	assert_int_equal(plan_find_nodes(reconcile_plan(p->reconcile), "b", &nodes), 0);
 }
@@ -479,7 +482,7 @@ static void a_service_at_another_endpoint_is_another_service_with_the_old_ones_s
 		assert_int_equal(newest(p)->services[after].salt, salt);
 		want(p, p->configs[0]);
 		assert_int_equal(service_at(p, &p->configs[0]->services[0]), before);
-		run_for(p, 1200); // The other id is freed.
+		run_for(p, 2 * AGE_MS + 50); // The other id is freed.
 	}
 }
 
@@ -520,7 +523,7 @@ static void who_gets_an_id_of_another_begins_to_count_at_zero(void **state)
 
 	p->dp.traffic.packets_in = 100;
 	want(p, between);
-	run_for(p, 3200); // b and dns end, and their ids are freed.
+	run_for(p, 4 * AGE_MS + 100); // b and dns end, and their ids are freed.
 	want(p, after);
 	assert_int_equal(id_of(p, "d"), b);
 	assert_int_equal(packets_of_node(p, "a"), 100);
@@ -587,7 +590,7 @@ static void nodes_that_leave_count_for_a_reload_and_end_though_it_was_refused(vo
 	assert_int_equal(state_of(p, b), TARGET_DRAINING);
 
 	p->dp.flows_of_node[b] = 0;
-	run_for(p, 3200);
+	run_for(p, 4 * AGE_MS + 100);
 	assert_int_equal(id_of(p, "b"), NODE_NONE);
 	want(p, four);
 	assert_int_equal(state_of(p, id_of(p, "e")), TARGET_UP);
