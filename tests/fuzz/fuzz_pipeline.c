@@ -6,7 +6,7 @@
 //     step...  1 byte: which frame, worker, port and origin; then by that
 //                frame    any bytes; one made of addresses, ports and protocols of the world; the
 //                         last that went out, sent back; or an ICMP error about that; of a flood
-//                         1 byte before for how many
+//                         1 byte before for how many, which come in bursts
 //                shape    1 byte: overwrite some bytes, cut it, make it a fragment, set checksums,
 //                         let time pass before
 
@@ -62,7 +62,7 @@ struct arrival {
 	enum origin origin;
 	uint16_t port;
 	unsigned worker;
-	unsigned repeated; // So often from further ports.
+	unsigned repeated; // So often from further ports, in bursts.
 	size_t len;
 	size_t l2_len;
 	uint8_t bytes[FRAME_BYTES_MAX + sizeof(struct rte_ipv6_hdr)];
@@ -396,16 +396,66 @@ static void take_next_port(struct arrival *a)
 		port[0]++;
 }
 
+// A packet goes from one of two workers to the other, so that there is but one list of those.
+static unsigned take_handed(
+	struct world *w, struct rte_mbuf *ret_mbufs[BURST_MAX], unsigned *ret_worker)
+{
+	for (unsigned i = 0; i < w->n_workers; i++) {
+		unsigned n = w->out->n.handed[i];
+
+		if (n == 0)
+			continue;
+		assert(n <= BURST_MAX);
+		memcpy(ret_mbufs, w->out->handed[i], n * sizeof(*ret_mbufs));
+		w->out->n.handed[i] = 0;
+		*ret_worker = i;
+		return n;
+	}
+	return 0;
+}
+
+static void put_burst(struct world *w, const struct arrival *a, struct rte_mbuf **mbufs, unsigned n)
+{
+	unsigned worker = a->worker, rounds = 0;
+
+	outcome_empty(w->out);
+	pipeline_forward(&w->pipelines[worker], &w->table->table, mbufs, (uint16_t)n, a->origin,
+		w->now_ns, w->out);
+	while ((n = take_handed(w, mbufs, &worker)) > 0) {
+		world_free_outcome(w->out);
+		assert(rounds++ < 2 * WORLD_WORKERS);
+		pipeline_forward_handed(&w->pipelines[worker], &w->table->table, mbufs, (uint16_t)n,
+			w->now_ns, w->out);
+	}
+	world_free_outcome(w->out);
+	check_buffers(w);
+}
+
+static void flood(struct world *w, struct input *in, struct arrival *a)
+{
+	struct rte_mbuf *mbufs[BURST_MAX];
+	unsigned left = RTE_MIN(a->repeated, in->flood_left);
+
+	in->flood_left -= left;
+	while (left > 0) {
+		unsigned n = RTE_MIN(left, (unsigned)BURST_MAX);
+
+		for (unsigned i = 0; i < n; i++) {
+			take_next_port(a);
+			mbufs[i] = world_packet(w, a->port, a->bytes, a->len);
+		}
+		put_burst(w, a, mbufs, n);
+		left -= n;
+	}
+}
+
 static void step(struct world *w, struct input *in, struct ending *last)
 {
 	static struct arrival a;
 
 	arrive(w, in, last, &a);
 	put(w, &a, last);
-	for (unsigned i = 0; i < a.repeated && in->flood_left > 0; i++, in->flood_left--) {
-		take_next_port(&a);
-		put(w, &a, last);
-	}
+	flood(w, in, &a);
 }
 
 // Kept from input to input, made anew for each.
