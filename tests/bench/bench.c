@@ -210,6 +210,7 @@ int main(int argc, char **argv)
 	print_heading(&b);
 	bench_flow_table(&b);
 	bench_snat(&b);
+	bench_modes(&b);
 	bench_sources(&b);
 	bench_tables(&b);
 

@@ -65,5 +65,6 @@ static inline uint64_t bench_random(uint64_t *state)
 void bench_machine(struct bench *b);
 void bench_flow_table(struct bench *b);
 void bench_snat(struct bench *b);
+void bench_modes(struct bench *b);
 void bench_sources(struct bench *b);
 void bench_tables(struct bench *b);

@@ -8,9 +8,13 @@
 #include <rte_ip.h>
 #include <rte_tcp.h>
 
+#include "choose.h"
+#include "dnat.h"
+#include "dsr.h"
 #include "little_table.h"
 #include "parse.h"
 #include "snat.h"
+#include "tunnel.h"
 
 enum {
 	N_NODES = 8,
@@ -25,7 +29,21 @@ enum {
 static const uint64_t hash_key[2] = {0x243f6a8885a308d3, 0x13198a2e03707344};
 static const struct port_facts port = {.mac = {{2, 0, 0, 0, 0, 1}}, .mtu = 1500};
 
-static struct little_table *make_table(enum family family)
+static void add_services(struct little_table *t, const struct crowd_mode *mode, enum family family,
+	const node_id nodes[N_NODES])
+{
+	enum family target_family = mode->mode == MODE_TUNNEL ? IPV4 : family;
+
+	for (int i = 0; i < N_SERVICES; i++) {
+		service_id id = little_table_add_service(t,
+			family == IPV4 ? "10.0.0.1" : "2001:db8::1", (uint16_t)(80 + i),
+			IPPROTO_TCP, (uint16_t)(NODE_PORT + i), nodes, N_NODES);
+
+		little_table_set_mode(t, id, mode->mode, target_family, mode->tunnel_kind);
+	}
+}
+
+static struct little_table *make_table(const struct crowd_mode *mode, enum family family)
 {
 	struct little_table *t = little_table_create();
 	char text[ADDRESS_TEXT_MAX];
@@ -38,15 +56,14 @@ static struct little_table *make_table(enum family family)
 		snprintf(ipv6, sizeof(ipv6), "2001:db8:2::%x", i + 10);
 		nodes[i] = little_table_add_node(t, text, ipv6, HOP);
 	}
-	for (int i = 0; i < N_SERVICES; i++)
-		little_table_add_service(t, family == IPV4 ? "10.0.0.1" : "2001:db8::1",
-			(uint16_t)(80 + i), IPPROTO_TCP, (uint16_t)(NODE_PORT + i), nodes, N_NODES);
+	add_services(t, mode, family, nodes);
 	little_table_add_vip(t, family == IPV4 ? "10.0.0.1" : "2001:db8::1", true);
 	for (int i = 0; i < N_SNAT; i++) {
 		snprintf(text, sizeof(text), family == IPV4 ? "192.0.2.%d" : "2001:db8:2::%d",
 			i + 1);
 		little_table_add_snat(t, text);
 	}
+	little_table_add_tunnel_source(t, "192.0.2.9");
 	little_table_add_route(t, "0.0.0.0/1", HOP);
 	little_table_add_route(t, "2000::/3", HOP);
 	little_table_finish(t);
@@ -79,6 +96,7 @@ static struct rte_mempool *packet_pool(void)
 static void make_pipeline(struct crowd *c, const struct bench *b)
 {
 	static _Atomic uint64_t next_hops[NEXT_HOP_MAX];
+	static _Atomic uint64_t path_mtus[LITTLE_NODES * N_FAMILIES];
 	const struct rte_ether_addr gateway = {{2, 0, 0, 0, 0, 9}};
 	uint64_t word = NEXT_HOP_RESOLVED;
 
@@ -101,6 +119,7 @@ static void make_pipeline(struct crowd *c, const struct bench *b)
 		.counters = &c->counters,
 		.owners = owner_map_create(1),
 		.next_hops = next_hops,
+		.path_mtus = path_mtus,
 		.ports = &port,
 		.n_ports = 1,
 		.hash_key = {hash_key[0], hash_key[1]},
@@ -111,20 +130,22 @@ static void make_pipeline(struct crowd *c, const struct bench *b)
 	pipeline_prepare(&c->pipeline);
 }
 
-struct crowd *crowd_create(const struct bench *b, enum family family, uint64_t n_flows)
+struct crowd *crowd_create(
+	const struct bench *b, const struct crowd_mode *mode, enum family family, uint64_t n_flows)
 {
 	struct crowd *c = aligned_alloc(64, RTE_ALIGN(sizeof(*c), 64));
 
 	bench_require(c != NULL, "out of memory");
 	memset(c, 0, sizeof(*c));
 	c->family = family;
+	c->mode = mode;
 	c->n_flows = n_flows;
 	c->now_ns = 1000000000000;
 	c->out = calloc(1, sizeof(*c->out));
 	bench_require(
 		c->out != NULL && rte_pktmbuf_alloc_bulk(packet_pool(), c->mbufs, BURST_MAX) == 0,
 		"out of memory");
-	c->little = make_table(family);
+	c->little = make_table(mode, family);
 	make_ring(c);
 	make_pipeline(c, b);
 	return c;
@@ -229,15 +250,29 @@ void crowd_write_requests(struct crowd *c, const uint64_t clients[BURST_MAX], ui
 	}
 }
 
+static struct ends ends_of_snat_reply(const struct crowd *c, uint64_t client)
+{
+	union return_key back = c->back[client];
+
+	return (struct ends){node_address(&c->little->nodes[back.node], c->family),
+		c->little->snat[c->family][back.snat_index], back.node_port, back.snat_port};
+}
+
+// By any of the nodes: none remembers which it was.
+static struct ends ends_of_dnat_reply(const struct crowd *c, uint64_t client)
+{
+	const struct node *node = &c->little->nodes[client / N_SERVICES % N_NODES];
+
+	return (struct ends){node_address(node, c->family), client_address(c->family, client),
+		c->little->services[service_of(client)].node_port, client_port(client)};
+}
+
 void crowd_write_replies(struct crowd *c, const uint64_t clients[BURST_MAX], uint8_t tcp_flags)
 {
 	for (int i = 0; i < BURST_MAX; i++) {
-		union return_key back = c->back[clients[i]];
-		const struct node *node = &c->little->nodes[back.node];
-		const struct ends ends = {
-			c->family == IPV4 ? address_from_ipv4(node->ipv4) : node->ipv6,
-			c->little->snat[c->family][back.snat_index], back.node_port,
-			back.snat_port};
+		const struct ends ends = c->mode->mode == MODE_DNAT
+			? ends_of_dnat_reply(c, clients[i])
+			: ends_of_snat_reply(c, clients[i]);
 
 		write_packet(c, c->mbufs[i], &ends, tcp_flags);
 	}
@@ -262,7 +297,7 @@ uint64_t crowd_forward(struct crowd *c)
 	return took - bench_overhead();
 }
 
-// What pipeline.c does before the stages of snat.
+// What pipeline.c does before the stages of a mode.
 static void begin_burst(struct crowd *c, struct burst *b, uint64_t *ret_parse)
 {
 	b->pipeline = &c->pipeline;
@@ -272,7 +307,10 @@ static void begin_burst(struct crowd *c, struct burst *b, uint64_t *ret_parse)
 	b->now_s = (uint32_t)(c->now_ns / 1000000000);
 	b->mtu_min = c->pipeline.mtu_min;
 	b->n = 0;
-	b->to_services[MODE_SNAT][c->family].n = b->to_snat[c->family].n = 0;
+	b->n_draws = 0;
+	b->n_fragments_handed = 0;
+	b->to_services[c->mode->mode][c->family].n = 0;
+	b->to_snat[c->family].n = b->to_clients[c->family].n = 0;
 
 	uint64_t start = bench_now();
 	parse_burst(b, c->mbufs, BURST_MAX, ORIGIN_PORT);
@@ -289,45 +327,94 @@ static service_id find_service(const struct burst *b, const struct packet *p)
 		index_hash_endpoint(&vip, vip_port, p->protocol), &vip, vip_port, p->protocol);
 }
 
+static void prepare(struct burst *b, enum forwarding_mode mode)
+{
+	if (mode == MODE_SNAT) {
+		for (int i = 0; i < BURST_MAX; i++)
+			snat_prepare(b->pipeline, &b->packets[i]);
+	} else {
+		for (int i = 0; i < BURST_MAX; i++)
+			choose_prepare(b, &b->packets[i]);
+	}
+}
+
+static void forward(struct burst *b, enum family family, enum forwarding_mode mode)
+{
+	struct packet_list *list = &b->to_services[mode][family];
+
+	if (mode == MODE_SNAT)
+		return snat_forward(b, family, list);
+
+	choose_nodes(b, list);
+	if (mode == MODE_DNAT)
+		dnat_forward(b, family, list);
+	else if (mode == MODE_DSR)
+		dsr_forward(b, list);
+	else
+		tunnel_forward(b, list);
+}
+
 void crowd_forward_by_stages(struct crowd *c, struct crowd_stages *ret_cycles)
 {
+	enum forwarding_mode mode = c->mode->mode;
 	struct burst b;
 
 	begin_burst(c, &b, &ret_cycles->parse);
 	for (int i = 0; i < BURST_MAX; i++) {
 		b.packets[i].service = find_service(&b, &b.packets[i]);
-		packet_list_add(&b.to_services[MODE_SNAT][c->family], &b.packets[i]);
+		packet_list_add(&b.to_services[mode][c->family], &b.packets[i]);
 	}
 
 	uint64_t start = bench_now();
-	for (int i = 0; i < BURST_MAX; i++)
-		snat_prepare(&c->pipeline, &b.packets[i]);
+	prepare(&b, mode);
 	ret_cycles->prepare = rte_rdtsc() - start;
-	snat_forward(&b, c->family, &b.to_services[MODE_SNAT][c->family]);
-	ret_cycles->snat = bench_now() - start - ret_cycles->prepare - bench_overhead();
+	forward(&b, c->family, mode);
+	ret_cycles->own = bench_now() - start - ret_cycles->prepare - bench_overhead();
 	take_outcome(c);
+}
+
+static void sort_snat_reply(struct burst *b, struct packet *p)
+{
+	struct address node = packet_source(p), snat = packet_destination(p);
+
+	p->node = forwarding_table_find_node(b->table, &node);
+	p->snat_index = forwarding_table_find_own(b->table, &snat)->snat_index;
+	packet_list_add(&b->to_snat[p->family], p);
+}
+
+static void sort_dnat_reply(struct burst *b, struct packet *p)
+{
+	bench_require(dnat_is_reply(b, p), "a reply is not known as one");
+	packet_list_add(&b->to_clients[p->family], p);
+}
+
+static void reply(struct burst *b, enum family family, enum forwarding_mode mode)
+{
+	if (mode == MODE_DNAT)
+		dnat_reply(b, family, &b->to_clients[family]);
+	else
+		snat_reply(b, family, &b->to_snat[family]);
 }
 
 void crowd_reply_by_stages(struct crowd *c, struct crowd_stages *ret_cycles)
 {
+	enum forwarding_mode mode = c->mode->mode;
 	struct burst b;
 
 	begin_burst(c, &b, &ret_cycles->parse);
 	for (int i = 0; i < BURST_MAX; i++) {
-		struct packet *p = &b.packets[i];
-		struct address node = packet_source(p), snat = packet_destination(p);
-
-		p->node = forwarding_table_find_node(b.table, &node);
-		p->snat_index = forwarding_table_find_own(b.table, &snat)->snat_index;
-		packet_list_add(&b.to_snat[c->family], p);
+		if (mode == MODE_DNAT)
+			sort_dnat_reply(&b, &b.packets[i]);
+		else
+			sort_snat_reply(&b, &b.packets[i]);
 	}
 
 	uint64_t start = bench_now();
-	for (int i = 0; i < BURST_MAX; i++)
+	for (int i = 0; mode == MODE_SNAT && i < BURST_MAX; i++)
 		snat_prepare_reply(&c->pipeline, &b.packets[i]);
 	ret_cycles->prepare = rte_rdtsc() - start;
-	snat_reply(&b, c->family, &b.to_snat[c->family]);
-	ret_cycles->snat = bench_now() - start - ret_cycles->prepare - bench_overhead();
+	reply(&b, c->family, mode);
+	ret_cycles->own = bench_now() - start - ret_cycles->prepare - bench_overhead();
 	take_outcome(c);
 }
 

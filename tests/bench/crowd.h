@@ -8,12 +8,20 @@
 #include "pipeline.h"
 
 // A pipeline with clients and nodes around it, all made of numbers: client 'i' and its flow follow
-// from i. Eight nodes, sixteen services, four SNAT addresses; TCP.
+// from i. Eight nodes, sixteen services, all of one mode, four SNAT addresses; TCP.
 
 struct little_table;
 
+// Tunnels lead to IPv4 addresses of the nodes.
+struct crowd_mode {
+	const char *name;
+	enum forwarding_mode mode;
+	enum tunnel_kind tunnel_kind;
+};
+
 struct crowd {
 	enum family family;
+	const struct crowd_mode *mode;
 	uint64_t n_flows; // That the flow table has room for.
 	struct pipeline pipeline;
 	struct worker_counters counters;
@@ -28,13 +36,16 @@ struct crowd {
 	struct outcome *out;
 };
 
-struct crowd *crowd_create(const struct bench *b, enum family family, uint64_t n_flows);
+// 'mode' is not copied.
+struct crowd *crowd_create(
+	const struct bench *b, const struct crowd_mode *mode, enum family family, uint64_t n_flows);
 void crowd_destroy(struct crowd *c);
 
 // Makes c->mbufs packets of these clients.
 void crowd_write_requests(struct crowd *c, const uint64_t clients[BURST_MAX], uint8_t tcp_flags);
 
-// Makes them the answers of the nodes to these clients, whose flows have begun.
+// Makes them the answers of the nodes to these clients, in MODE_SNAT of flows that have begun, or
+// in MODE_DNAT.
 void crowd_write_replies(struct crowd *c, const uint64_t clients[BURST_MAX], uint8_t tcp_flags);
 
 // Runs the whole pipeline, and expiry, over c->mbufs. Returns the cycles; ends the program unless
@@ -45,7 +56,7 @@ uint64_t crowd_forward(struct crowd *c);
 struct crowd_stages {
 	uint64_t parse;
 	uint64_t prepare;
-	uint64_t snat;
+	uint64_t own; // The mode's: it chooses or finds the node, rewrites and sends.
 };
 
 void crowd_forward_by_stages(struct crowd *c, struct crowd_stages *ret_cycles);

@@ -236,13 +236,21 @@ static void give_buffers_back(struct rte_mempool *buffers)
 		rte_mempool_free(buffers);
 }
 
+static void fill(struct world *w, bool rss)
+{
+	w->now_ns = 1000000000000;
+	w->table = make_table();
+	make_ports(w);
+	for (unsigned i = 0; i < w->n_workers; i++)
+		make_worker(w, i, rss);
+}
+
 struct world *world_create(unsigned n_workers, bool rss)
 {
 	struct world *w = aligned_alloc(64, RTE_ALIGN(sizeof(*w), 64));
 
 	require(w != NULL && n_workers <= WORLD_WORKERS, "out of memory");
 	memset(w, 0, sizeof(*w));
-	w->now_ns = 1000000000000;
 	w->n_workers = n_workers;
 	w->buffers = take_buffers();
 	w->owners = owner_map_create(n_workers);
@@ -250,14 +258,12 @@ struct world *world_create(unsigned n_workers, bool rss)
 	w->more = calloc(OUTCOME_MAX, sizeof(*w->more));
 	require(w->more != NULL && w->buffers != NULL && w->owners != NULL && w->out != NULL,
 		"out of memory");
-	w->table = make_table();
-	make_ports(w);
-	for (unsigned i = 0; i < n_workers; i++)
-		make_worker(w, i, rss);
+	fill(w, rss);
 	return w;
 }
 
-void world_destroy(struct world *w)
+// What fill() has made.
+static void clear(struct world *w)
 {
 	for (unsigned i = 0; i < w->n_workers; i++) {
 		free(w->counters[i].services);
@@ -267,11 +273,24 @@ void world_destroy(struct world *w)
 		free(w->affinity_memory[i]);
 		reassembly_destroy(w->pipelines[i].reassembly);
 	}
-	owner_map_destroy(w->owners);
-	give_buffers_back(w->buffers);
 	free(w->next_hops);
 	free(w->path_mtus);
 	free(w->table);
+}
+
+void world_renew(struct world *w, bool rss)
+{
+	clear(w);
+	memset(w->counters, 0, sizeof(w->counters));
+	w->segment_len = w->n_more = 0;
+	fill(w, rss);
+}
+
+void world_destroy(struct world *w)
+{
+	clear(w);
+	owner_map_destroy(w->owners);
+	give_buffers_back(w->buffers);
 	free(w->out);
 	free(w->more);
 	free(w);

@@ -101,6 +101,9 @@ void world_start_environment(void);
 struct world *world_create(unsigned n_workers, bool rss);
 void world_destroy(struct world *w);
 
+// Makes all anew except who owns which flow, which takes longest.
+void world_renew(struct world *w, bool rss);
+
 struct rte_ether_addr world_hop_mac(next_hop_id hop);
 
 // 'flags' as in its word.

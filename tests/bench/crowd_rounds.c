@@ -1,0 +1,120 @@
+#include "crowd_rounds.h"
+
+#include <stdio.h>
+
+#include <rte_tcp.h>
+
+enum { BURSTS = 512 };
+
+static const char *const family_names[] = {"ipv4", "ipv6"};
+static const char *const direction_names[] = {"forward", "return"};
+
+static bool has_flows(const struct crowd *c)
+{
+	return c->mode->mode == MODE_SNAT;
+}
+
+static void write_random(struct crowd *c, enum direction direction, uint64_t n, uint64_t *state)
+{
+	uint64_t clients[BURST_MAX];
+
+	for (int i = 0; i < BURST_MAX; i++)
+		clients[i] = bench_random(state) * n >> 32;
+	if (direction == FORWARD)
+		crowd_write_requests(c, clients, RTE_TCP_ACK_FLAG);
+	else
+		crowd_write_replies(c, clients, RTE_TCP_ACK_FLAG);
+}
+
+static void report(struct bench *b, const struct crowd *c, const char *name, uint64_t n_flows,
+	double *samples, size_t n, double bound)
+{
+	bench_report(b, name, "packet", n_flows,
+		has_flows(c) ? page_kind_words(c->flow_memory.pages) : "", samples, n, bound);
+}
+
+void crowd_report(struct bench *b, const struct crowd *c, const char *what, uint64_t n_flows,
+	double *samples, size_t n, double bound)
+{
+	char name[80];
+
+	snprintf(name, sizeof(name), "%s %s %s", c->mode->name, family_names[c->family], what);
+	report(b, c, name, n_flows, samples, n, bound);
+}
+
+static void measure_whole(
+	struct bench *b, struct crowd *c, enum direction direction, uint64_t n, double bound)
+{
+	unsigned n_rounds = bench_options(b)->rounds;
+	double samples[BENCH_ROUNDS_MAX];
+	uint64_t state = 1;
+
+	for (unsigned round = 0; round < n_rounds; round++) {
+		uint64_t cycles = 0;
+
+		for (int i = 0; i < BURSTS; i++) {
+			write_random(c, direction, n, &state);
+			cycles += crowd_forward(c);
+		}
+		samples[round] = (double)cycles / (BURSTS * BURST_MAX);
+	}
+	crowd_report(b, c, direction_names[direction], n, samples, n_rounds, bound);
+}
+
+static struct crowd_stages run_stages(
+	struct crowd *c, enum direction direction, uint64_t n, uint64_t *state)
+{
+	struct crowd_stages sum = {0};
+
+	for (int i = 0; i < BURSTS; i++) {
+		struct crowd_stages took;
+
+		write_random(c, direction, n, state);
+		if (direction == FORWARD)
+			crowd_forward_by_stages(c, &took);
+		else
+			crowd_reply_by_stages(c, &took);
+		sum.parse += took.parse;
+		sum.prepare += took.prepare;
+		sum.own += took.own;
+	}
+	return sum;
+}
+
+static void report_stage(struct bench *b, const struct crowd *c, enum direction direction,
+	const char *stage, uint64_t n, double *samples)
+{
+	char name[80];
+
+	snprintf(name, sizeof(name), "  %s %s: %s", family_names[c->family],
+		direction_names[direction], stage);
+	report(b, c, name, n, samples, bench_options(b)->rounds, 0);
+}
+
+static void measure_stages(struct bench *b, struct crowd *c, enum direction direction, uint64_t n)
+{
+	double parse[BENCH_ROUNDS_MAX], prepare[BENCH_ROUNDS_MAX], own[BENCH_ROUNDS_MAX];
+	const double packets = BURSTS * BURST_MAX;
+	uint64_t state = 1;
+	char own_stage[32];
+
+	for (unsigned round = 0; round < bench_options(b)->rounds; round++) {
+		struct crowd_stages sum = run_stages(c, direction, n, &state);
+
+		parse[round] = (double)sum.parse / packets;
+		prepare[round] = (double)sum.prepare / packets;
+		own[round] = (double)sum.own / packets;
+	}
+	report_stage(b, c, direction, "parse", n, parse);
+	if (has_flows(c) || direction == FORWARD)
+		report_stage(b, c, direction, "prepare", n, prepare);
+	snprintf(own_stage, sizeof(own_stage), "%s, send", c->mode->name);
+	report_stage(b, c, direction, own_stage, n, own);
+}
+
+void crowd_measure(
+	struct bench *b, struct crowd *c, enum direction direction, uint64_t n, double bound)
+{
+	measure_whole(b, c, direction, n, bound);
+	measure_stages(b, c, direction, n);
+}

@@ -1,0 +1,16 @@
+#pragma once
+
+#include "crowd.h"
+
+// Rounds of bursts of a crowd, whose flows are picked at random.
+
+enum direction { FORWARD, RETURN, N_DIRECTIONS };
+
+// Measures packets of the clients below 'n', the whole of the pipeline and then its stages, and
+// reports both.
+void crowd_measure(
+	struct bench *b, struct crowd *c, enum direction direction, uint64_t n, double bound);
+
+// Reports samples of packets as "snat ipv4 'what'". Sorts them.
+void crowd_report(struct bench *b, const struct crowd *c, const char *what, uint64_t n_flows,
+	double *samples, size_t n, double bound);
