@@ -123,8 +123,9 @@ static bool work(struct request *request)
 {
 	uint64_t until_ns = loop_clock_ns() + BUDGET_NS;
 
+	request->call.wait_ns = 0;
 	while (api_go_on(&request->call)) {
-		if (loop_clock_ns() >= until_ns)
+		if (request->call.wait_ns > 0 || loop_clock_ns() >= until_ns)
 			return true;
 	}
 	return false;
@@ -136,7 +137,8 @@ static void go_on(void *argument, uint64_t now_ns)
 	struct control_server *server = request->server;
 
 	if (work(request)) {
-		loop_timer_set(server->sources.loop, &request->step, now_ns);
+		loop_timer_set(
+			server->sources.loop, &request->step, now_ns + request->call.wait_ns);
 		return;
 	}
 	MHD_resume_connection(request->connection);

@@ -1,5 +1,6 @@
 #include "burst.h"
 
+#include "capture.h"
 #include "pipeline.h"
 
 void burst_count(struct burst *b, enum event event)
@@ -15,6 +16,7 @@ void burst_count_drop(struct burst *b, enum drop_reason reason)
 void burst_drop(struct burst *b, struct packet *p, enum drop_reason reason)
 {
 	burst_count_drop(b, reason);
+	capture_drop(b, p, reason);
 	rte_pktmbuf_free(p->mbuf);
 }
 

@@ -59,7 +59,8 @@ struct packet {
 	uint8_t snat_index; // Of a packet to an SNAT address: its place in table->snat[family].
 	uint8_t kind;       // enum packet_kind.
 	uint8_t fault;      // enum drop_reason: what is wrong with it, if it is for us.
-	uint8_t unused[8];
+	bool captured;      // Somebody looks at it: capture.h.
+	uint8_t unused[7];
 };
 static_assert(sizeof(struct packet) == 64);
 
@@ -105,13 +106,14 @@ static inline uint16_t packet_l4_len(const struct packet *p)
 // What goes with a packet that is handed over is kept where RSS had put its hash.
 static inline void packet_keep_way(const struct packet *p)
 {
-	p->mbuf->hash.usr = (uint32_t)p->hops << 8 | p->origin;
+	p->mbuf->hash.usr = (uint32_t)p->captured << 16 | (uint32_t)p->hops << 8 | p->origin;
 }
 
 static inline void packet_restore_way(struct packet *p)
 {
 	p->origin = (uint8_t)p->mbuf->hash.usr;
 	p->hops = (uint8_t)(p->mbuf->hash.usr >> 8);
+	p->captured = p->mbuf->hash.usr >> 16;
 }
 
 // Those packets of a burst that go the same way.
@@ -131,6 +133,8 @@ struct burst {
 	const struct forwarding_table *table; // NULL only before the first is published, when no
 	                                      // packet gets as far as a stage that reads it.
 	struct outcome *out;
+	struct capture *capture; // NULL while nobody looks.
+	bool was_handed;         // Another worker has seen these come in.
 	uint64_t now_ns;
 	uint32_t now_s;   // The same in seconds, never 0.
 	uint16_t mtu_min; // Of all ports: what is no longer fits whichever way it goes.

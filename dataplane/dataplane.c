@@ -11,6 +11,7 @@
 #include <rte_ethdev.h>
 #include <rte_malloc.h>
 
+#include "capture.h"
 #include "device.h"
 #include "eal.h"
 #include "parts.h"
@@ -385,6 +386,8 @@ void dataplane_stop(struct dataplane *dp)
 	rte_free((void *)dp->path_mtus);
 	rte_free(dp->readers);
 	free_retired(dp);
+	for (size_t i = 0; i < WORKERS_MAX; i++)
+		capture_destroy(dp->captures[i]);
 	free(dp);
 }
 

@@ -5,6 +5,7 @@
 #include <rte_branch_prediction.h>
 #include <rte_ether.h>
 
+#include "capture.h"
 #include "checksum.h"
 #include "neighbour.h"
 #include "pipeline.h"
@@ -80,6 +81,12 @@ static void hold(struct burst *b, struct packet *p, const struct address *to)
 	};
 }
 
+static void put_finished_to_kernel(struct burst *b, struct packet *p, uint8_t port)
+{
+	capture_out(b, p, port);
+	put_to_kernel(b->out, port, KERNEL_OTHER, p->mbuf);
+}
+
 static void send_to_kernel(struct burst *b, struct packet *p, uint8_t port)
 {
 	const struct rte_ether_addr *mac = &b->pipeline->ports[port].mac;
@@ -87,7 +94,7 @@ static void send_to_kernel(struct burst *b, struct packet *p, uint8_t port)
 	if (!write_ethernet(p, mac, mac, 0))
 		burst_drop(b, p, DROP_NO_MEMORY);
 	else
-		put_to_kernel(b->out, port, KERNEL_OTHER, p->mbuf);
+		put_finished_to_kernel(b, p, port);
 }
 
 static void send_rare(struct burst *b, struct packet *p, uint64_t hop, const struct address *to)
@@ -152,6 +159,8 @@ static void send_in_fragments(struct burst *b, struct packet *p, uint64_t hop)
 			.l3 = rte_pktmbuf_mtod(fragments[i], uint8_t *),
 			.ip_len = (uint16_t)fragments[i]->pkt_len,
 			.family = p->family,
+			.protocol = p->protocol,
+			.captured = p->captured,
 		};
 		send_plain(b, &fragment, hop);
 	}
@@ -166,6 +175,7 @@ static void send_plain(struct burst *b, struct packet *p, uint64_t hop)
 	if (unlikely(!write_ethernet(p, &hop, &facts->mac, facts->vlan)))
 		return burst_drop(b, p, DROP_NO_MEMORY);
 
+	capture_out(b, p, port);
 	put_tx(b->out, port, p->mbuf);
 }
 
@@ -223,8 +233,10 @@ bool burst_fits_port(struct burst *b, struct packet *p)
 	return false;
 }
 
-static void put_back(struct burst *b, const struct packet *p, struct rte_mbuf *m)
+static void put_back(struct burst *b, struct packet *p, struct rte_mbuf *m)
 {
+	p->mbuf = m;
+	capture_out(b, p, p->port);
 	if (p->origin == ORIGIN_PORT)
 		put_tx(b->out, p->port, m);
 	else

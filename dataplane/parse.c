@@ -478,6 +478,7 @@ void parse_burst(struct burst *b, struct rte_mbuf **mbufs, uint16_t n, enum orig
 		p->mbuf = mbufs[i];
 		p->origin = origin;
 		p->hops = 0;
+		p->captured = false;
 		b->n += parse_packet(b, p);
 	}
 }

@@ -65,6 +65,10 @@ struct dataplane {
 	// Of the control thread: oldest first.
 	alignas(RTE_CACHE_LINE_SIZE) struct retired *retired;
 	struct retired **retired_end;
+
+	struct capture *captures[WORKERS_MAX]; // Made when somebody captures for the first time.
+	bool captures_now;
+	uint64_t capture_token; // Of rte_rcu_qsbr_start(), when the last one ended; 0 for none.
 };
 
 // The first worker of those that a port's TX queue 'queue' has, who serves it for all of them, is

@@ -4,6 +4,7 @@
 
 #include <rte_branch_prediction.h>
 
+#include "capture.h"
 #include "choose.h"
 #include "clock.h"
 #include "collect.h"
@@ -43,6 +44,7 @@
 // Nothing but an address of ours makes a packet, and what is wrong with it, our business.
 static void sort_ours(struct burst *b, struct packet *p, const struct own_address *own)
 {
+	capture_in(b, p);
 	if (p->fault != DROP_NONE)
 		return burst_drop(b, p, p->fault);
 
@@ -60,6 +62,7 @@ static void sort_packet(struct burst *b, struct packet *p);
 // Only the whole says whose it is. It is no fragment any more, so this does not go round.
 static void sort_fragment(struct burst *b, struct packet *p)
 {
+	capture_in(b, p);
 	if (collect_fragment(b, p))
 		sort_packet(b, p);
 }
@@ -126,6 +129,7 @@ static inline void sort_to_service(struct burst *b, struct packet *p)
 {
 	enum forwarding_mode mode = choose_service(b, p)->mode;
 
+	capture_in(b, p);
 	if (unlikely(mode == MODE_DSR))
 		cut_padding(p); // Its hop limit does not change.
 	else if (unlikely(!may_go_on(b, p)))
@@ -143,6 +147,7 @@ static void sort_to_others(struct burst *b, struct packet *p, const struct addre
 {
 	if (output_is_to_kernel(b, destination) || !dnat_is_reply(b, p))
 		return burst_pass_by(b, p);
+	capture_in(b, p);
 	if (may_go_on(b, p))
 		packet_list_add(&b->to_clients[p->family], p);
 }
@@ -157,6 +162,7 @@ static inline void sort_ports(struct burst *b, struct packet *p, const struct ad
 	if (own->kind != OWN_SNAT)
 		return sort_ours(b, p, own);
 
+	capture_in(b, p);
 	struct address source = packet_source(p);
 	p->snat_index = own->snat_index;
 	p->node = forwarding_table_find_node(b->table, &source);
@@ -285,6 +291,9 @@ static void begin(struct burst *b, struct pipeline *p, const struct forwarding_t
 	b->pipeline = p;
 	b->table = table;
 	b->out = out;
+	// Acquire: pairs with the store in dataplane_capture(): what is wanted is set.
+	b->capture = atomic_load_explicit(&p->capture, memory_order_acquire);
+	b->was_handed = false;
 	b->now_ns = now_ns;
 	b->now_s = clock_s(now_ns);
 	b->mtu_min = p->mtu_min;
@@ -315,6 +324,7 @@ void pipeline_forward_handed(struct pipeline *p, const struct forwarding_table *
 	struct burst b;
 
 	begin(&b, p, table, now_ns, out);
+	b.was_handed = true;
 	parse_burst_handed(&b, mbufs, n);
 	go_on(&b);
 }

@@ -83,7 +83,8 @@ struct pipeline {
 	struct flow_table *flows[N_FAMILIES];
 	struct affinity *affinity;
 	struct reassembly *reassembly;
-	struct rte_mempool *buffers; // For fragments.
+	struct rte_mempool *buffers;       // For fragments.
+	_Atomic(struct capture *) capture; // Set by the control thread; NULL while nobody looks.
 	struct worker_counters *counters;
 	const struct owner_map *owners;
 	const _Atomic uint64_t *next_hops; // [NEXT_HOP_MAX]

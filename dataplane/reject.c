@@ -6,6 +6,7 @@
 
 #include "answer.h"
 #include "burst.h"
+#include "capture.h"
 #include "icmp.h"
 #include "pipeline.h"
 
@@ -113,8 +114,8 @@ static struct address own_address_for(const struct burst *b, const struct packet
 }
 
 // Returns false, having done nothing, where the mbuf has no room.
-static bool send_error(
-	struct burst *b, struct packet *p, const struct complaint *complaint, uint16_t mtu)
+static bool send_error(struct burst *b, struct packet *p, const struct complaint *complaint,
+	uint16_t mtu, enum drop_reason reason)
 {
 	struct address sender = packet_source(p);
 	struct address us = own_address_for(b, p);
@@ -122,6 +123,7 @@ static bool send_error(
 	uint16_t most = p->family == IPV4 ? ERROR_MAX_IPV4 : ERROR_MAX_IPV6;
 	uint16_t l4_len = RTE_MIN(p->ip_len + header_len, most) - answer_ip_header_len(p);
 
+	capture_drop(b, p, reason);
 	if (!answer_begin(p, p->l3 - header_len))
 		return false;
 
@@ -147,7 +149,7 @@ static bool complain(struct burst *b, struct packet *p, const struct complaint *
 	// RFC 4443, section 2.4 (e)).
 	if (p->kind == KIND_ICMP && icmp_is_error(p))
 		return drop_in_silence(b, p, reason);
-	if (!may_answer(b, p, complaint->limit) || !send_error(b, p, complaint, mtu))
+	if (!may_answer(b, p, complaint->limit) || !send_error(b, p, complaint, mtu, reason))
 		return drop_in_silence(b, p, reason);
 
 	burst_count_drop(b, reason);
@@ -161,6 +163,7 @@ static bool reset(struct burst *b, struct packet *p, enum drop_reason reason)
 		return drop_in_silence(b, p, reason);
 
 	burst_count_drop(b, reason);
+	capture_drop(b, p, reason);
 	send_reset(b, p);
 	return true;
 }

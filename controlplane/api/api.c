@@ -14,6 +14,7 @@ static const struct api_route *const routes[] = {
 	&flows_route,
 	&counters_route,
 	&explain_route,
+	&capture_route,
 };
 
 enum {
@@ -205,6 +206,8 @@ bool api_go_on(struct api_call *call)
 
 void api_clear(struct api_call *call)
 {
+	if (call->must_end)
+		call->route->end(call);
 	free(call->text);
 	free(call->filter);
 	call->text = NULL;

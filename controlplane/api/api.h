@@ -17,6 +17,7 @@
 //     GET  /v1/flows                  ?service= &node= &client=ADDRESS[/LENGTH] &protocol=tcp|udp
 //                                     &state= &limit=
 //     GET  /v1/counters               all that is counted, with a sentence for each word
+//     GET  /v1/capture                ?host= &port= &protocol=tcp|udp|sctp &packets= &seconds=
 //     GET  /v1/explain                ?protocol= &client=ADDRESS:PORT &vip=ADDRESS:PORT
 //     POST /v1/nodes/NAME/drain
 //     POST /v1/nodes/NAME/undrain
@@ -61,7 +62,9 @@ struct api_call {
 	bool has_items;
 	unsigned phase;
 	size_t at;
-	void *filter; // By malloc().
+	void *filter;     // By malloc().
+	uint64_t wait_ns; // Before the next step; for a step to set.
+	bool must_end;    // The route's end() is to be called if the call is given up.
 };
 
 struct api_route {
@@ -69,7 +72,8 @@ struct api_route {
 	const char *path;             // '*' stands for a name.
 	const char *const *arguments; // What it takes, up to NULL.
 	api_begin_fn *begin;
-	api_step_fn *step; // NULL if begin() is all.
+	api_step_fn *step;                  // NULL if begin() is all.
+	void (*end)(struct api_call *call); // Of a call that 'must_end'; may be NULL.
 };
 
 // Begins: finds the route, checks the arguments. Returns true if api_go_on() has more to do.
@@ -111,13 +115,14 @@ const char *family_word(enum family family);
 const char *target_state_word(enum target_state state);
 const char *verdict_word(enum verdict verdict);
 
-// Returns 0 for what is neither "tcp" nor "udp".
+// Returns 0 for what is neither "tcp" nor "udp" nor "sctp".
 uint8_t protocol_of_word(const char *word);
 
 // The routes
 extern const struct api_route status_route;
 extern const struct api_route services_route;
 extern const struct api_route nodes_route;
+extern const struct api_route capture_route;
 extern const struct api_route drain_route;
 extern const struct api_route undrain_route;
 extern const struct api_route flows_route;

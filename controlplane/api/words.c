@@ -26,6 +26,8 @@ uint8_t protocol_of_word(const char *word)
 {
 	if (strcasecmp(word, "tcp") == 0)
 		return IPPROTO_TCP;
+	if (strcasecmp(word, "sctp") == 0)
+		return IPPROTO_SCTP;
 	return strcasecmp(word, "udp") == 0 ? IPPROTO_UDP : 0;
 }
 

@@ -9,7 +9,7 @@
 enum {
 	ANSWER_BYTES_MAX = 256 * 1024 * 1024,
 	CONNECT_TIMEOUT_S = 5,
-	TIMEOUT_S = 60,
+	TIMEOUT_S = 90, // Longer than any capture.
 };
 
 // An answer as it arrives.

@@ -43,6 +43,12 @@ static const char help[] =
 	"                      what would become of such a packet, and why:\n"
 	"                      explain tcp 198.51.100.7:31337 192.0.2.80:80\n"
 	"\n"
+	"    capture [FILTER]... [-w FILE]\n"
+	"                      packets of VIPs that came in, went out or were dropped, with the\n"
+	"                      reason: 100 or those of 10 seconds. Filters: --host ADDRESS,\n"
+	"                      --port N, --protocol tcp|udp|sctp, --packets N (at most 10000),\n"
+	"                      --seconds N (at most 60); -w writes a pcapng file for Wireshark\n"
+	"\n"
 	"OPTIONS\n"
 	"    -s, --socket SOCKET   the control socket (" DEFAULT_SOCKET ")\n"
 	"    -o, --output json     the answer as it comes, for programs\n"
@@ -61,8 +67,28 @@ static const char help[] =
 	"The same may be asked by curl --unix-socket SOCKET http://localhost/v1/status and so "
 	"on.\n";
 
-// Of flows: options by the name of the call's argument.
-enum filter { SERVICE, NODE, CLIENT, PROTOCOL, STATE, LIMIT, N_FILTERS };
+// Options by the name of the call's argument.
+enum filter {
+	SERVICE,
+	NODE,
+	CLIENT,
+	PROTOCOL,
+	STATE,
+	LIMIT,
+	HOST,
+	PORT,
+	PACKETS,
+	SECONDS,
+	N_FILTERS
+};
+
+// Which of them a command takes.
+enum {
+	NO_FILTERS = 0,
+	FLOWS_FILTERS =
+		1 << SERVICE | 1 << NODE | 1 << CLIENT | 1 << PROTOCOL | 1 << STATE | 1 << LIMIT,
+	CAPTURE_FILTERS = 1 << HOST | 1 << PORT | 1 << PROTOCOL | 1 << PACKETS | 1 << SECONDS,
+};
 
 static const char *const filter_names[] = {
 	[SERVICE] = "service",
@@ -71,6 +97,10 @@ static const char *const filter_names[] = {
 	[PROTOCOL] = "protocol",
 	[STATE] = "state",
 	[LIMIT] = "limit",
+	[HOST] = "host",
+	[PORT] = "port",
+	[PACKETS] = "packets",
+	[SECONDS] = "seconds",
 };
 
 typedef void show_fn(const json_t *answer);
@@ -82,6 +112,7 @@ struct request {
 	char **words; // [n_words]: the command, then its own.
 	size_t n_words;
 	const char *filters[N_FILTERS]; // NULL for none.
+	const char *file;               // Of capture, or NULL.
 	char path[PATH_MAX_LEN];
 };
 
@@ -92,6 +123,7 @@ struct command {
 	size_t n_words_max;
 	void (*make_path)(struct request *request);
 	show_fn *show;
+	unsigned filters;
 };
 
 // The path of a call
@@ -138,13 +170,24 @@ static void nodes_path(struct request *request)
 		add_argument(request, "node", request->words[1]);
 }
 
-static void flows_path(struct request *request)
+static void add_filters(struct request *request)
 {
-	add_text(request, "/v1/flows");
 	for (enum filter f = 0; f < N_FILTERS; f++) {
 		if (request->filters[f] != NULL)
 			add_argument(request, filter_names[f], request->filters[f]);
 	}
+}
+
+static void flows_path(struct request *request)
+{
+	add_text(request, "/v1/flows");
+	add_filters(request);
+}
+
+static void capture_path(struct request *request)
+{
+	add_text(request, "/v1/capture");
+	add_filters(request);
 }
 
 static void counters_path(struct request *request)
@@ -169,14 +212,15 @@ static void explain_path(struct request *request)
 }
 
 static const struct command commands[] = {
-	{"status", "GET", 0, 0, status_path, show_status},
-	{"services", "GET", 0, 1, services_path, show_services},
-	{"nodes", "GET", 0, 1, nodes_path, show_nodes},
-	{"flows", "GET", 0, 0, flows_path, show_flows},
-	{"counters", "GET", 0, 0, counters_path, show_counters},
-	{"drain", "POST", 1, 1, drain_path, show_drain},
-	{"undrain", "POST", 1, 1, drain_path, show_drain},
-	{"explain", "GET", 3, 3, explain_path, show_explanation},
+	{"status", "GET", 0, 0, status_path, show_status, NO_FILTERS},
+	{"services", "GET", 0, 1, services_path, show_services, NO_FILTERS},
+	{"nodes", "GET", 0, 1, nodes_path, show_nodes, NO_FILTERS},
+	{"flows", "GET", 0, 0, flows_path, show_flows, FLOWS_FILTERS},
+	{"capture", "GET", 0, 0, capture_path, show_capture, CAPTURE_FILTERS},
+	{"counters", "GET", 0, 0, counters_path, show_counters, NO_FILTERS},
+	{"drain", "POST", 1, 1, drain_path, show_drain, NO_FILTERS},
+	{"undrain", "POST", 1, 1, drain_path, show_drain, NO_FILTERS},
+	{"explain", "GET", 3, 3, explain_path, show_explanation, NO_FILTERS},
 };
 
 static const struct command *find_command(const char *name)
@@ -194,13 +238,26 @@ static int wrong_usage(const char *what)
 	return EXIT_USAGE;
 }
 
-static bool is_filtered(const struct request *request)
+static bool takes_filters(const struct command *command, const struct request *request)
 {
 	for (enum filter f = 0; f < N_FILTERS; f++) {
-		if (request->filters[f] != NULL)
-			return true;
+		if (request->filters[f] != NULL && !(command->filters & 1u << f))
+			return false;
 	}
-	return false;
+	return request->file == NULL || command->show == show_capture;
+}
+
+static int show(const struct request *request, const struct command *command, const json_t *answer)
+{
+	if (request->file != NULL)
+		return write_capture(answer, request->file) ? 0 : EXIT_FAILURE;
+	if (request->json) {
+		json_dumpf(answer, stdout, JSON_INDENT(2));
+		printf("\n");
+	} else {
+		command->show(answer);
+	}
+	return 0;
 }
 
 static int run(struct request *request)
@@ -213,22 +270,17 @@ static int run(struct request *request)
 	if (request->n_words - 1 < command->n_words_min ||
 		request->n_words - 1 > command->n_words_max)
 		return wrong_usage("the command has other arguments");
-	if (command->make_path != flows_path && is_filtered(request))
-		return wrong_usage("only flows takes filters");
+	if (!takes_filters(command, request))
+		return wrong_usage("the command takes no such option");
 	command->make_path(request);
 
 	enum client_result r = client_ask(request->socket, command->method, request->path, &answer);
 	if (r != CLIENT_OK)
 		return (int)r;
 
-	if (request->json) {
-		json_dumpf(answer, stdout, JSON_INDENT(2));
-		printf("\n");
-	} else {
-		command->show(answer);
-	}
+	int status = show(request, command, answer);
 	json_decref(answer);
-	return 0;
+	return status;
 }
 
 static const char *default_socket(void)
@@ -253,6 +305,11 @@ static const struct option options[] = {
 	{"protocol", required_argument, NULL, OPTION_FILTER + PROTOCOL},
 	{"state", required_argument, NULL, OPTION_FILTER + STATE},
 	{"limit", required_argument, NULL, OPTION_FILTER + LIMIT},
+	{"host", required_argument, NULL, OPTION_FILTER + HOST},
+	{"port", required_argument, NULL, OPTION_FILTER + PORT},
+	{"packets", required_argument, NULL, OPTION_FILTER + PACKETS},
+	{"seconds", required_argument, NULL, OPTION_FILTER + SECONDS},
+	{"write", required_argument, NULL, 'w'},
 	{0},
 };
 
@@ -261,7 +318,7 @@ int main(int argc, char **argv)
 	struct request request = {.socket = default_socket()};
 	int option;
 
-	while ((option = getopt_long(argc, argv, "s:o:hV", options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "s:o:w:hV", options, NULL)) != -1) {
 		switch (option) {
 		case 's':
 			request.socket = optarg;
@@ -270,6 +327,9 @@ int main(int argc, char **argv)
 			if (strcmp(optarg, "json") != 0)
 				return wrong_usage("the only other output is json");
 			request.json = true;
+			break;
+		case 'w':
+			request.file = optarg;
 			break;
 		case 'h':
 			fputs(help, stdout);

@@ -9,9 +9,14 @@ void show_status(const json_t *answer);
 void show_services(const json_t *answer);
 void show_nodes(const json_t *answer);
 void show_flows(const json_t *answer);
+void show_capture(const json_t *answer);
 void show_counters(const json_t *answer);
 void show_explanation(const json_t *answer);
 void show_drain(const json_t *answer);
+
+// Writes what was captured to a pcapng file, "-" being stdout. Returns false, having said why,
+// where it cannot be written.
+bool write_capture(const json_t *answer, const char *path);
 
 // Parts of answers
 

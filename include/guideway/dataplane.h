@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "guideway/capture.h"
 #include "guideway/counters.h"
 #include "guideway/flow.h"
 #include "guideway/forwarding_table.h"
@@ -148,6 +149,17 @@ void dataplane_read_node(const struct dataplane *dp, node_id id, struct traffic 
 // control loop is not held. Returns how many it wrote; '*cursor' is 0 again at the end.
 size_t dataplane_read_flows(const struct dataplane *dp, size_t worker, enum family family,
 	uint64_t *cursor, struct flow_view *ret_flows, size_t n);
+
+// Begins to capture what 'filter' wants. Returns 0; -EBUSY if somebody captures already, or has
+// just stopped and a worker may not have heard of it; or -ENOMEM.
+int dataplane_begin_capture(struct dataplane *dp, const struct capture_filter *filter);
+
+// A packet that was captured; of one worker they come in order. Returns false if there is none.
+// Workers hold CAPTURE_SLOTS each, so it is to be asked often.
+bool dataplane_take_captured(struct dataplane *dp, struct captured *ret_captured);
+
+// Ends it. Returns how many there was no room for.
+uint64_t dataplane_end_capture(struct dataplane *dp);
 
 // What would become of a packet of 'key' that arrived now, step by step, changing nothing.
 void dataplane_explain(const struct dataplane *dp, const struct flow_key *key,

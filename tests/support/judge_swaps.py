@@ -57,6 +57,8 @@ def main():
 
     judged = telling = wrong = 0
     for port, node, opened, answered in first_answers(sys.argv[2]):
+        if not all(port in nodes for nodes in expected.values()):
+            continue  # On a busy machine a port may have had no answer in time.
         allowed = {expected[s][port] for s in states_within(force, starts, opened, answered)}
         everywhere = {nodes[port] for nodes in expected.values()}
         judged += 1

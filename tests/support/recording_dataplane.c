@@ -72,6 +72,35 @@ size_t dataplane_read_flows(const struct dataplane *dp, size_t worker, enum fami
 	return i;
 }
 
+int dataplane_begin_capture(struct dataplane *dp, const struct capture_filter *filter)
+{
+	if (dp->captures)
+		return -EBUSY;
+	dp->captures = true;
+	dp->capture_filter = *filter;
+	return 0;
+}
+
+bool dataplane_take_captured(struct dataplane *dp, struct captured *ret_captured)
+{
+	if (dp->n_captured == 0)
+		return false;
+	dp->n_captured--;
+	*ret_captured = (struct captured){.at_ns = 1700000000123456789,
+		.len = 3000,
+		.snap_len = 2,
+		.point = CAPTURE_DROP,
+		.drop = DROP_NO_SERVICE,
+		.bytes = {0xab, 0x01}};
+	return true;
+}
+
+uint64_t dataplane_end_capture(struct dataplane *dp)
+{
+	dp->captures = false;
+	return 7;
+}
+
 void dataplane_explain(
 	const struct dataplane *dp, const struct flow_key *key, struct explanation *ret_explanation)
 {

@@ -28,4 +28,7 @@ struct dataplane {
 	size_t n_rounds; // So often are they read before they end; 0 is once.
 	struct explanation explanation;
 	struct flow_key explained; // What was asked last.
+	bool captures;
+	struct capture_filter capture_filter;
+	size_t n_captured; // Packets that are there to be taken.
 };

@@ -170,7 +170,7 @@ static const struct refusal_case {
 	{"unknown node", "GET", "/v1/nodes", "node=x", 404, "\"x\""},
 	{"drain of an unknown node", "POST", "/v1/nodes/x/drain", "", 404, "\"x\""},
 	{"flows of an unknown node", "GET", "/v1/flows", "node=x", 404, "\"x\""},
-	{"flows of no protocol", "GET", "/v1/flows", "protocol=sctp", 400, "\"sctp\""},
+	{"flows of no protocol", "GET", "/v1/flows", "protocol=quic", 400, "\"quic\""},
 	{"flows of no state", "GET", "/v1/flows", "state=free", 400, "half-open"},
 	{"flows of no client", "GET", "/v1/flows", "client=10.0.0", 400, "\"10.0.0\""},
 	{"no limit", "GET", "/v1/flows", "limit=0", 400, "1 to 10000"},
@@ -533,6 +533,41 @@ static void an_explanation_is_asked_in_network_order_and_told_in_names(void **st
 
 #define IN_PLACE(test) cmocka_unit_test_setup_teardown(test, make_place, unmake_place)
 
+static void a_capture_ends_with_as_many_packets_as_are_wanted(void **state)
+{
+	struct place *p = *state;
+
+	p->dp.n_captured = 5;
+	json_t *answer =
+		ask(p, "GET", "/v1/capture", "packets=3&host=10.0.0.1&protocol=sctp&port=80");
+	json_t *packets = json_object_get(answer, "packets"), *packet = at(packets, 2);
+
+	assert_int_equal(p->status, 200);
+	assert_int_equal(json_array_size(packets), 3);
+	assert_int_equal(number(answer, "lost"), 7);
+	assert_false(p->dp.captures);
+	assert_int_equal(p->dp.capture_filter.port, htons(80));
+	assert_int_equal(p->dp.capture_filter.protocol, IPPROTO_SCTP);
+	assert_int_equal(number(packet, "len"), 3000);
+	assert_string_equal(json_string_value(json_object_get(packet, "bytes")), "ab01");
+	assert_string_equal(json_string_value(json_object_get(packet, "drop")), "no-service");
+}
+
+static void a_capture_that_is_given_up_ends(void **state)
+{
+	struct place *p = *state;
+	struct api_call call = {.from = &p->sources};
+
+	assert_true(api_start(&call, "GET", "/v1/capture"));
+	assert_true(api_go_on(&call));
+	assert_true(call.wait_ns > 0);
+	assert_true(p->dp.captures);
+	ask(p, "GET", "/v1/capture", "");
+	assert_int_equal(p->status, 409);
+	api_clear(&call);
+	assert_false(p->dp.captures);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -550,6 +585,8 @@ int main(void)
 		IN_PLACE(a_flow_is_shown_by_names),
 		IN_PLACE(counters_are_by_word_by_service_and_by_node),
 		IN_PLACE(an_explanation_is_asked_in_network_order_and_told_in_names),
+		IN_PLACE(a_capture_ends_with_as_many_packets_as_are_wanted),
+		IN_PLACE(a_capture_that_is_given_up_ends),
 	};
 
 	log_start(LEVEL_ERROR);
