@@ -140,6 +140,7 @@ struct burst {
 	uint16_t mtu_min; // Of all ports: what is no longer fits whichever way it goes.
 	uint16_t n_draws; // That snat has made for ports: snat_forward.c.
 	uint16_t n_fragments_handed;
+	bool is_by_slot; // Some of it goes without a flow.
 	uint16_t n;
 	struct packet packets[BURST_MAX]; // [n]
 

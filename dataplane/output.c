@@ -145,9 +145,10 @@ unsigned output_split(struct burst *b, struct packet *p, uint16_t mtu,
 	return n;
 }
 
-static void send_plain(struct burst *b, struct packet *p, uint64_t hop);
+static void send_fragment(struct burst *b, struct packet *p, uint64_t hop);
 
-static void send_in_fragments(struct burst *b, struct packet *p, uint64_t hop)
+static __attribute__((noinline)) void send_in_fragments(
+	struct burst *b, struct packet *p, uint64_t hop)
 {
 	struct rte_mbuf *fragments[FRAGMENTS_MAX];
 	uint16_t mtu = b->pipeline->ports[next_hop_port(hop)].mtu;
@@ -162,11 +163,12 @@ static void send_in_fragments(struct burst *b, struct packet *p, uint64_t hop)
 			.protocol = p->protocol,
 			.captured = p->captured,
 		};
-		send_plain(b, &fragment, hop);
+		send_fragment(b, &fragment, hop);
 	}
 }
 
-static void send_plain(struct burst *b, struct packet *p, uint64_t hop)
+static inline __attribute__((always_inline)) void send_plain(
+	struct burst *b, struct packet *p, uint64_t hop)
 {
 	uint8_t port = next_hop_port(hop);
 	const struct port_facts *facts = &b->pipeline->ports[port];
@@ -177,6 +179,11 @@ static void send_plain(struct burst *b, struct packet *p, uint64_t hop)
 
 	capture_out(b, p, port);
 	put_tx(b->out, port, p->mbuf);
+}
+
+static __attribute__((noinline)) void send_fragment(struct burst *b, struct packet *p, uint64_t hop)
+{
+	send_plain(b, p, hop);
 }
 
 void burst_send(struct burst *b, struct packet *p)

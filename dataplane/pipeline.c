@@ -57,14 +57,14 @@ static void sort_ours(struct burst *b, struct packet *p, const struct own_addres
 		burst_drop(b, p, DROP_NO_SERVICE);
 }
 
-static void sort_packet(struct burst *b, struct packet *p);
+static void sort_whole(struct burst *b, struct packet *p);
 
 // Only the whole says whose it is. It is no fragment any more, so this does not go round.
 static void sort_fragment(struct burst *b, struct packet *p)
 {
 	capture_in(b, p);
 	if (collect_fragment(b, p))
-		sort_packet(b, p);
+		sort_whole(b, p);
 }
 
 static bool is_fragment_for_us(const struct burst *b, const struct packet *p,
@@ -125,21 +125,32 @@ static inline bool may_go_on(struct burst *b, struct packet *p)
 	return true;
 }
 
+// To a service that keeps no flows.
+static __attribute__((noinline)) void sort_by_slot(
+	struct burst *b, struct packet *p, enum forwarding_mode mode)
+{
+	if (mode == MODE_DSR)
+		cut_padding(p); // Its hop limit does not change.
+	else if (unlikely(!may_go_on(b, p)))
+		return;
+
+	choose_prepare(b, p);
+	b->is_by_slot = true;
+	packet_list_add(&b->to_services[mode][p->family], p);
+}
+
 static inline void sort_to_service(struct burst *b, struct packet *p)
 {
 	enum forwarding_mode mode = choose_service(b, p)->mode;
 
 	capture_in(b, p);
-	if (unlikely(mode == MODE_DSR))
-		cut_padding(p); // Its hop limit does not change.
-	else if (unlikely(!may_go_on(b, p)))
+	if (mode != MODE_SNAT)
+		return sort_by_slot(b, p, mode);
+	if (unlikely(!may_go_on(b, p)))
 		return;
 
-	if (likely(mode == MODE_SNAT))
-		snat_prepare(b->pipeline, p);
-	else
-		choose_prepare(b, p);
-	packet_list_add(&b->to_services[mode][p->family], p);
+	snat_prepare(b->pipeline, p);
+	packet_list_add(&b->to_services[MODE_SNAT][p->family], p);
 }
 
 // To none of our addresses.
@@ -148,6 +159,7 @@ static void sort_to_others(struct burst *b, struct packet *p, const struct addre
 	if (output_is_to_kernel(b, destination) || !dnat_is_reply(b, p))
 		return burst_pass_by(b, p);
 	capture_in(b, p);
+	b->is_by_slot = true;
 	if (may_go_on(b, p))
 		packet_list_add(&b->to_clients[p->family], p);
 }
@@ -173,7 +185,7 @@ static inline void sort_ports(struct burst *b, struct packet *p, const struct ad
 	packet_list_add(&b->to_snat[p->family], p);
 }
 
-static void sort_packet(struct burst *b, struct packet *p)
+static inline __attribute__((always_inline)) void sort_packet(struct burst *b, struct packet *p)
 {
 	if (unlikely(p->kind != KIND_PORTS || p->fault != DROP_NONE))
 		return sort_rare(b, p);
@@ -187,6 +199,12 @@ static void sort_packet(struct burst *b, struct packet *p)
 		sort_to_service(b, p);
 	else
 		sort_ports(b, p, &destination);
+}
+
+// Apart, so that the rest of the burst has its sorting in line.
+static __attribute__((noinline)) void sort_whole(struct burst *b, struct packet *p)
+{
+	sort_packet(b, p);
 }
 
 static void sort(struct burst *b)
@@ -280,7 +298,7 @@ static void go_on(struct burst *b)
 		snat_forward(b, family, &b->to_services[MODE_SNAT][family]);
 		snat_reply(b, family, &b->to_snat[family]);
 	}
-	for (enum family family = 0; family < N_FAMILIES; family++)
+	for (enum family family = 0; b->is_by_slot && family < N_FAMILIES; family++)
 		forward_by_slot(b, family);
 }
 
@@ -299,6 +317,7 @@ static void begin(struct burst *b, struct pipeline *p, const struct forwarding_t
 	b->mtu_min = p->mtu_min;
 	b->n = 0;
 	b->n_draws = 0;
+	b->is_by_slot = false;
 	b->n_fragments_handed = 0;
 	for (enum family family = 0; family < N_FAMILIES; family++) {
 		for (enum forwarding_mode mode = 0; mode < N_MODES; mode++)
