@@ -264,7 +264,7 @@ static const struct key services[] = {
 		VALUE_NUMBER, 0, FIELD(struct service_config, idle_s), 0, 604800, 0},
 	{"sources",
 		"who may come: prefixes of client addresses. A family without one is closed; a /0 "
-                "of "
+		"of "
 		"either lets everybody in",
 		VALUE_OTHER, 0, .text = "everybody",
 		.must = "a list of prefixes, such as [ \"198.51.100.0/24\", \"2001:db8::/32\" ]",
