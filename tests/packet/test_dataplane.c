@@ -435,6 +435,37 @@ static void each_port_has_a_twin_of_its_own(void **)
 	try_out(take_two_ports);
 }
 
+static bool was_dropped_for_the_port(void *site)
+{
+	return drops(site, DROP_PORT_DOWN) == 1;
+}
+
+// A memif has a link while its peer is there.
+static void send_by_a_port_without_a_link(void)
+{
+	struct dataplane_config config = lab_config(TAP, 1);
+	config.n_ports = 2;
+	config.ports[1] = config.ports[0];
+	snprintf(config.ports[1].device, sizeof(config.ports[1].device),
+		"net_memif0,role=server,socket=/run/memif-%d,socket-abstract=no", (int)getpid());
+	strcpy(config.ports[1].twin, "gw1");
+	struct site site = site_start(&config, "t0");
+	struct next_hop hop = {.port = 1, .resolved = true};
+
+	struct little_table *t = make_table();
+	publish(&site, t);
+	dataplane_set_next_hop(site.dp, HOP_NODE, &hop);
+	send_as_client(&site, FIRST_PORT, SYN);
+	require(holds_within(2000, was_dropped_for_the_port, &site));
+	dataplane_stop(site.dp);
+	free(t);
+}
+
+static void what_a_port_without_a_link_cannot_send_is_counted(void **)
+{
+	try_out(send_by_a_port_without_a_link);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -448,6 +479,7 @@ int main(void)
 		cmocka_unit_test(an_idle_worker_sleeps_if_it_may_and_wakes_for_packets),
 		cmocka_unit_test(what_a_twin_that_is_down_refuses_is_counted),
 		cmocka_unit_test(each_port_has_a_twin_of_its_own),
+		cmocka_unit_test(what_a_port_without_a_link_cannot_send_is_counted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
