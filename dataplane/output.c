@@ -288,6 +288,8 @@ static void send_back_in_fragments(struct burst *b, struct packet *p)
 
 	unsigned n = output_split(b, p, b->pipeline->ports[p->port].mtu, fragments);
 	for (unsigned i = 0; i < n; i++) {
+		p->l3 = rte_pktmbuf_mtod(fragments[i], uint8_t *);
+		p->l4 = NULL; // It was the whole's.
 		memcpy(rte_pktmbuf_prepend(fragments[i], p->l2_len), l2, p->l2_len);
 		put_back(b, p, fragments[i]);
 	}
