@@ -261,6 +261,13 @@ static uint64_t next(uint64_t *state)
 	return *state;
 }
 
+// A sanitizer has allocations and system calls of its own.
+#ifdef __SANITIZE_ADDRESS__
+enum { IS_SANITIZED = true };
+#else
+enum { IS_SANITIZED = false };
+#endif
+
 // Bursts for every mode through the pipeline, in a process that the kernel ends at its first system
 // call but _exit(2), and that looks whether it has allocated.
 static _Noreturn void forward_without_a_system_call(
@@ -268,21 +275,18 @@ static _Noreturn void forward_without_a_system_call(
 {
 	size_t before = mallinfo2().uordblks;
 
-	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) != 0)
+	if (!IS_SANITIZED && prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) != 0)
 		syscall(SYS_exit, 2);
 	for (size_t i = 0; i < n; i++) {
 		forward(w, bursts[i], BURST_MAX, ORIGIN_PORT);
 		world_free_outcome(w->out);
 	}
-	syscall(SYS_exit, mallinfo2().uordblks != before);
+	syscall(SYS_exit, !IS_SANITIZED && mallinfo2().uordblks != before);
 	__builtin_unreachable();
 }
 
 static void forwarding_neither_allocates_nor_calls_the_kernel(void **)
 {
-#ifdef __SANITIZE_ADDRESS__
-	print_message("    the sanitizer has allocations and system calls of its own\n");
-#else
 	static const uint16_t ports[] = {
 		PORT_HTTP, PORT_DNAT, PORT_DSR, PORT_TUNNEL, PORT_GUE_CROSS, PORT_UNRESOLVED, 4711};
 	enum { N = sizeof(ports) / sizeof(ports[0]) };
@@ -313,7 +317,6 @@ static void forwarding_neither_allocates_nor_calls_the_kernel(void **)
 	for (size_t i = 0; i < N; i++)
 		rte_pktmbuf_free_bulk(bursts[i], BURST_MAX);
 	world_destroy(w);
-#endif
 }
 
 static void whatever_becomes_of_its_bytes_no_frame_is_lost(void **)
