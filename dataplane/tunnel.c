@@ -139,7 +139,7 @@ static void write_gue(struct burst *b, struct packet *p, enum family outer, uint
 	uint16_t len = p->ip_len - ip_header_len(outer);
 	struct rte_udp_hdr udp = {
 		.src_port =
-			rte_cpu_to_be_16(GUE_PORT_MIN | (p->hash & (GUE_PORT_MIN - 1) & 0x3fff)),
+			rte_cpu_to_be_16(GUE_PORT_MIN | (p->hash & (UINT16_MAX - GUE_PORT_MIN))),
 		.dst_port = b->table->settings.gue_port,
 		.dgram_len = rte_cpu_to_be_16(len),
 	};
@@ -195,10 +195,9 @@ static uint16_t inner_mtu(const struct burst *b, const struct packet *p)
 	return RTE_MAX(mtu - overhead_of(service), least);
 }
 
-static inline bool fits(struct burst *b, struct packet *p)
+// 'mtu' is its inner_mtu(), as of the next.
+static inline bool fits(struct burst *b, struct packet *p, uint16_t mtu)
 {
-	uint16_t mtu = inner_mtu(b, p);
-
 	if (likely(p->ip_len <= mtu) || output_may_split(p))
 		return true;
 	burst_too_big(b, p, mtu);
@@ -236,10 +235,8 @@ static void pack_fragments(struct burst *b, struct packet *p, uint16_t mtu)
 }
 
 // One that fits, or may be cut.
-static void pack_and_send(struct burst *b, struct packet *p)
+static void pack_and_send(struct burst *b, struct packet *p, uint16_t mtu)
 {
-	uint16_t mtu = inner_mtu(b, p);
-
 	count_hop(p);
 	if (likely(p->ip_len <= mtu))
 		pack(b, p);
@@ -249,18 +246,22 @@ static void pack_and_send(struct burst *b, struct packet *p)
 
 void tunnel_send(struct burst *b, struct packet *p)
 {
-	if (likely(fits(b, p)))
-		pack_and_send(b, p);
+	uint16_t mtu = inner_mtu(b, p);
+
+	if (likely(fits(b, p, mtu)))
+		pack_and_send(b, p, mtu);
 }
 
 static inline void forward(struct burst *b, struct packet *p)
 {
-	if (unlikely(!fits(b, p)))
+	uint16_t mtu = inner_mtu(b, p);
+
+	if (unlikely(!fits(b, p, mtu)))
 		return;
 
 	mss_clamp(choose_service(b, p), p);
 	traffic_count_in(b, p->service, p->node, p->ip_len);
-	pack_and_send(b, p);
+	pack_and_send(b, p, mtu);
 }
 
 void tunnel_forward(struct burst *b, const struct packet_list *list)

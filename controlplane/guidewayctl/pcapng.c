@@ -103,19 +103,11 @@ static bool write_interface(struct block *b, json_int_t port, FILE *file)
 	return end(b, file);
 }
 
-static uint8_t digit(char c)
-{
-	return (uint8_t)(c <= '9' ? c - '0' : c - 'a' + 10);
-}
-
 static void add_hex(struct block *b, const char *hex)
 {
 	uint8_t bytes[BLOCK_MAX / 2];
-	size_t len = 0;
 
-	for (; hex[0] != '\0' && hex[1] != '\0' && len < sizeof(bytes); hex += 2)
-		bytes[len++] = (uint8_t)(digit(hex[0]) << 4 | digit(hex[1]));
-	add(b, bytes, len);
+	add(b, bytes, from_hex(hex, bytes, sizeof(bytes)));
 }
 
 static bool write_packet(struct block *b, const json_t *packet, uint32_t interface, FILE *file)

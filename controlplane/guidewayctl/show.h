@@ -2,6 +2,8 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 // Prints an answer of guideway's for people. What an answer lacks is shown as a dash or a 0.
 
@@ -24,6 +26,9 @@ const char *text_of(const json_t *object, const char *name);
 json_int_t number_of(const json_t *object, const char *name);
 double real_of(const json_t *object, const char *name);
 bool is_true(const json_t *object, const char *name);
+
+// Reads "0a1b..." into at most 'most' bytes. Returns how many there were.
+size_t from_hex(const char *hex, uint8_t *ret_bytes, size_t most);
 
 enum { UNITS_TEXT_MAX = 32 };
 

@@ -22,20 +22,6 @@ struct frame {
 	size_t len;
 };
 
-static uint8_t digit(char c)
-{
-	return (uint8_t)(c <= '9' ? c - '0' : c - 'a' + 10);
-}
-
-static struct frame frame_of(const char *hex)
-{
-	struct frame f = {.len = 0};
-
-	for (; hex[0] != '\0' && hex[1] != '\0' && f.len < FRAME_MAX; hex += 2)
-		f.bytes[f.len++] = (uint8_t)(digit(hex[0]) << 4 | digit(hex[1]));
-	return f;
-}
-
 static unsigned word_at(const struct frame *f, size_t at)
 {
 	return at + 2 <= f->len ? (unsigned)f->bytes[at] << 8 | f->bytes[at + 1] : 0;
@@ -114,10 +100,11 @@ static void print_packet(const json_t *packet)
 {
 	json_int_t time_ns = number_of(packet, "time_ns");
 	time_t seconds = (time_t)(time_ns / 1000000000);
-	struct frame frame = frame_of(text_of(packet, "bytes"));
+	struct frame frame;
 	struct tm when;
 	char clock[16];
 
+	frame.len = from_hex(text_of(packet, "bytes"), frame.bytes, sizeof(frame.bytes));
 	localtime_r(&seconds, &when);
 	strftime(clock, sizeof(clock), "%H:%M:%S", &when);
 	printf("%s.%06lld  port %lld  worker %lld  %-4s  ", clock,

@@ -50,3 +50,17 @@ char *as_duration(json_int_t s, char ret_text[UNITS_TEXT_MAX])
 		snprintf(ret_text, UNITS_TEXT_MAX, "%lld s", n);
 	return ret_text;
 }
+
+static uint8_t digit(char c)
+{
+	return (uint8_t)(c <= '9' ? c - '0' : c - 'a' + 10);
+}
+
+size_t from_hex(const char *hex, uint8_t *ret_bytes, size_t most)
+{
+	size_t n = 0;
+
+	for (; hex[0] != '\0' && hex[1] != '\0' && n < most; hex += 2)
+		ret_bytes[n++] = (uint8_t)(digit(hex[0]) << 4 | digit(hex[1]));
+	return n;
+}
