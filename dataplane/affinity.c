@@ -1,6 +1,7 @@
 #include "affinity.h"
 
 #include <assert.h>
+#include <string.h>
 
 enum { SET = 4 };
 
@@ -9,13 +10,14 @@ struct entry {
 	service_id service;
 	uint32_t seen_s; // When its last flow began.
 	struct affinity_choice choice;
-	uint8_t unused[4];
+	uint32_t version; // Odd while the worker writes.
 };
 static_assert(sizeof(struct entry) == 32);
 
 struct affinity {
-	uint64_t mask; // Sets, a power of two, less one.
-	uint8_t unused[56];
+	uint64_t mask;                 // Sets, a power of two, less one.
+	const struct affinity *behind; // What this lies over, or NULL.
+	uint8_t unused[48];
 	struct entry sets[][SET];
 };
 static_assert(offsetof(struct affinity, sets) == 64);
@@ -42,6 +44,11 @@ struct affinity *affinity_create(void *memory, size_t n)
 	return a;
 }
 
+void affinity_lay_over(struct affinity *a, const struct affinity *behind)
+{
+	a->behind = behind;
+}
+
 static bool is_of(const struct entry *e, const struct address *client, service_id service)
 {
 	return e->service == service && address_equal(&e->client, client);
@@ -56,6 +63,37 @@ bool affinity_find(const struct affinity *a, uint64_t hash, const struct address
 		if (!is_of(&set[i], client, service) || now_s - set[i].seen_s >= for_s)
 			continue;
 		*ret_choice = set[i].choice;
+		return true;
+	}
+	return a->behind != NULL &&
+		affinity_find(a->behind, hash, client, service, now_s, for_s, ret_choice);
+}
+
+// Returns false where the worker wrote meanwhile.
+static bool read_entry(const struct entry *e, struct entry *ret_entry)
+{
+	uint32_t before = __atomic_load_n(&e->version, __ATOMIC_ACQUIRE);
+
+	// The fences pair with those in affinity_put(): what is read between two equal, even
+	// versions is one entry.
+	memcpy(ret_entry, e, sizeof(*e));
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	return before % 2 == 0 && __atomic_load_n(&e->version, __ATOMIC_RELAXED) == before;
+}
+
+bool affinity_look(const struct affinity *a, uint64_t hash, const struct address *client,
+	service_id service, uint32_t now_s, uint32_t for_s, struct affinity_choice *ret_choice,
+	uint32_t *ret_idle_s)
+{
+	const struct entry *set = a->sets[hash & a->mask];
+	struct entry e;
+
+	for (unsigned i = 0; i < SET; i++) {
+		if (!read_entry(&set[i], &e) || !is_of(&e, client, service) ||
+			now_s - e.seen_s >= for_s)
+			continue;
+		*ret_choice = e.choice;
+		*ret_idle_s = now_s - e.seen_s;
 		return true;
 	}
 	return false;
@@ -84,6 +122,13 @@ void affinity_put(struct affinity *a, uint64_t hash, const struct address *clien
 {
 	struct entry *e = place_for(a->sets[hash & a->mask], client, service, now_s);
 
-	*e = (struct entry){
-		.client = *client, .service = service, .seen_s = now_s, .choice = choice};
+	uint32_t version = e->version;
+
+	__atomic_store_n(&e->version, version + 1, __ATOMIC_RELAXED);
+	__atomic_thread_fence(__ATOMIC_RELEASE); // Both pair with read_entry().
+	e->client = *client;
+	e->service = service;
+	e->seen_s = now_s;
+	e->choice = choice;
+	__atomic_store_n(&e->version, version + 2, __ATOMIC_RELEASE);
 }

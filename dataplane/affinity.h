@@ -24,10 +24,20 @@ size_t affinity_bytes(size_t n);
 // In memory of so many bytes that begins at a multiple of 64 and is zeroed; it stays the caller's.
 struct affinity *affinity_create(void *memory, size_t n);
 
+// Lays an empty memory over another: where it knows nothing the other is asked, which never
+// changes.
+void affinity_lay_over(struct affinity *a, const struct affinity *behind);
+
 // Where the client went within the last 'for_s' seconds. 'hash' is flow_hash() of it with port 0.
 // Returns false if that is not known.
 bool affinity_find(const struct affinity *a, uint64_t hash, const struct address *client,
 	service_id service, uint32_t now_s, uint32_t for_s, struct affinity_choice *ret_choice);
+
+// The same for the control thread, while the worker goes on: may miss what changes this very
+// moment. 'ret_idle_s' is how long ago that was.
+bool affinity_look(const struct affinity *a, uint64_t hash, const struct address *client,
+	service_id service, uint32_t now_s, uint32_t for_s, struct affinity_choice *ret_choice,
+	uint32_t *ret_idle_s);
 
 // Remembers that it goes there now.
 void affinity_put(struct affinity *a, uint64_t hash, const struct address *client,

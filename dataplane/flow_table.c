@@ -50,6 +50,12 @@
 // by it any more. If its node_id should be reused while it rests, some ports rest towards the new
 // node that need not.
 //
+// One over another
+// ----------------
+// A table may lie over another (flow_table_lay_over()), as a sheet of tracing paper does: a search
+// that finds nothing goes on there, and puts a copy of what it finds here. So whoever works with
+// the table above sees what the table below has, and changes nothing of it.
+//
 // Reading along
 // -------------
 // Between 'state' leaving FLOW_FREE and coming back to it, the identity of a flow (all that
@@ -238,14 +244,7 @@ static inline __attribute__((always_inline)) flow_at find(const struct flow_tabl
 	return FLOW_NONE;
 }
 
-flow_at flow_table_find(const struct flow_table *ft, uint64_t hash, const void *client,
-	__be16 client_port, service_id service)
-{
-	return ft->family == IPV4 ? find(ft, IPV4, hash, client, client_port, service)
-				  : find(ft, IPV6, hash, client, client_port, service);
-}
-
-flow_at flow_table_find_back(const struct flow_table *ft, uint64_t hash, union return_key back)
+static inline flow_at find_back(const struct flow_table *ft, uint64_t hash, union return_key back)
 {
 	struct flow_bucket *bucket = flow_table_bucket(ft, FLOW_BACK, hash);
 
@@ -261,6 +260,42 @@ flow_at flow_table_find_back(const struct flow_table *ft, uint64_t hash, union r
 		bucket = bucket_behind(ft, FLOW_BACK, bucket);
 	}
 	return FLOW_NONE;
+}
+
+// One over another
+// ----------------
+
+void flow_table_lay_over(struct flow_table *ft, const struct flow_table *behind)
+{
+	assert(ft->family == behind->family && ft->n_begun == 0);
+	ft->behind = (intptr_t)behind - (intptr_t)ft;
+}
+
+static const struct flow_table *behind_of(const struct flow_table *ft)
+{
+	return (const struct flow_table *)((intptr_t)ft + ft->behind);
+}
+
+static flow_at take_copy(const struct flow_table *ft, flow_at at_behind);
+
+flow_at flow_table_find(const struct flow_table *ft, uint64_t hash, const void *client,
+	__be16 client_port, service_id service)
+{
+	flow_at at = ft->family == IPV4 ? find(ft, IPV4, hash, client, client_port, service)
+					: find(ft, IPV6, hash, client, client_port, service);
+
+	if (likely(at != FLOW_NONE || ft->behind == 0))
+		return at;
+	return take_copy(ft, flow_table_find(behind_of(ft), hash, client, client_port, service));
+}
+
+flow_at flow_table_find_back(const struct flow_table *ft, uint64_t hash, union return_key back)
+{
+	flow_at at = find_back(ft, hash, back);
+
+	if (likely(at != FLOW_NONE || ft->behind == 0))
+		return at;
+	return take_copy(ft, flow_table_find_back(behind_of(ft), hash, back));
 }
 
 // The queues
@@ -499,11 +534,42 @@ static bool make_room(struct flow_table *ft, const struct flow_context *c)
 		give_way(ft, c, first_of(ft, CLOSING_QUEUE), EVENT_FLOWS_EVICTED_CLOSING);
 }
 
+// Of a flow of the table behind, if it is one. Nobody expires it here, so any queue will do.
+static flow_at take_copy(const struct flow_table *ft, flow_at at_behind)
+{
+	// To who only searches it is as if the flow had been here.
+	struct flow_table *here = (struct flow_table *)(uintptr_t)ft;
+	flow_at at = at_behind == FLOW_NONE ? FLOW_NONE : take_free(here);
+	if (at == FLOW_NONE)
+		return FLOW_NONE;
+
+	struct flow *flow = flow_of(here, at);
+	memcpy(flow, flow_of(behind_of(ft), at_behind), 1u << (ft->family == IPV4 ? 5 : 6));
+	count_state(here, flow->state, 1);
+	if (flow->state != FLOW_RESTING)
+		index_put(here, FLOW_FORWARD, hash_of(here, flow), at);
+	index_put(here, FLOW_BACK, hash_back_of(here, flow), at);
+	link_last(here, RESTING_QUEUE, at);
+	return at;
+}
+
+// Whether the table behind has only established flows, of which none has lost its place here.
+static bool is_full_behind(const struct flow_table *ft)
+{
+	const struct flow_table *behind = behind_of(ft);
+
+	return atomic_load(&behind->n_in_state[FLOW_ESTABLISHED]) == behind->n_flows &&
+		ft->free == FLOW_NONE &&
+		atomic_load(&ft->n_in_state[FLOW_ESTABLISHED]) == flow_table_used(ft);
+}
+
 flow_at flow_table_add(struct flow_table *ft, const struct flow_context *c,
 	const struct flow_identity *new, uint64_t hash, uint64_t hash_back)
 {
-	flow_at at = take_free(ft);
+	if (unlikely(ft->behind != 0) && is_full_behind(ft))
+		return FLOW_NONE;
 
+	flow_at at = take_free(ft);
 	if (unlikely(at == FLOW_NONE)) {
 		if (!make_room(ft, c))
 			return FLOW_NONE;
@@ -688,18 +754,37 @@ bool flow_table_view(const struct flow_table *ft, const struct forwarding_table 
 	return true;
 }
 
-static bool view_is(const struct flow_view *view, const struct address *client, __be16 client_port,
-	service_id service)
+// What a flow is looked for by, on either side.
+struct wanted {
+	const struct address *client;
+	__be16 client_port;
+	service_id service;
+	union return_key back;
+};
+
+static bool view_is(const struct flow_view *view, enum flow_side side, const struct wanted *wanted)
 {
-	return address_equal(&view->client, client) && view->client_port == client_port &&
-		view->service == service && view->state != FLOW_RESTING;
+	const union return_key back = {
+		.node = view->node,
+		.node_port = view->node_port,
+		.snat_port = view->snat_port,
+		.snat_index = view->snat_index,
+		.protocol = view->protocol,
+	};
+
+	if (view->state == FLOW_RESTING)
+		return false;
+	if (side == FLOW_BACK)
+		return back.word == wanted->back.word;
+	return address_equal(&view->client, wanted->client) &&
+		view->client_port == wanted->client_port && view->service == wanted->service;
 }
 
-bool flow_table_look(const struct flow_table *ft, const struct forwarding_table *table,
-	uint64_t hash, const struct address *client, __be16 client_port, service_id service,
-	uint32_t now_s, struct flow_view *ret_view)
+static bool look(const struct flow_table *ft, const struct forwarding_table *table,
+	enum flow_side side, uint64_t hash, const struct wanted *wanted, uint32_t now_s,
+	struct flow_view *ret_view)
 {
-	struct flow_bucket *bucket = flow_table_bucket(ft, FLOW_FORWARD, hash);
+	struct flow_bucket *bucket = flow_table_bucket(ft, side, hash);
 	struct flow_view view;
 
 	for (uint32_t i = 0; i < ft->n_buckets; i++) {
@@ -708,16 +793,33 @@ bool flow_table_look(const struct flow_table *ft, const struct forwarding_table 
 				&bucket->places[__builtin_ctz(m)], __ATOMIC_RELAXED);
 
 			if (flow_table_view(ft, table, at, now_s, &view) &&
-				view_is(&view, client, client_port, service)) {
+				view_is(&view, side, wanted)) {
 				*ret_view = view;
 				return true;
 			}
 		}
 		if (__atomic_load_n(&bucket->overflows, __ATOMIC_RELAXED) == 0)
 			return false;
-		bucket = bucket_behind(ft, FLOW_FORWARD, bucket);
+		bucket = bucket_behind(ft, side, bucket);
 	}
 	return false;
+}
+
+bool flow_table_look(const struct flow_table *ft, const struct forwarding_table *table,
+	uint64_t hash, const struct address *client, __be16 client_port, service_id service,
+	uint32_t now_s, struct flow_view *ret_view)
+{
+	const struct wanted wanted = {client, client_port, service, {.word = 0}};
+
+	return look(ft, table, FLOW_FORWARD, hash, &wanted, now_s, ret_view);
+}
+
+bool flow_table_look_back(const struct flow_table *ft, const struct forwarding_table *table,
+	uint64_t hash, union return_key back, uint32_t now_s, struct flow_view *ret_view)
+{
+	const struct wanted wanted = {.back = back};
+
+	return look(ft, table, FLOW_BACK, hash, &wanted, now_s, ret_view);
 }
 
 // Checking

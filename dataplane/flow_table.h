@@ -83,7 +83,7 @@ struct flow_table {
 	uint32_t n_buckets; // Of each index.
 	uint32_t family;
 	uint32_t version; // Of this layout.
-	uint8_t unused[8];
+	int64_t behind;   // Bytes from here to the table that this one lies over, or 0.
 
 	// Written by its worker.
 	uint32_t n_begun;       // Flows above this were never used and are free.
@@ -117,6 +117,12 @@ size_t flow_table_bytes(enum family family, size_t n_flows);
 // and is zeroed. The memory stays the caller's; nothing is to be destroyed.
 struct flow_table *flow_table_create(void *memory, enum family family, size_t n_flows,
 	const uint64_t hash_key[2], uint32_t now_s);
+
+// Lays an empty table over another of the same family and key: of a flow that it is asked for and
+// lacks it takes a copy from there, and what becomes of that, and of new flows, stays here. It is
+// for a packet or two that are to change nothing, and knows no expiry; that other table must not
+// change meanwhile.
+void flow_table_lay_over(struct flow_table *ft, const struct flow_table *behind);
 
 static inline __attribute__((always_inline)) struct flow *flow_table_flow(
 	const struct flow_table *ft, enum family family, flow_at at)
@@ -244,6 +250,11 @@ bool flow_table_view(const struct flow_table *ft, const struct forwarding_table 
 bool flow_table_look(const struct flow_table *ft, const struct forwarding_table *table,
 	uint64_t hash, const struct address *client, __be16 client_port, service_id service,
 	uint32_t now_s, struct flow_view *ret_view);
+
+// For the control thread: the flow whose replies have this key, 'hash' being flow_hash_back(). May
+// miss one likewise.
+bool flow_table_look_back(const struct flow_table *ft, const struct forwarding_table *table,
+	uint64_t hash, union return_key back, uint32_t now_s, struct flow_view *ret_view);
 
 // What contradicts itself in a table that nobody changes, or NULL. Looks at all of it, so that it
 // is for tests, and for memory that somebody else has written.

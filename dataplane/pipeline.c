@@ -287,12 +287,22 @@ static void forward_by_slot(struct burst *b, enum family family)
 	dnat_reply(b, family, &b->to_clients[family]);
 }
 
-static void go_on(struct burst *b)
+static inline void show(
+	const struct burst *b, const struct pipeline_watcher *watcher, enum pipeline_stage stage)
+{
+	if (watcher != NULL)
+		watcher->look(watcher->argument, b, stage);
+}
+
+// 'watcher' is NULL, and costs nothing, where nobody looks.
+static inline __attribute__((always_inline)) void go_on(
+	struct burst *b, const struct pipeline_watcher *watcher)
 {
 	if (unlikely(b->table == NULL))
 		return pass_all_by(b);
 
 	sort(b);
+	show(b, watcher, STAGE_SORTED);
 	steer(b);
 	for (enum family family = 0; family < N_FAMILIES; family++) {
 		snat_forward(b, family, &b->to_services[MODE_SNAT][family]);
@@ -334,7 +344,7 @@ void pipeline_forward(struct pipeline *p, const struct forwarding_table *table,
 
 	begin(&b, p, table, now_ns, out);
 	parse_burst(&b, mbufs, n, origin);
-	go_on(&b);
+	go_on(&b, NULL);
 }
 
 void pipeline_forward_handed(struct pipeline *p, const struct forwarding_table *table,
@@ -345,7 +355,30 @@ void pipeline_forward_handed(struct pipeline *p, const struct forwarding_table *
 	begin(&b, p, table, now_ns, out);
 	b.was_handed = true;
 	parse_burst_handed(&b, mbufs, n);
-	go_on(&b);
+	go_on(&b, NULL);
+}
+
+void pipeline_watch(struct pipeline *p, const struct forwarding_table *table, struct rte_mbuf *mbuf,
+	bool was_handed, enum origin origin, uint64_t now_ns, struct outcome *out,
+	const struct pipeline_watcher *watcher)
+{
+	struct burst b;
+
+	begin(&b, p, table, now_ns, out);
+	b.was_handed = was_handed;
+	b.packets[0] = (struct packet){
+		.service = SERVICE_NONE,
+		.flow = FLOW_NONE,
+		.node = NODE_NONE,
+		.next_hop = NEXT_HOP_NONE,
+	};
+	if (was_handed)
+		parse_burst_handed(&b, &mbuf, 1);
+	else
+		parse_burst(&b, &mbuf, 1, origin);
+	show(&b, watcher, STAGE_PARSED);
+	go_on(&b, watcher);
+	show(&b, watcher, STAGE_ENDED);
 }
 
 bool pipeline_retry(struct pipeline *p, const struct forwarding_table *table,

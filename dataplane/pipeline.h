@@ -174,6 +174,21 @@ void pipeline_forward(struct pipeline *p, const struct forwarding_table *table,
 void pipeline_forward_handed(struct pipeline *p, const struct forwarding_table *table,
 	struct rte_mbuf **mbufs, uint16_t n, uint64_t now_ns, struct outcome *out);
 
+// Of one packet, when somebody may look at it: its headers are read, or it was dropped (b->n is 0);
+// it is sorted, and in the list of those that go its way if it did not end meanwhile; it has ended.
+enum pipeline_stage { STAGE_PARSED, STAGE_SORTED, STAGE_ENDED };
+
+struct pipeline_watcher {
+	void (*look)(void *argument, const struct burst *b, enum pipeline_stage stage);
+	void *argument;
+};
+
+// Takes one mbuf as the two above do ('was_handed' says as which), and lets 'watcher' look at it on
+// its way: b->packets[0] is the packet, with no id set that nobody has found out.
+void pipeline_watch(struct pipeline *p, const struct forwarding_table *table, struct rte_mbuf *mbuf,
+	bool was_handed, enum origin origin, uint64_t now_ns, struct outcome *out,
+	const struct pipeline_watcher *watcher);
+
 // Puts a packet that waited where it goes now, by 'table', or drops it where it has no way any
 // more. Returns false, having done nothing, while its next hop is still unknown. An 'out' has room
 // for BURST_MAX of these beside a burst.

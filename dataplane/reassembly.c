@@ -102,6 +102,9 @@ struct reassembly {
 	struct set *sets;           // [set_mask + 1]
 	struct datagram *datagrams; // [(set_mask + 1) * REASSEMBLY_WAYS], in the order of the sets.
 	struct piece *pieces;       // [n_segments + 1]: one is in hand before any makes room.
+
+	const struct reassembly *behind; // What this lies over, or NULL.
+	struct rte_mempool *buffers;     // For copies of what is there.
 };
 
 // A bound of segments is one of pieces as well, since each has at least one.
@@ -231,16 +234,30 @@ static unsigned give_up(struct reassembly *r, struct datagram *d, uint64_t now_n
 	return n;
 }
 
-void reassembly_destroy(struct reassembly *r)
+void reassembly_lay_over(
+	struct reassembly *r, const struct reassembly *behind, struct rte_mempool *buffers)
 {
-	if (r == NULL)
-		return;
+	assert(r->n_segments >= behind->n_segments);
+	r->behind = behind;
+	r->buffers = buffers;
+}
+
+void reassembly_clear(struct reassembly *r)
+{
+	r->behind = NULL;
 	while (r->oldest != NONE) {
 		struct datagram *d = oldest(r);
 
 		empty(r, d);
 		forget(r, d);
 	}
+}
+
+void reassembly_destroy(struct reassembly *r)
+{
+	if (r == NULL)
+		return;
+	reassembly_clear(r);
 	free(r->pieces);
 	free(r->datagrams);
 	free(r->sets);
@@ -393,10 +410,54 @@ static struct datagram *begin(
 	return d;
 }
 
+// Copies a piece behind the last of the datagram. Returns false when out of buffers.
+static bool copy_piece(struct reassembly *r, struct datagram *d, const struct piece *of)
+{
+	struct rte_mbuf *m = rte_pktmbuf_copy(of->mbuf, r->buffers, 0, UINT32_MAX);
+	if (m == NULL)
+		return false;
+
+	uint32_t at = r->free_piece;
+	struct piece *piece = &r->pieces[at];
+	r->free_piece = piece->next;
+	*piece = (struct piece){m, of->begin, of->end, NONE};
+	*(d->last == NONE ? &d->first : &r->pieces[d->last].next) = at;
+	d->last = at;
+	d->n_pieces++;
+	d->n_segments += m->nb_segs;
+	r->n_held += m->nb_segs;
+	return true;
+}
+
+// Of the datagram behind, if there is one.
+static struct datagram *take_copy(
+	struct reassembly *r, const struct fragment *f, uint64_t hash, uint64_t now_ns)
+{
+	const struct datagram *of = find(r->behind, f, hash);
+	if (of == NULL)
+		return NULL;
+
+	struct datagram *d = take_place(r, hash, now_ns);
+	*d = *of;
+	d->first = d->last = NONE;
+	d->n_segments = d->n_pieces = 0;
+	*hash_of(r, d) = hash;
+	enqueue(r, d);
+	for (uint32_t at = of->first; at != NONE && d->refused == DROP_NONE;
+		at = r->behind->pieces[at].next) {
+		if (!copy_piece(r, d, &r->behind->pieces[at]))
+			d->refused = DROP_NO_MEMORY;
+	}
+	return d;
+}
+
 static struct datagram *find_or_begin(
 	struct reassembly *r, const struct fragment *f, uint64_t hash, uint64_t now_ns)
 {
 	struct datagram *d = find(r, f, hash);
+
+	if (d == NULL && unlikely(r->behind != NULL))
+		d = take_copy(r, f, hash, now_ns);
 
 	if (d != NULL && d->until_ns <= now_ns) {
 		give_up(r, d, now_ns);

@@ -29,6 +29,14 @@ struct reassembly *reassembly_create(
 // Frees what waits, without counting it. Accepts NULL.
 void reassembly_destroy(struct reassembly *r);
 
+// Lays an empty one over another with the same bounds: of a datagram that it lacks it takes a copy
+// from there, in mbufs of 'buffers', and the other never changes.
+void reassembly_lay_over(
+	struct reassembly *r, const struct reassembly *behind, struct rte_mempool *buffers);
+
+// Frees what waits, without counting it, and lies over nothing any more.
+void reassembly_clear(struct reassembly *r);
+
 // Takes the fragment, 'hash' being its fragment_hash(). Returns
 //
 //     the datagram, and DROP_NONE    it was the one that had been missing;

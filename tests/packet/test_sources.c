@@ -98,5 +98,6 @@ int main(void)
 	};
 
 	world_start_environment();
+	world_trace(true);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

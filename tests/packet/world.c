@@ -11,6 +11,7 @@
 
 #include "affinity.h"
 #include "reassembly.h"
+#include "traced.h"
 
 enum { N_FLOWS = 512, N_CLIENTS = 64, NODES_MAX = LITTLE_NODES, SERVICES_MAX = LITTLE_SERVICES };
 
@@ -441,6 +442,22 @@ static uint32_t world_held(const struct world *w)
 	return n;
 }
 
+static bool differences_are_fatal;
+
+void world_trace(bool is_fatal)
+{
+	differences_are_fatal = is_fatal;
+	traced_start();
+}
+
+static void judge_trace(const struct world *w, struct ending *e)
+{
+	e->differs = traced_judge(w, e);
+	if (e->differs != NULL && differences_are_fatal)
+		fprintf(stderr, "world: of a trace: %s\n", e->differs);
+	require(e->differs == NULL || !differences_are_fatal, "a trace differs");
+}
+
 void world_put(struct world *w, unsigned worker, enum origin origin, uint16_t port,
 	const uint8_t *bytes, size_t len, struct ending *ret_ending)
 {
@@ -450,6 +467,7 @@ void world_put(struct world *w, unsigned worker, enum origin origin, uint16_t po
 
 	for (int i = 0; i < N_DROP_REASONS; i++)
 		before[i] = world_drops(w, i);
+	traced_foretell(w, worker, origin, port, bytes, len);
 	*e = (struct ending){.worker = worker};
 
 	outcome_empty(w->out);
@@ -466,6 +484,7 @@ void world_put(struct world *w, unsigned worker, enum origin origin, uint16_t po
 		e->way = WAY_KEPT;
 	require(rte_mempool_avail_count(w->buffers) + world_held(w) == WORLD_BUFFERS,
 		"an mbuf is lost");
+	judge_trace(w, e);
 }
 
 void world_retry(struct world *w, const struct ending *waiting, struct ending *ret_ending)
@@ -489,6 +508,11 @@ void world_retry(struct world *w, const struct ending *waiting, struct ending *r
 	ret_ending->way = WAY_NONE;
 	take_ending(w, ret_ending);
 	ret_ending->drop = find_drop(w, before);
+}
+
+size_t world_affinity_bytes(void)
+{
+	return affinity_bytes(N_CLIENTS);
 }
 
 static unsigned free_list(struct rte_mbuf **mbufs, uint16_t n)

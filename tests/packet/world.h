@@ -90,6 +90,7 @@ struct ending {
 	unsigned handed;            // after so many hand-overs.
 	struct address destination; // Of what waits,
 	next_hop_id next_hop;       // for this one.
+	const char *differs;        // What a trace had foretold otherwise (world_trace()), or NULL.
 	size_t len;
 	uint8_t bytes[FRAME_BYTES_MAX];
 };
@@ -109,6 +110,11 @@ struct rte_ether_addr world_hop_mac(next_hop_id hop);
 // 'flags' as in its word.
 void world_set_hop(struct world *w, next_hop_id hop, uint8_t port, uint64_t flags);
 
+// From now on world_put() traces each frame before it puts it in. If the trace foretells anything
+// else than what then happens, or changes anything, the ending says it; or if it 'is_fatal' the
+// program ends.
+void world_trace(bool is_fatal);
+
 // Lets a frame arrive at 'worker', and goes on with it where it is handed over.
 void world_put(struct world *w, unsigned worker, enum origin origin, uint16_t port,
 	const uint8_t *bytes, size_t len, struct ending *ret_ending);
@@ -122,6 +128,9 @@ const uint8_t *world_more(const struct world *w, size_t i, size_t *ret_len);
 
 // An mbuf, or a chain of them, with these bytes.
 struct rte_mbuf *world_packet(struct world *w, uint16_t port, const uint8_t *bytes, size_t len);
+
+// How large a worker's memory of clients is.
+size_t world_affinity_bytes(void);
 
 // Frees all that an outcome holds. Returns how many packets that were.
 unsigned world_free_outcome(struct outcome *out);

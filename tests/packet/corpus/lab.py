@@ -190,6 +190,8 @@ class Lab:
         self.in_bytes = bytes(frame)
 
     def take(self, answer):
+        if answer.startswith("differs"):
+            raise Mismatch("the trace %s" % answer)
         self.way, at, self.kernel_class, self.drop, out = answer.split(" ")
         self.at = int(at)
         self.outs = [bytes.fromhex(one) for one in out.split(",")]

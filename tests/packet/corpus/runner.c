@@ -14,6 +14,9 @@
 //     retry                     of the frame that waits; answered likewise
 //
 // What is not said to be answered otherwise is answered by "ok".
+//
+// Each frame is traced before it is put in. Where the trace says something else than what then
+// happens, or changes anything, the answer begins with "differs".
 
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -223,8 +226,10 @@ static void put_frame(struct world *w, const char *line, struct ending *e)
 	if (sscanf(line, "frame %7s %u %n", origin, &port, &at) != 2 || port >= WORLD_PORTS)
 		fail(line);
 	size_t len = read_hex(line + at, bytes);
-	world_put(w, 0, strcmp(origin, "kernel") == 0 ? ORIGIN_KERNEL : ORIGIN_PORT, port, bytes,
-		len, e);
+	enum origin from = strcmp(origin, "kernel") == 0 ? ORIGIN_KERNEL : ORIGIN_PORT;
+	world_put(w, 0, from, port, bytes, len, e);
+	if (e->differs != NULL)
+		printf("differs: %s; ", e->differs);
 	print_ending(w, e);
 }
 
@@ -288,6 +293,7 @@ int main(void)
 
 	world_start_environment();
 	struct world *w = world_create(1, false);
+	world_trace(false);
 	setlinebuf(stdout);
 	while (getline(&line, &size, stdin) > 0)
 		w = obey(w, line);
