@@ -15,6 +15,7 @@
 #include "device.h"
 #include "eal.h"
 #include "parts.h"
+#include "trace.h"
 #include "why.h"
 #include "worker.h"
 #include "xdp.h"
@@ -75,6 +76,7 @@ static size_t count_bytes(
 	}
 	for (size_t i = 0; i < n_lens; i++)
 		bytes += buffers_bytes(n_buffers, lens[i], page_bytes);
+	bytes += buffers_bytes(TRACE_BUFFERS, PORT_BUFFER_LEN, page_bytes);
 	return bytes + config->n_workers * (WORKER_BYTES + config->n_workers * RINGS_BYTES);
 }
 
@@ -388,6 +390,7 @@ void dataplane_stop(struct dataplane *dp)
 	free_retired(dp);
 	for (size_t i = 0; i < WORKERS_MAX; i++)
 		capture_destroy(dp->captures[i]);
+	tracer_destroy(dp->tracer);
 	free(dp);
 }
 

@@ -1,5 +1,6 @@
 #include <netinet/in.h>
 
+#include "affinity.h"
 #include "choose.h"
 #include "flow_hash.h"
 #include "parts.h"
@@ -24,14 +25,77 @@ struct question {
 	uint32_t now_s;
 };
 
-// Not to a service: ours to refuse, or else the kernel's, which DROP_NONE without a service says.
-static enum drop_reason explain_no_service(const struct question *q)
+static uint64_t hop_of(const struct question *q, next_hop_id id)
+{
+	return id < NEXT_HOP_MAX ? atomic_load_explicit(&q->dp->next_hops[id], memory_order_relaxed)
+				 : 0;
+}
+
+// While it is not resolved, packets wait.
+static enum drop_reason explain_next_hop(
+	const struct question *q, next_hop_id next_hop, struct explanation *e)
+{
+	e->next_hop = next_hop;
+	e->next_hop_resolved = hop_of(q, next_hop) & (NEXT_HOP_RESOLVED | NEXT_HOP_TO_KERNEL);
+	return next_hop == NEXT_HOP_NONE ? DROP_NO_ROUTE : DROP_NONE;
+}
+
+static enum drop_reason explain_reply(const struct question *q, service_id service, node_id node,
+	const struct address *client, struct explanation *e)
+{
+	e->is_reply = true;
+	e->service = service;
+	e->mode = q->table->services[service].mode;
+	e->node = node;
+	return explain_next_hop(q, forwarding_table_route(q->table, client), e);
+}
+
+// To an SNAT address: the flow's owner knows the client.
+static enum drop_reason explain_snat_reply(
+	const struct question *q, const struct own_address *own, struct explanation *e)
+{
+	const struct flow_key *key = q->key;
+	union return_key back = {
+		.node = forwarding_table_find_node(q->table, &key->client),
+		.node_port = key->client_port,
+		.snat_port = key->port,
+		.snat_index = own->snat_index,
+		.protocol = key->protocol,
+	};
+
+	e->worker = owner_of(q->dp->owners, &key->client, key->client_port, &key->vip, key->port);
+	e->flow_found = flow_table_look_back(q->dp->workers[e->worker]->pipeline.flows[q->family],
+		q->table, flow_hash_back(q->dp->config.hash_key, back.word), back, q->now_s,
+		&e->flow);
+	if (!e->flow_found || e->flow.service >= q->table->n_services ||
+		!service_exists(&q->table->services[e->flow.service]))
+		return DROP_NO_FLOW;
+	return explain_reply(q, e->flow.service, e->flow.node, &e->flow.client, e);
+}
+
+// To none of our addresses: from a NodePort of a node in the mode dnat, or else the kernel's, which
+// DROP_NONE without a service says.
+static enum drop_reason explain_others(const struct question *q, struct explanation *e)
+{
+	const struct flow_key *key = q->key;
+	uint64_t hop = hop_of(q, forwarding_table_route(q->table, &key->vip));
+	service_id service =
+		forwarding_table_find_return(q->table, q->family, key->client_port, key->protocol);
+	node_id node = forwarding_table_find_node(q->table, &key->client);
+
+	if ((hop & NEXT_HOP_TO_KERNEL) || service == SERVICE_NONE || node == NODE_NONE ||
+		q->table->services[service].states[node] == TARGET_ABSENT)
+		return DROP_NONE;
+	return explain_reply(q, service, node, &key->vip, e);
+}
+
+static enum drop_reason explain_no_service(const struct question *q, struct explanation *e)
 {
 	const struct own_address *own = forwarding_table_find_own(q->table, &q->key->vip);
 
-	if (own == NULL)
-		return DROP_NONE;
-	return own->kind == OWN_SNAT ? DROP_NO_FLOW : DROP_NO_SERVICE;
+	if (own == NULL || own->kind == OWN_TUNNEL)
+		return explain_others(q, e);
+	return own->kind == OWN_SNAT ? explain_snat_reply(q, own, e) : DROP_NO_SERVICE;
 }
 
 static bool look_at(const struct question *q, unsigned worker, struct explanation *e)
@@ -75,6 +139,26 @@ static void explain_slot(const struct question *q, struct explanation *e)
 	e->slot_node = service->ring[e->slot];
 }
 
+// Where a client with affinity went before, if that node may take its new flows.
+static void explain_affinity(const struct question *q, struct explanation *e)
+{
+	const struct service *service = &q->table->services[e->service];
+	uint64_t hash = flow_hash(q->dp->config.hash_key, q->family, q->client, 0, e->service);
+	struct affinity_choice before;
+	uint32_t idle_s;
+
+	if (service->affinity_s == 0 || e->slot_node == NODE_NONE ||
+		!affinity_look(q->dp->workers[e->worker]->pipeline.affinity, hash, &q->key->client,
+			e->service, q->now_s, service->affinity_s, &before, &idle_s))
+		return;
+	if (before.node >= q->table->n_nodes || before.snat_index >= q->table->n_snat[q->family] ||
+		service->states[before.node] != TARGET_UP)
+		return;
+	e->affinity_found = true;
+	e->affinity_node = before.node;
+	e->affinity_left_s = service->affinity_s - idle_s;
+}
+
 static bool flow_can_go_on(const struct question *q, const struct explanation *e)
 {
 	const struct flow_view *flow = &e->flow;
@@ -98,44 +182,52 @@ static enum drop_reason explain_node(const struct question *q, struct explanatio
 	else if (e->flow_found && reset)
 		return DROP_DEAD_TARGET;
 	else
-		e->node = e->slot_node;
+		e->node = e->affinity_found ? e->affinity_node : e->slot_node;
 	return e->node == NODE_NONE ? DROP_NO_TARGET : DROP_NONE;
 }
 
-static enum drop_reason explain_next_hop(const struct question *q, struct explanation *e)
+static bool admits(const struct question *q, const struct service *service)
 {
-	enum family family = q->table->services[e->service].target_family;
-
-	e->next_hop = q->table->nodes[e->node].next_hop[family];
-	if (e->next_hop == NEXT_HOP_NONE)
-		return DROP_NO_ROUTE;
-	if (e->next_hop < NEXT_HOP_MAX) {
-		uint64_t word =
-			atomic_load_explicit(&q->dp->next_hops[e->next_hop], memory_order_relaxed);
-
-		e->next_hop_resolved = word & (NEXT_HOP_RESOLVED | NEXT_HOP_TO_KERNEL);
-	}
-	return DROP_NONE; // While it is not resolved, packets wait.
+	return service->sources == 0 ||
+		source_set_has(q->table->source_sets[service->sources - 1], q->family, q->client);
 }
 
-static enum drop_reason explain_service(const struct question *q, struct explanation *e)
+static bool is_from_us(const struct question *q)
 {
 	const struct own_address *own = forwarding_table_find_own(q->table, &q->key->client);
 
-	if (own != NULL && own->kind != OWN_TUNNEL)
-		return DROP_BAD_SOURCE;
+	return own != NULL && own->kind != OWN_TUNNEL;
+}
 
+static enum drop_reason explain_way(
+	const struct question *q, const struct service *service, struct explanation *e)
+{
+	enum drop_reason drop = explain_node(q, e);
+
+	if (drop != DROP_NONE)
+		return drop;
+	return explain_next_hop(q, q->table->nodes[e->node].next_hop[service->target_family], e);
+}
+
+// With a flow, nobody is asked who may begin one.
+static enum drop_reason explain_service(const struct question *q, struct explanation *e)
+{
 	const struct service *service = &q->table->services[e->service];
+	bool is_snat = service->mode == MODE_SNAT;
 
-	if (service->sources != 0 &&
-		!source_set_has(q->table->source_sets[service->sources - 1], q->family, q->client))
-		return DROP_SOURCE;
 	e->mode = service->mode;
-	if (e->mode == MODE_SNAT)
+	if (is_snat)
 		explain_flow(q, e);
 	explain_slot(q, e);
-	enum drop_reason drop = explain_node(q, e);
-	return drop == DROP_NONE ? explain_next_hop(q, e) : drop;
+	if (is_snat)
+		explain_affinity(q, e);
+	if (!e->flow_found && !admits(q, service))
+		return DROP_SOURCE;
+	if (is_snat && !e->flow_found && is_from_us(q))
+		return DROP_BAD_SOURCE;
+
+	enum drop_reason drop = explain_way(q, service, e);
+	return drop == DROP_NONE && !is_snat && is_from_us(q) ? DROP_BAD_SOURCE : drop;
 }
 
 void dataplane_explain(
@@ -145,6 +237,7 @@ void dataplane_explain(
 		.service = SERVICE_NONE,
 		.worker = UINT32_MAX,
 		.slot_node = NODE_NONE,
+		.affinity_node = NODE_NONE,
 		.node = NODE_NONE,
 		.next_hop = NEXT_HOP_NONE,
 	};
@@ -163,9 +256,9 @@ void dataplane_explain(
 		e.service = forwarding_table_find_service(q.table,
 			index_hash_endpoint(&key->vip, key->port, key->protocol), &key->vip,
 			key->port, key->protocol);
-	if (q.table != NULL && e.service == SERVICE_NONE)
-		e.drop = explain_no_service(&q);
-	if (e.service != SERVICE_NONE) {
+	if (q.table != NULL && e.service == SERVICE_NONE) {
+		e.drop = explain_no_service(&q, &e);
+	} else if (e.service != SERVICE_NONE) {
 		q.hash = flow_hash(
 			dp->config.hash_key, q.family, q.client, key->client_port, e.service);
 		e.drop = explain_service(&q, &e);

@@ -22,6 +22,7 @@
 // The dataplane as a whole: what its workers share and what each of them has. For the files that
 // put it together; a stage of the pipeline sees struct pipeline alone.
 
+struct tracer;
 struct worker;
 
 // A table that was replaced, until no worker reads it any more.
@@ -69,6 +70,10 @@ struct dataplane {
 	struct capture *captures[WORKERS_MAX]; // Made when somebody captures for the first time.
 	bool captures_now;
 	uint64_t capture_token; // Of rte_rcu_qsbr_start(), when the last one ended; 0 for none.
+
+	struct tracer *tracer; // Made when somebody traces for the first time.
+	bool traces_now;
+	unsigned traces_at; // The worker that has, or had, it before it.
 };
 
 // The first worker of those that a port's TX queue 'queue' has, who serves it for all of them, is

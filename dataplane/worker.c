@@ -13,6 +13,7 @@
 #include "eal.h"
 #include "reassembly.h"
 #include "snat.h"
+#include "trace.h"
 
 // A worker's turn
 // ===============
@@ -344,6 +345,17 @@ static void rest(struct worker *w)
 		rte_pause();
 }
 
+// Between two turns, when nothing moves.
+static __attribute__((noinline)) void trace(struct worker *w)
+{
+	// Acquire: pairs with the store in put_before() of tracing.c.
+	struct tracer *tracer = atomic_load_explicit(&w->tracer, memory_order_acquire);
+
+	tracer_visit(tracer, &w->pipeline, w->table, w->now_ns);
+	// Release: pairs with the load in is_with_worker() of tracing.c.
+	atomic_store_explicit(&w->tracer, NULL, memory_order_release);
+}
+
 static void read_time(struct worker *w)
 {
 	w->tsc = rte_rdtsc();
@@ -365,6 +377,8 @@ static int run(void *argument)
 
 		uint64_t begin = w->tsc;
 		bool busy = take_turn(w);
+		if (unlikely(atomic_load_explicit(&w->tracer, memory_order_relaxed) != NULL))
+			trace(w);
 
 		// Nothing read through 'table' is held past this line.
 		rte_rcu_qsbr_quiescent(dp->readers, w->index);

@@ -26,6 +26,7 @@ struct worker {
 
 	// Written by the control thread.
 	alignas(RTE_CACHE_LINE_SIZE) _Atomic bool stopping;
+	_Atomic(struct tracer *) tracer; // A packet to trace; taken back by this worker.
 
 	// Written by this worker.
 	alignas(RTE_CACHE_LINE_SIZE) struct pipeline pipeline;

@@ -9,6 +9,7 @@
 #include "guideway/counters.h"
 #include "guideway/flow.h"
 #include "guideway/forwarding_table.h"
+#include "guideway/trace.h"
 
 // What the control plane may ask of the dataplane. Nothing else crosses between them, and all of
 // it is asked by one thread, the control thread.
@@ -160,6 +161,19 @@ bool dataplane_take_captured(struct dataplane *dp, struct captured *ret_captured
 
 // Ends it. Returns how many there was no room for.
 uint64_t dataplane_end_capture(struct dataplane *dp);
+
+// Begins to trace a packet, which is copied: what becomes of it is known within milliseconds, after
+// each worker that it meets has come to it. Returns 0; -EBUSY if somebody traces already; -ENOENT
+// for no such port; -EMSGSIZE for a frame that is too short or too long; or -ENOMEM.
+int dataplane_begin_trace(struct dataplane *dp, const struct trace_request *request);
+
+// What has become of it, the dataplane's until dataplane_end_trace(), or NULL while that is not
+// known. Not foreseen are rings that are full when a packet comes, and where the port's RSS chooses
+// the worker of a new flow, which it would be: worker 0 is taken.
+const struct trace *dataplane_take_trace(struct dataplane *dp);
+
+// Ends it, be it finished or not.
+void dataplane_end_trace(struct dataplane *dp);
 
 // What would become of a packet of 'key' that arrived now, step by step, changing nothing.
 void dataplane_explain(const struct dataplane *dp, const struct flow_key *key,

@@ -52,9 +52,13 @@ struct explanation {
 	                 // where there are no flows.
 	bool flow_found; // 'flow' is filled in; else a SYN or datagram would choose by 'slot'.
 	struct flow_view flow;
-	uint32_t slot;     // In the service's ring.
-	node_id slot_node; // Who has that slot, or NODE_NONE.
-	node_id node;      // Where it goes, or NODE_NONE.
+	uint32_t slot;       // In the service's ring.
+	node_id slot_node;   // Who has that slot, or NODE_NONE.
+	bool affinity_found; // The client is remembered, with this node, if it may still be used.
+	node_id affinity_node;
+	uint32_t affinity_left_s; // Until it is not, if no flow begins.
+	bool is_reply;            // From 'node' to a client of the service.
+	node_id node;             // Where it goes, or NODE_NONE.
 	next_hop_id next_hop;
 	bool next_hop_resolved;
 };
