@@ -23,7 +23,7 @@
 
 enum {
 	CONNECTIONS_MAX = 64,
-	CONNECTION_BYTES_MAX = 32 * 1024, // For a request's lines and headers.
+	CONNECTION_BYTES_MAX = 64 * 1024, // For a request's lines and headers, a frame among them.
 	SILENT_S = 30,
 	BODY_BYTES_MAX = 64 * 1024, // Nothing that we take has a body: it is read and forgotten.
 	LISTEN_BACKLOG = 64,

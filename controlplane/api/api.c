@@ -15,6 +15,7 @@ static const struct api_route *const routes[] = {
 	&counters_route,
 	&explain_route,
 	&capture_route,
+	&trace_route,
 };
 
 enum {
@@ -157,7 +158,8 @@ static void find_route(struct api_call *call, const char *method, const char *pa
 	else
 		api_fail(call, HTTP_NOT_FOUND,
 			"there is no %s: there are /v1/status, /v1/services, /v1/nodes, /v1/flows, "
-			"/v1/counters, /v1/explain, /v1/nodes/NAME/drain and "
+			"/v1/counters, /v1/capture, /v1/explain, /v1/trace, "
+			"/v1/nodes/NAME/drain and "
 			"/v1/nodes/NAME/undrain",
 			path);
 }

@@ -19,6 +19,7 @@
 //     GET  /v1/counters               all that is counted, with a sentence for each word
 //     GET  /v1/capture                ?host= &port= &protocol=tcp|udp|sctp &packets= &seconds=
 //     GET  /v1/explain                ?protocol= &client=ADDRESS:PORT &vip=ADDRESS:PORT
+//     GET  /v1/trace                  ?frame=HEX, or as of explain; &port= &origin=port|kernel
 //     POST /v1/nodes/NAME/drain
 //     POST /v1/nodes/NAME/undrain
 //
@@ -108,12 +109,18 @@ json_t *api_traffic(const struct traffic *traffic);
 json_t *api_address(const struct address *address);
 json_t *api_addresses(const struct model_node *node);
 json_t *api_flow(const struct control_sources *from, const struct flow_view *flow);
+json_t *api_hex(const uint8_t *bytes, size_t len);
 const char *protocol_word(uint8_t protocol);
 const char *forwarding_mode_word(enum forwarding_mode mode);
 const char *tunnel_kind_word(enum tunnel_kind kind);
 const char *family_word(enum family family);
 const char *target_state_word(enum target_state state);
 const char *verdict_word(enum verdict verdict);
+
+// Reads the arguments "protocol", "client" and "vip" into 'ret_key', which is zeroed. Returns
+// false, having answered, where they make no sense.
+struct flow_key;
+bool api_flow_key(struct api_call *call, struct flow_key *ret_key);
 
 // Returns 0 for what is neither "tcp" nor "udp" nor "sctp".
 uint8_t protocol_of_word(const char *word);
@@ -128,3 +135,4 @@ extern const struct api_route undrain_route;
 extern const struct api_route flows_route;
 extern const struct api_route counters_route;
 extern const struct api_route explain_route;
+extern const struct api_route trace_route;

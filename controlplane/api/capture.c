@@ -17,7 +17,6 @@ enum {
 	SECONDS = 10,
 	SECONDS_MAX = 60,
 	TAKEN_PER_STEP = 16,
-	HEX_MAX = 2 * CAPTURE_SNAP_MAX + 1,
 };
 
 static const char *const point_words[] = {
@@ -100,19 +99,11 @@ static void begin(struct api_call *call)
 
 static json_t *item_of(const struct captured *packet)
 {
-	static const char digits[] = "0123456789abcdef";
-	char hex[HEX_MAX];
-
-	for (size_t i = 0; i < packet->snap_len; i++) {
-		hex[2 * i] = digits[packet->bytes[i] >> 4];
-		hex[2 * i + 1] = digits[packet->bytes[i] & 15];
-	}
-	hex[2 * packet->snap_len] = '\0';
-	return json_pack("{s:I, s:s, s:s?, s:i, s:i, s:I, s:s}", "time_ns",
+	return json_pack("{s:I, s:s, s:s?, s:i, s:i, s:I, s:o}", "time_ns",
 		(json_int_t)packet->at_ns, "point", point_words[packet->point], "drop",
 		packet->point == CAPTURE_DROP ? drop_reason_word(packet->drop) : NULL, "port",
 		packet->port, "worker", packet->worker, "len", (json_int_t)packet->len, "bytes",
-		hex);
+		api_hex(packet->bytes, packet->snap_len));
 }
 
 static void end(struct api_call *call)

@@ -21,13 +21,13 @@ static bool parse_endpoint(
 	return true;
 }
 
-static bool parse(struct api_call *call, struct flow_key *key)
+bool api_flow_key(struct api_call *call, struct flow_key *key)
 {
 	const char *protocol = api_argument(call, "protocol");
 
 	key->protocol = protocol == NULL ? 0 : protocol_of_word(protocol);
 	if (key->protocol == 0) {
-		api_fail(call, 400, "protocol has to be tcp or udp");
+		api_fail(call, 400, "protocol has to be tcp, udp or sctp");
 		return false;
 	}
 	if (!parse_endpoint(call, "client", &key->client, &key->client_port) ||
@@ -61,6 +61,18 @@ static void add_service(json_t *document, const struct api_call *call, const str
 		set(document, "slot_node",
 			json_string(table_builder_node_name(builder, e->slot_node)));
 	}
+}
+
+// Where the client went before.
+static void add_affinity(json_t *document, const struct api_call *call, const struct explanation *e)
+{
+	const struct table_builder *builder = reconcile_builder(call->from->reconcile);
+
+	if (!e->affinity_found)
+		return;
+	set(document, "affinity_node",
+		json_string(table_builder_node_name(builder, e->affinity_node)));
+	set(document, "affinity_left_s", json_integer(e->affinity_left_s));
 }
 
 // How a packet of the service reaches a node, and replies the client.
@@ -109,6 +121,14 @@ static void say_way(const struct model_service *service, const struct address *n
 	}
 }
 
+static void say_way_back(const struct model_service *service, char ret_text[WAY_TEXT_MAX])
+{
+	char text[ENDPOINT_TEXT_MAX];
+
+	snprintf(ret_text, WAY_TEXT_MAX, "a reply, back to the client, from %s",
+		endpoint_format(&service->vip, ntohs(service->port), text));
+}
+
 // What the plan has of the service; nothing if it is just being removed.
 static const struct model_service *planned(const struct api_call *call, service_id id)
 {
@@ -129,7 +149,10 @@ static void add_way(json_t *document, const struct api_call *call, const struct 
 
 	if (service == NULL || node == NULL)
 		return;
-	say_way(service, node, gue_port, way);
+	if (e->is_reply)
+		say_way_back(service, way);
+	else
+		say_way(service, node, gue_port, way);
 	set(document, "affinity_s", json_integer(service->affinity_s));
 	set(document, "node_address", api_address(node));
 	set(document, "way", json_string(way));
@@ -153,14 +176,15 @@ static void begin(struct api_call *call)
 	struct flow_key key = {0};
 	struct explanation e;
 
-	if (!parse(call, &key))
+	if (!api_flow_key(call, &key))
 		return;
 
 	dataplane_explain(call->from->dp, &key, &e);
-	json_t *document = json_pack("{s:b, s:s, s:s, s:b}", "forwarded", e.drop == DROP_NONE,
+	json_t *document = json_pack("{s:b, s:s, s:s, s:b, s:b}", "forwarded", e.drop == DROP_NONE,
 		"drop", drop_reason_word(e.drop), "sentence", drop_reason_sentence(e.drop),
-		"flow_found", e.flow_found);
+		"flow_found", e.flow_found, "reply", e.is_reply);
 	add_service(document, call, &e);
+	add_affinity(document, call, &e);
 	add_node(document, call, &e);
 	if (e.flow_found)
 		set(document, "flow", api_flow(call->from, &e.flow));

@@ -1,5 +1,6 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "address_text.h"
@@ -7,6 +8,23 @@
 #include "guideway/flow.h"
 
 // Pieces that several documents have.
+
+json_t *api_hex(const uint8_t *bytes, size_t len)
+{
+	static const char digits[] = "0123456789abcdef";
+	char *hex = malloc(2 * len + 1);
+
+	if (hex == NULL)
+		return NULL;
+	for (size_t i = 0; i < len; i++) {
+		hex[2 * i] = digits[bytes[i] >> 4];
+		hex[2 * i + 1] = digits[bytes[i] & 15];
+	}
+	hex[2 * len] = '\0';
+	json_t *text = json_string(hex);
+	free(hex);
+	return text;
+}
 
 const char *protocol_word(uint8_t protocol)
 {

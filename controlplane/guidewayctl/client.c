@@ -9,7 +9,8 @@
 enum {
 	ANSWER_BYTES_MAX = 256 * 1024 * 1024,
 	CONNECT_TIMEOUT_S = 5,
-	TIMEOUT_S = 90, // Longer than any capture.
+	TIMEOUT_S = 90,          // Longer than any capture.
+	URL_MAX_LEN = 20 * 1024, // With a frame in it.
 };
 
 // An answer as it arrives.
@@ -73,7 +74,7 @@ static enum client_result read_answer(const struct answer *answer, long status, 
 static CURLcode ask(CURL *curl, const char *socket, const char *method, const char *path,
 	struct answer *ret_answer)
 {
-	char url[4096];
+	char url[URL_MAX_LEN];
 
 	snprintf(url, sizeof(url), "http://localhost%s", path);
 	curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "client.h"
+#include "packet_text.h"
 #include "show.h"
 
 // The program guidewayctl: asks a running guideway, and shows the answer.
@@ -15,7 +16,8 @@
 
 enum {
 	EXIT_USAGE = 2,
-	PATH_MAX_LEN = 4096,
+	FRAME_MAX = 9018,
+	PATH_MAX_LEN = 2 * FRAME_MAX + 1024,
 };
 
 static const char help[] =
@@ -42,6 +44,16 @@ static const char help[] =
 	"    explain PROTOCOL CLIENT:PORT VIP:PORT\n"
 	"                      what would become of such a packet, and why:\n"
 	"                      explain tcp 198.51.100.7:31337 192.0.2.80:80\n"
+	"                      or of a reply: explain tcp NODE:NODEPORT CLIENT:PORT, or to an\n"
+	"                      SNAT address and its port\n"
+	"    trace PROTOCOL CLIENT:PORT VIP:PORT\n"
+	"    trace HEX | @FILE [--number N]\n"
+	"                      lets a packet through the workers on paper, changing nothing:\n"
+	"                      what each step finds, and what would leave. The packet is a SYN or\n"
+	"                      an empty datagram between these ends, or a whole Ethernet frame:\n"
+	"                      in hexadecimal digits, or in a FILE (- is stdin) that is digits,\n"
+	"                      or what capture -w or -o json capture wrote, and of that the Nth.\n"
+	"                      It arrives by port 0, or --port N; --origin kernel: by its twin\n"
 	"\n"
 	"    capture [FILTER]... [-w FILE]\n"
 	"                      packets of VIPs that came in, went out or were dropped, with the\n"
@@ -79,6 +91,7 @@ enum filter {
 	PORT,
 	PACKETS,
 	SECONDS,
+	ORIGIN,
 	N_FILTERS
 };
 
@@ -87,6 +100,7 @@ enum {
 	NO_FILTERS = 0,
 	FLOWS_FILTERS =
 		1 << SERVICE | 1 << NODE | 1 << CLIENT | 1 << PROTOCOL | 1 << STATE | 1 << LIMIT,
+	TRACE_FILTERS = 1 << PORT | 1 << ORIGIN,
 	CAPTURE_FILTERS = 1 << HOST | 1 << PORT | 1 << PROTOCOL | 1 << PACKETS | 1 << SECONDS,
 };
 
@@ -101,6 +115,7 @@ static const char *const filter_names[] = {
 	[PORT] = "port",
 	[PACKETS] = "packets",
 	[SECONDS] = "seconds",
+	[ORIGIN] = "origin",
 };
 
 typedef void show_fn(const json_t *answer);
@@ -113,6 +128,7 @@ struct request {
 	size_t n_words;
 	const char *filters[N_FILTERS]; // NULL for none.
 	const char *file;               // Of capture, or NULL.
+	const char *number;             // Of trace, or NULL.
 	char path[PATH_MAX_LEN];
 };
 
@@ -121,7 +137,7 @@ struct command {
 	const char *method;
 	size_t n_words_min; // Of its own.
 	size_t n_words_max;
-	void (*make_path)(struct request *request);
+	bool (*make_path)(struct request *request); // Returns false, having said why not.
 	show_fn *show;
 	unsigned filters;
 };
@@ -151,23 +167,26 @@ static void add_argument(struct request *request, const char *name, const char *
 	add_escaped(request, value);
 }
 
-static void status_path(struct request *request)
+static bool status_path(struct request *request)
 {
 	add_text(request, "/v1/status");
+	return true;
 }
 
-static void services_path(struct request *request)
+static bool services_path(struct request *request)
 {
 	add_text(request, "/v1/services");
 	if (request->n_words > 1)
 		add_argument(request, "service", request->words[1]);
+	return true;
 }
 
-static void nodes_path(struct request *request)
+static bool nodes_path(struct request *request)
 {
 	add_text(request, "/v1/nodes");
 	if (request->n_words > 1)
 		add_argument(request, "node", request->words[1]);
+	return true;
 }
 
 static void add_filters(struct request *request)
@@ -178,37 +197,99 @@ static void add_filters(struct request *request)
 	}
 }
 
-static void flows_path(struct request *request)
+static bool flows_path(struct request *request)
 {
 	add_text(request, "/v1/flows");
 	add_filters(request);
+	return true;
 }
 
-static void capture_path(struct request *request)
+static bool capture_path(struct request *request)
 {
 	add_text(request, "/v1/capture");
 	add_filters(request);
+	return true;
 }
 
-static void counters_path(struct request *request)
+static bool counters_path(struct request *request)
 {
 	add_text(request, "/v1/counters");
+	return true;
 }
 
-static void drain_path(struct request *request)
+static bool drain_path(struct request *request)
 {
 	add_text(request, "/v1/nodes/");
 	add_escaped(request, request->words[1]);
 	add_text(request, "/");
 	add_text(request, request->words[0]); // "drain" or "undrain".
+	return true;
 }
 
-static void explain_path(struct request *request)
+static void add_ends(struct request *request)
 {
-	add_text(request, "/v1/explain");
 	add_argument(request, "protocol", request->words[1]);
 	add_argument(request, "client", request->words[2]);
 	add_argument(request, "vip", request->words[3]);
+}
+
+static bool explain_path(struct request *request)
+{
+	add_text(request, "/v1/explain");
+	add_ends(request);
+	return true;
+}
+
+static int wrong_usage(const char *what)
+{
+	fprintf(stderr, "guidewayctl: %s; guidewayctl --help explains it\n", what);
+	return EXIT_USAGE;
+}
+
+// Returns 0 for what is no number from 1 on.
+static unsigned number_of_packet(const char *text)
+{
+	char *end;
+	unsigned long number = strtoul(text, &end, 10);
+
+	return *text < '0' || *text > '9' || *end != '\0' || number > UINT32_MAX ? 0
+										 : (unsigned)number;
+}
+
+static bool add_frame(struct request *request)
+{
+	unsigned number = request->number == NULL ? 1 : number_of_packet(request->number);
+
+	if (number == 0) {
+		fprintf(stderr, "guidewayctl: --number is \"%s\"; must be from 1 on\n",
+			request->number);
+		return false;
+	}
+	char *hex = packet_text(request->words[1], number);
+	if (hex == NULL)
+		return false;
+	bool fits = strlen(hex) <= 2 * FRAME_MAX;
+	if (fits)
+		add_argument(request, "frame", hex);
+	else
+		fprintf(stderr, "guidewayctl: the frame has %zu bytes; at most %d are taken\n",
+			strlen(hex) / 2, FRAME_MAX);
+	free(hex);
+	return fits;
+}
+
+static bool trace_path(struct request *request)
+{
+	add_text(request, "/v1/trace");
+	add_filters(request);
+	if (request->n_words == 2)
+		return add_frame(request);
+	if (request->n_words == 3) {
+		wrong_usage("trace takes one frame, or PROTOCOL CLIENT:PORT VIP:PORT");
+		return false;
+	}
+	add_ends(request);
+	return true;
 }
 
 static const struct command commands[] = {
@@ -221,6 +302,7 @@ static const struct command commands[] = {
 	{"drain", "POST", 1, 1, drain_path, show_drain, NO_FILTERS},
 	{"undrain", "POST", 1, 1, drain_path, show_drain, NO_FILTERS},
 	{"explain", "GET", 3, 3, explain_path, show_explanation, NO_FILTERS},
+	{"trace", "GET", 1, 3, trace_path, show_trace, TRACE_FILTERS},
 };
 
 static const struct command *find_command(const char *name)
@@ -232,19 +314,14 @@ static const struct command *find_command(const char *name)
 	return NULL;
 }
 
-static int wrong_usage(const char *what)
-{
-	fprintf(stderr, "guidewayctl: %s; guidewayctl --help explains it\n", what);
-	return EXIT_USAGE;
-}
-
 static bool takes_filters(const struct command *command, const struct request *request)
 {
 	for (enum filter f = 0; f < N_FILTERS; f++) {
 		if (request->filters[f] != NULL && !(command->filters & 1u << f))
 			return false;
 	}
-	return request->file == NULL || command->show == show_capture;
+	return (request->file == NULL || command->show == show_capture) &&
+		(request->number == NULL || command->show == show_trace);
 }
 
 static int show(const struct request *request, const struct command *command, const json_t *answer)
@@ -272,7 +349,8 @@ static int run(struct request *request)
 		return wrong_usage("the command has other arguments");
 	if (!takes_filters(command, request))
 		return wrong_usage("the command takes no such option");
-	command->make_path(request);
+	if (!command->make_path(request))
+		return EXIT_USAGE;
 
 	enum client_result r = client_ask(request->socket, command->method, request->path, &answer);
 	if (r != CLIENT_OK)
@@ -309,6 +387,8 @@ static const struct option options[] = {
 	{"port", required_argument, NULL, OPTION_FILTER + PORT},
 	{"packets", required_argument, NULL, OPTION_FILTER + PACKETS},
 	{"seconds", required_argument, NULL, OPTION_FILTER + SECONDS},
+	{"origin", required_argument, NULL, OPTION_FILTER + ORIGIN},
+	{"number", required_argument, NULL, 'n'},
 	{"write", required_argument, NULL, 'w'},
 	{0},
 };
@@ -330,6 +410,9 @@ int main(int argc, char **argv)
 			break;
 		case 'w':
 			request.file = optarg;
+			break;
+		case 'n':
+			request.number = optarg;
 			break;
 		case 'h':
 			fputs(help, stdout);

@@ -14,6 +14,7 @@ void show_flows(const json_t *answer);
 void show_capture(const json_t *answer);
 void show_counters(const json_t *answer);
 void show_explanation(const json_t *answer);
+void show_trace(const json_t *answer);
 void show_drain(const json_t *answer);
 
 // Writes what was captured to a pcapng file, "-" being stdout. Returns false, having said why,
@@ -26,6 +27,11 @@ const char *text_of(const json_t *object, const char *name);
 json_int_t number_of(const json_t *object, const char *name);
 double real_of(const json_t *object, const char *name);
 bool is_true(const json_t *object, const char *name);
+
+// A frame in a few words, as far as the headers of an ordinary one say it, with its MAC addresses
+// if those are wanted; and an IP packet without an Ethernet header.
+void print_frame(const char *hex, bool with_mac);
+void print_packet(const char *hex);
 
 // Reads "0a1b..." into at most 'most' bytes. Returns how many there were.
 size_t from_hex(const char *hex, uint8_t *ret_bytes, size_t most);

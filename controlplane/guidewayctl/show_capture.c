@@ -81,36 +81,58 @@ static void print_ip(const struct frame *f, size_t at, bool is_ipv4)
 		print_flags(f->bytes[l4 + 13]);
 }
 
-static void print_frame(const struct frame *f)
+static void print_macs(const struct frame *f)
 {
-	size_t at = ETHERNET_LEN;
-	unsigned type = word_at(f, at - 2);
+	for (int i = 0; i < 12 && f->len >= ETHERNET_LEN; i++) {
+		int at = (i + 6) % 12; // The source, then the destination.
 
-	if (type == TYPE_VLAN) {
-		at += TAG_LEN;
-		type = word_at(f, at - 2);
+		printf("%02x%s", f->bytes[at], i == 5 ? " > " : i == 11 ? "  " : ":");
 	}
-	if ((type == TYPE_IPV4 || type == TYPE_IPV6) && at + 20 <= f->len)
-		print_ip(f, at, type == TYPE_IPV4);
+}
+
+void print_frame(const char *hex, bool with_mac)
+{
+	struct frame f = {0};
+	size_t at = ETHERNET_LEN;
+
+	f.len = from_hex(hex, f.bytes, sizeof(f.bytes));
+	if (with_mac)
+		print_macs(&f);
+	unsigned type = word_at(&f, at - 2);
+	if (type == TYPE_VLAN) {
+		if (with_mac)
+			printf("vlan %u  ", word_at(&f, at) & 0xfff);
+		at += TAG_LEN;
+		type = word_at(&f, at - 2);
+	}
+	if ((type == TYPE_IPV4 || type == TYPE_IPV6) && at + 20 <= f.len)
+		print_ip(&f, at, type == TYPE_IPV4);
 	else
 		printf("type 0x%04x", type);
 }
 
-static void print_packet(const json_t *packet)
+void print_packet(const char *hex)
+{
+	struct frame f = {0};
+
+	f.len = from_hex(hex, f.bytes, sizeof(f.bytes));
+	if (f.len >= 20)
+		print_ip(&f, 0, f.bytes[0] >> 4 == 4);
+}
+
+static void print_captured(const json_t *packet)
 {
 	json_int_t time_ns = number_of(packet, "time_ns");
 	time_t seconds = (time_t)(time_ns / 1000000000);
-	struct frame frame;
 	struct tm when;
 	char clock[16];
 
-	frame.len = from_hex(text_of(packet, "bytes"), frame.bytes, sizeof(frame.bytes));
 	localtime_r(&seconds, &when);
 	strftime(clock, sizeof(clock), "%H:%M:%S", &when);
 	printf("%s.%06lld  port %lld  worker %lld  %-4s  ", clock,
 		(long long)(time_ns % 1000000000 / 1000), (long long)number_of(packet, "port"),
 		(long long)number_of(packet, "worker"), text_of(packet, "point"));
-	print_frame(&frame);
+	print_frame(text_of(packet, "bytes"), false);
 	printf("  %lld bytes", (long long)number_of(packet, "len"));
 	if (strcmp(text_of(packet, "point"), "drop") == 0)
 		printf("  %s", text_of(packet, "drop"));
@@ -124,7 +146,7 @@ void show_capture(const json_t *answer)
 
 	json_array_foreach(packets, i, packet)
 	{
-		print_packet(packet);
+		print_captured(packet);
 	}
 	printf("%zu packets captured, no room for %lld more\n", json_array_size(packets),
 		(long long)number_of(answer, "lost"));

@@ -43,6 +43,10 @@ static void show_choice(const json_t *answer)
 		return;
 	printf("slot      %lld of the service's ring, node %s\n", number_of(answer, "slot"),
 		text_of(answer, "slot_node"));
+	if (json_object_get(answer, "affinity_node") != NULL)
+		printf("affinity  node %s, remembered for another %lld s unless the client comes "
+		       "again\n",
+			text_of(answer, "affinity_node"), number_of(answer, "affinity_left_s"));
 }
 
 // Why this node, and for how long.
@@ -53,10 +57,15 @@ static const char *say_flow(const json_t *answer)
 	if (is_true(answer, "flow_found"))
 		return "there is one, and it stays with its node:";
 	if (strcmp(mode, "dnat") == 0 || strcmp(mode, "dsr") == 0 || strcmp(mode, "tunnel") == 0)
-		return "none is kept in this mode: each packet goes to the slot's node";
-	if (number_of(answer, "affinity_s") > 0)
+		return is_true(answer, "reply")
+			? "none is kept in this mode: the NodePort says whose reply it is"
+			: "none is kept in this mode: each packet goes to the slot's node";
+	if (json_object_get(answer, "affinity_node") != NULL)
 		return "there is none: a SYN or a datagram would make one, with the node of the "
-		       "client's last one while that is remembered";
+		       "client's last one, which is remembered";
+	if (number_of(answer, "affinity_s") > 0)
+		return "there is none: a SYN or a datagram would make one; the client has no node "
+		       "that is remembered and takes new flows";
 	return "there is none: a SYN or a datagram would make one";
 }
 
@@ -69,10 +78,14 @@ void show_explanation(const json_t *answer)
 		printf("for no service of Guideway's: the kernel gets it\n");
 		return;
 	}
-	if (forwarded)
+	if (forwarded && is_true(answer, "reply"))
+		printf("forwarded to the client\n");
+	else if (forwarded)
 		printf("forwarded to node %s\n", text_of(answer, "node"));
 	else
 		printf("dropped: %s (%s)\n", text_of(answer, "sentence"), text_of(answer, "drop"));
+	if (json_object_get(answer, "service") == NULL)
+		return;
 	printf("service   %s\n", text_of(answer, "service"));
 	printf("mode      %s\n", text_of(answer, "mode"));
 	if (json_object_get(answer, "way") != NULL)

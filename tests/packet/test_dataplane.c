@@ -140,11 +140,15 @@ static void receive_as_client(const struct site *site, uint16_t client_port)
 	require(got_len == want_len && memcmp(got, want, want_len) == 0);
 }
 
-static void connect_client(const struct site *site, uint16_t client_port)
+// Returns the SNAT port.
+static uint16_t connect_client(const struct site *site, uint16_t client_port)
 {
 	send_as_client(site, client_port, SYN);
-	send_as_node(site, receive_as_node(site, SYN));
+	uint16_t snat_port = receive_as_node(site, SYN);
+
+	send_as_node(site, snat_port);
 	receive_as_client(site, client_port);
+	return snat_port;
 }
 
 static void carry_strangers(void)
@@ -197,6 +201,93 @@ static void check_explanation(const struct site *site, uint16_t client_port)
 	require(e.next_hop == HOP_NODE && e.next_hop_resolved);
 }
 
+// What the dataplane foretells of the frame, within a second.
+static const struct trace *foretell(const struct site *site, const uint8_t *frame, size_t len)
+{
+	const struct trace_request request = {.frame = frame, .len = len};
+	const struct trace *trace = NULL;
+
+	require(dataplane_begin_trace(site->dp, &request) == 0);
+	require(dataplane_begin_trace(site->dp, &request) == -EBUSY);
+	for (int i = 0; i < 1000 && trace == NULL; i++) {
+		usleep(1000);
+		trace = dataplane_take_trace(site->dp);
+	}
+	require(trace != NULL);
+	dataplane_end_trace(site->dp);
+	return trace;
+}
+
+// Of a packet of the client's, which then is sent. Returns how many workers it meets.
+static size_t check_trace(const struct site *site, uint16_t client_port, uint8_t flags)
+{
+	static uint8_t bytes[FRAME_BYTES_MAX], got[FRAME_BYTES_MAX];
+	const struct frame frame = FRAME(IP(CLIENT, VIP), TCP(client_port, 80, flags));
+	size_t len = frame_write(&frame, &gateway_mac, &site->mac, 0, 0, bytes);
+	uint64_t n_flows = event(site, EVENT_FLOWS_CREATED);
+
+	const struct trace *trace = foretell(site, bytes, len);
+	require(trace->drop == DROP_NONE && trace->n_frames == 1);
+	require(trace->frames[0].way == TRACE_BY_PORT && trace->frames[0].port == 0);
+	require(trace->visits[trace->n_visits - 1].flow_begun == (flags == SYN));
+	require(event(site, EVENT_FLOWS_CREATED) == n_flows);
+
+	wire_send(&site->wire, bytes, len);
+	size_t got_len = wire_receive(&site->wire, got, 1000);
+	require(got_len == trace->frames[0].len);
+	require(memcmp(got, &trace->bytes[trace->frames[0].at], got_len) == 0);
+	return trace->n_visits;
+}
+
+static void check_traces(const struct site *site)
+{
+	enum { N = 16 };
+	size_t n_visits = 0;
+
+	for (uint16_t i = 0; i < N; i++)
+		n_visits += check_trace(site, FIRST_PORT + i, ACK) +
+			check_trace(site, FIRST_PORT + CLIENTS + i, SYN);
+	require(n_visits > 2 * N && n_visits <= 4 * N); // Each meets one or two.
+}
+
+// A trace that nobody waits for is no hindrance once its worker has come to it.
+static void check_trace_given_up(const struct site *site)
+{
+	static const uint8_t frame[60];
+	const struct trace_request request = {.frame = frame, .len = sizeof(frame)};
+	const struct trace_request no_port = {.frame = frame, .len = sizeof(frame), .port = 1};
+	const struct trace_request too_short = {.frame = frame, .len = TRACE_FRAME_MIN - 1};
+	const struct trace_request too_long = {.frame = frame, .len = TRACE_FRAME_MAX + 1};
+
+	require(dataplane_begin_trace(site->dp, &no_port) == -ENOENT);
+	require(dataplane_begin_trace(site->dp, &too_short) == -EMSGSIZE);
+	require(dataplane_begin_trace(site->dp, &too_long) == -EMSGSIZE);
+	require(dataplane_begin_trace(site->dp, &request) == 0);
+	dataplane_end_trace(site->dp);
+	usleep(100000);
+	require(foretell(site, frame, sizeof(frame))->drop == DROP_NOT_FOR_US);
+}
+
+static void check_explanation_of_reply(const struct site *site, uint16_t snat_port)
+{
+	struct flow_key key = {
+		.client = address_of(NODE),
+		.vip = address_of(SNAT),
+		.client_port = htons(30080),
+		.port = htons(snat_port),
+		.protocol = IPPROTO_TCP,
+	};
+	struct explanation e;
+
+	dataplane_explain(site->dp, &key, &e);
+	require(e.drop == DROP_NONE && e.is_reply && e.service == 0 && e.node == 0);
+	require(e.flow_found && ntohs(e.flow.client_port) == FIRST_PORT + CLIENTS - 1);
+	require(e.next_hop == HOP_GATEWAY && e.next_hop_resolved);
+	key.client_port = htons(30081);
+	dataplane_explain(site->dp, &key, &e);
+	require(e.drop == DROP_NO_FLOW && !e.is_reply);
+}
+
 static void share_flows(void)
 {
 	struct dataplane_config config = lab_config(TAP, 2);
@@ -204,11 +295,12 @@ static void share_flows(void)
 	struct little_table *t = make_table();
 	struct counters of_worker[2], all;
 	struct traffic traffic;
+	uint16_t snat_port = 0;
 	unsigned cpu;
 
 	publish(&site, t);
 	for (uint16_t i = 0; i < CLIENTS; i++)
-		connect_client(&site, FIRST_PORT + i);
+		snat_port = connect_client(&site, FIRST_PORT + i);
 
 	for (size_t i = 0; i < 2; i++) {
 		require(dataplane_read_worker(site.dp, i, &of_worker[i], &cpu) == 0);
@@ -224,6 +316,9 @@ static void share_flows(void)
 	dataplane_read_node(site.dp, 0, &traffic);
 	require(traffic.flows == CLIENTS && traffic.packets_out == CLIENTS);
 	check_explanation(&site, FIRST_PORT);
+	check_explanation_of_reply(&site, snat_port);
+	check_traces(&site);
+	check_trace_given_up(&site);
 	dataplane_stop(site.dp);
 	free(t);
 }

@@ -107,3 +107,26 @@ void dataplane_explain(
 	((struct dataplane *)dp)->explained = *key;
 	*ret_explanation = dp->explanation;
 }
+
+int dataplane_begin_trace(struct dataplane *dp, const struct trace_request *request)
+{
+	if (dp->traces)
+		return -EBUSY;
+	dp->traces = true;
+	dp->traced_request = *request;
+	memcpy(dp->traced, request->frame, request->len);
+	return 0;
+}
+
+const struct trace *dataplane_take_trace(struct dataplane *dp)
+{
+	if (dp->trace_delay == 0)
+		return &dp->trace;
+	dp->trace_delay--;
+	return NULL;
+}
+
+void dataplane_end_trace(struct dataplane *dp)
+{
+	dp->traces = false;
+}

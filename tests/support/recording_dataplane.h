@@ -31,4 +31,9 @@ struct dataplane {
 	bool captures;
 	struct capture_filter capture_filter;
 	size_t n_captured; // Packets that are there to be taken.
+	bool traces;
+	struct trace trace;                  // What is answered,
+	size_t trace_delay;                  // after so many looks.
+	uint8_t traced[TRACE_FRAME_MAX];     // What was asked last,
+	struct trace_request traced_request; // of which 'frame' is not kept.
 };

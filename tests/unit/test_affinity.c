@@ -90,6 +90,43 @@ static void the_client_that_came_longest_ago_makes_room(void **state)
 		assert_true(is_known(a, n, 5, 160));
 }
 
+static void the_control_thread_sees_it_too_and_how_long_ago_it_was(void **state)
+{
+	struct affinity *a = *state;
+	struct address c = client(1), other = client(2);
+	struct affinity_choice choice;
+	uint32_t idle_s;
+
+	put(a, 1, 5, 100, first);
+	assert_true(affinity_look(a, 1, &c, 5, 100, HOUR, &choice, &idle_s));
+	assert_int_equal(choice.node, first.node);
+	put(a, 1, 5, 200, second);
+	assert_true(affinity_look(a, 1, &c, 5, 230, HOUR, &choice, &idle_s));
+	assert_int_equal(choice.node, second.node);
+	assert_int_equal(choice.snat_index, second.snat_index);
+	assert_int_equal(idle_s, 30);
+	assert_false(affinity_look(a, 1, &c, 6, 230, HOUR, &choice, &idle_s));
+	assert_false(affinity_look(a, 2, &other, 5, 230, HOUR, &choice, &idle_s));
+	assert_false(affinity_look(a, 1, &c, 5, 200 + HOUR, HOUR, &choice, &idle_s));
+}
+
+static void one_over_another_knows_its_clients_and_changes_none(void **state)
+{
+	struct affinity *below = *state, *a;
+	void *above;
+
+	put(below, 1, 5, 100, first);
+	begin(&above);
+	a = above;
+	affinity_lay_over(a, below);
+	assert_true(is_known(a, 1, 5, 100));
+	assert_false(is_known(a, 2, 5, 100));
+	put(a, 2, 5, 100, second);
+	assert_true(is_known(a, 2, 5, 100));
+	assert_false(is_known(below, 2, 5, 100));
+	end(&above);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(void)
@@ -97,6 +134,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_client_goes_where_it_went_until_its_time_is_over),
 		TEST(services_and_clients_are_told_apart),
+		TEST(the_control_thread_sees_it_too_and_how_long_ago_it_was),
+		TEST(one_over_another_knows_its_clients_and_changes_none),
 		TEST(the_client_that_came_longest_ago_makes_room),
 	};
 

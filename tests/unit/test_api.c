@@ -7,6 +7,7 @@
 
 #include <curl/curl.h>
 
+#include "address_text.h"
 #include "api/api.h"
 #include "clock.h"
 #include "intent.h"
@@ -58,6 +59,7 @@ static int make_place(void **state)
 	*state = p;
 	p->config = config_of("a b c");
 	p->config->dataplane.n_workers = 1;
+	p->config->dataplane.n_ports = 1;
 	strcpy(p->config->dataplane.instance, "test");
 	add_service(p->config, "web", "abc");
 	add_service(p->config, "dns", "a")->protocol = IPPROTO_UDP;
@@ -181,6 +183,15 @@ static const struct refusal_case {
 		"protocol=tcp&client=198.51.100.7&vip=192.0.2.80:80", 400, "client has to be"},
 	{"explain across families", "GET", "/v1/explain",
 		"protocol=tcp&client=[2001:db8::1]:9&vip=192.0.2.80:80", 400, "one family"},
+	{"trace nothing", "GET", "/v1/trace", "", 400, "protocol"},
+	{"trace half a byte", "GET", "/v1/trace", "frame=012", 400, "has 3 hexadecimal digits"},
+	{"trace no digits", "GET", "/v1/trace", "frame=01g3", 400, "its character 3"},
+	{"trace too little", "GET", "/v1/trace", "frame=00112233445566778899aabbcc", 400,
+		"13 bytes; must have 14 to 9018"},
+	{"trace of no port", "GET", "/v1/trace", "frame=00&port=1", 400, "from 0 to 0"},
+	{"trace of a port with a sign", "GET", "/v1/trace", "frame=00&port=-0", 400, "\"-0\""},
+	{"trace from nowhere", "GET", "/v1/trace", "frame=00&origin=moon", 400, "port or kernel"},
+	{"trace of both", "GET", "/v1/trace", "frame=00&protocol=tcp", 400, "instead of it"},
 };
 
 static void what_makes_no_sense_is_refused_with_a_sentence(void **state)
@@ -531,6 +542,188 @@ static void an_explanation_is_asked_in_network_order_and_told_in_names(void **st
 	assert_string_equal(text(answer, "drop"), "no-service");
 }
 
+static void an_explanation_tells_of_affinity_and_of_replies(void **state)
+{
+	struct place *p = *state;
+
+	p->dp.explanation = (struct explanation){
+		.service = service_of(p, "web"),
+		.worker = 0,
+		.slot_node = node_of(p, 'a'),
+		.affinity_found = true,
+		.affinity_node = node_of(p, 'c'),
+		.affinity_left_s = 55,
+		.node = node_of(p, 'c'),
+	};
+	json_t *answer = ask(p, "GET", "/v1/explain",
+		"protocol=tcp&client=198.51.100.7:31337&vip=192.0.2.80:81");
+	assert_string_equal(text(answer, "affinity_node"), "c");
+	assert_int_equal(number(answer, "affinity_left_s"), 55);
+	assert_true(json_is_false(json_object_get(answer, "reply")));
+
+	p->dp.explanation.affinity_found = false;
+	p->dp.explanation.is_reply = true;
+	answer = ask(p, "GET", "/v1/explain",
+		"protocol=tcp&client=198.51.100.7:31337&vip=192.0.2.80:81");
+	assert_null(json_object_get(answer, "affinity_node"));
+	assert_true(json_is_true(json_object_get(answer, "reply")));
+	assert_non_null(strstr(text(answer, "way"), "back to the client, from "));
+}
+
+// The one sentence of that step.
+static const char *step_says(json_t *answer, const char *step)
+{
+	json_t *steps = json_object_get(answer, "steps"), *s;
+	size_t i;
+
+	json_array_foreach(steps, i, s)
+	{
+		if (strcmp(text(s, "step"), step) == 0)
+			return text(s, "says");
+	}
+	fail_msg("no step %s", step);
+	return NULL;
+}
+
+// A SYN from 198.51.100.7:31337 to 192.0.2.80:81 that is handed to worker 1 and begins a flow.
+static void fill_trace(struct place *p, struct trace *trace)
+{
+	struct trace_headers headers = {
+		.kind = TRACE_PORTS,
+		.family = IPV4,
+		.protocol = IPPROTO_TCP,
+		.hop_limit = 64,
+		.ip_len = 40,
+		.source_port = htons(31337),
+		.destination_port = htons(81),
+		.tcp_flags = 2,
+	};
+	struct trace_visit visit = {
+		.whose = TRACE_TO_SERVICE,
+		.service = service_of(p, "web"),
+		.has_slot = true,
+		.slot = 77,
+		.slot_node = node_of(p, 'b'),
+		.node = NODE_NONE,
+		.next_hop = NEXT_HOP_NONE,
+		.handed_to = 1,
+	};
+
+	address_parse("198.51.100.7", &headers.source);
+	address_parse("192.0.2.80", &headers.destination);
+	visit.headers = headers;
+	*trace = (struct trace){.n_visits = 2, .visits = {visit, visit}};
+	visit.worker = 1;
+	visit.handed_to = UINT32_MAX;
+	visit.flow_begun = true;
+	visit.flow.node = visit.node = node_of(p, 'b');
+	visit.flow.snat_port = htons(4567);
+	trace->visits[1] = visit;
+	trace->has_event[EVENT_FLOWS_CREATED] = true;
+	trace->n_frames = 1;
+	trace->frames[0] = (struct trace_frame){TRACE_BY_PORT, 0, 0, 2};
+	trace->bytes[0] = 0xab;
+	trace->bytes[1] = 0x01;
+	trace->n_bytes = 2;
+}
+
+static void a_trace_tells_each_step_by_names_and_what_leaves(void **state)
+{
+	struct place *p = *state;
+
+	fill_trace(p, &p->dp.trace);
+	p->dp.trace_delay = 3;
+	json_t *answer =
+		ask(p, "GET", "/v1/trace", "frame=00112233445566778899aabb0800&origin=kernel");
+	assert_int_equal(p->status, 200);
+	assert_false(p->dp.traces);
+	assert_true(p->dp.traced_request.from_kernel);
+	assert_int_equal(p->dp.traced_request.len, 14);
+	assert_int_equal(p->dp.traced[11], 0xbb);
+	assert_string_equal(text(answer, "verdict"), "leaves");
+	assert_string_equal(text(answer, "drop"), "none");
+	assert_string_equal(step_says(answer, "read"),
+		"tcp SYN 198.51.100.7:31337 > 192.0.2.80:81, 40 bytes of IPv4, hop limit 64");
+	assert_string_equal(step_says(answer, "service"), "web, in the mode snat");
+	assert_string_equal(step_says(answer, "slot"), "77 of the service's ring, node b");
+	assert_string_equal(step_says(answer, "owner"), "handed to worker 1");
+	assert_string_equal(step_says(answer, "flow"),
+		"there is none; one would begin, to node b from SNAT port 4567");
+	json_t *frame = at(json_object_get(answer, "frames"), 0);
+	assert_string_equal(text(frame, "way"), "port");
+	assert_string_equal(text(frame, "bytes"), "ab01");
+}
+
+static void a_trace_of_what_is_dropped_says_why_and_whether_the_sender_is_told(void **state)
+{
+	struct place *p = *state;
+
+	fill_trace(p, &p->dp.trace);
+	p->dp.trace.drop = DROP_NO_SERVICE;
+	json_t *answer = ask(p, "GET", "/v1/trace", "frame=00112233445566778899aabb0800");
+	assert_string_equal(text(answer, "verdict"), "dropped");
+	assert_string_equal(text(answer, "drop"), "no-service");
+	assert_string_equal(text(answer, "sentence"), drop_reason_sentence(DROP_NO_SERVICE));
+	assert_true(json_is_true(json_object_get(answer, "answered")));
+}
+
+// RFC 1071: the sum of all words, and the checksum, is ~0.
+static bool sums_up(const uint8_t *bytes, size_t len, uint32_t sum)
+{
+	for (size_t i = 0; i + 1 < len; i += 2)
+		sum += (uint32_t)bytes[i] << 8 | bytes[i + 1];
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (sum & 0xffff) + (sum >> 16) == 0xffff;
+}
+
+static void a_trace_by_ends_is_of_a_packet_that_begins_their_flow(void **state)
+{
+	struct place *p = *state;
+	const uint8_t *frame = p->dp.traced;
+
+	fill_trace(p, &p->dp.trace);
+	ask(p, "GET", "/v1/trace", "protocol=tcp&client=198.51.100.7:31337&vip=192.0.2.80:81");
+	assert_int_equal(p->dp.traced_request.len, 54);
+	assert_true(sums_up(frame + 14, 20, 0));
+	assert_true(sums_up(frame + 26, 28, IPPROTO_TCP + 20));
+	assert_int_equal(frame[36] << 8 | frame[37], 81);
+	assert_int_equal(frame[47], 2);
+
+	p->config->dataplane.ports[0].vlan = 5;
+	ask(p, "GET", "/v1/trace", "protocol=udp&client=[2001:db8::7]:9&vip=[2001:db8::80]:53");
+	assert_int_equal(p->dp.traced_request.len, 66);
+	assert_int_equal(frame[12] << 8 | frame[13], 0x8100);
+	assert_int_equal(frame[15], 5);
+	assert_true(sums_up(frame + 18 + 8, 40, IPPROTO_UDP + 8));
+	p->config->dataplane.ports[0].vlan = 0;
+
+	ask(p, "GET", "/v1/trace", "protocol=sctp&client=198.51.100.7:9&vip=192.0.2.80:81");
+	assert_int_equal(p->dp.traced_request.len, 46);
+	assert_int_equal(frame[23], IPPROTO_SCTP);
+}
+
+static void only_one_traces_at_a_time_and_who_gives_up_is_no_hindrance(void **state)
+{
+	static const char *const arguments = "frame=00112233445566778899aabb0800";
+	struct place *p = *state;
+	struct api_call call = {.from = &p->sources,
+		.arguments = {{"frame", "00112233445566778899aabb0800"}},
+		.n_arguments = 1};
+
+	fill_trace(p, &p->dp.trace);
+	p->dp.trace_delay = 1000000;
+	assert_true(api_start(&call, "GET", "/v1/trace"));
+	assert_true(api_go_on(&call));
+	assert_true(call.wait_ns > 0);
+	ask(p, "GET", "/v1/trace", arguments);
+	assert_int_equal(p->status, 409);
+	api_clear(&call);
+	assert_false(p->dp.traces);
+	p->dp.trace_delay = 0;
+	ask(p, "GET", "/v1/trace", arguments);
+	assert_int_equal(p->status, 200);
+}
+
 #define IN_PLACE(test) cmocka_unit_test_setup_teardown(test, make_place, unmake_place)
 
 static void a_capture_ends_with_as_many_packets_as_are_wanted(void **state)
@@ -585,6 +778,11 @@ int main(void)
 		IN_PLACE(a_flow_is_shown_by_names),
 		IN_PLACE(counters_are_by_word_by_service_and_by_node),
 		IN_PLACE(an_explanation_is_asked_in_network_order_and_told_in_names),
+		IN_PLACE(an_explanation_tells_of_affinity_and_of_replies),
+		IN_PLACE(a_trace_tells_each_step_by_names_and_what_leaves),
+		IN_PLACE(a_trace_of_what_is_dropped_says_why_and_whether_the_sender_is_told),
+		IN_PLACE(a_trace_by_ends_is_of_a_packet_that_begins_their_flow),
+		IN_PLACE(only_one_traces_at_a_time_and_who_gives_up_is_no_hindrance),
 		IN_PLACE(a_capture_ends_with_as_many_packets_as_are_wanted),
 		IN_PLACE(a_capture_that_is_given_up_ends),
 	};

@@ -737,6 +737,99 @@ static void random_operations_agree_with_a_simple_model(void **)
 	}
 }
 
+// An empty one over that of 'below'.
+static struct fixture *lay_over(const struct fixture *below)
+{
+	struct fixture *f = fixture_create(below->family, 64);
+
+	flow_table_lay_over(f->ft, below->ft);
+	return f;
+}
+
+static void a_table_over_another_has_its_flows_and_changes_none(void **)
+{
+	for (enum family family = 0; family < N_FAMILIES; family++) {
+		struct fixture *below = fixture_create(family, 64);
+		size_t bytes = flow_table_bytes(family, 64);
+		void *before = malloc(bytes);
+
+		for (uint32_t i = 0; i < 4; i++)
+			add(below, i, 0);
+		flow_table_move(below->ft, &below->context, 1, FLOW_ESTABLISHED);
+		flow_table_end(below->ft, &below->context, 3);
+		memcpy(before, below->ft, bytes);
+
+		struct fixture *f = lay_over(below);
+		flow_at at = find(f, 1, 0);
+		assert_int_not_equal(at, FLOW_NONE);
+		assert_int_equal(flow_table_flow(f->ft, family, at)->state, FLOW_ESTABLISHED);
+		assert_int_equal(find(f, 1, 0), at);
+		assert_int_equal(find_back(f, 1, 0), at);
+		assert_int_equal(find(f, 3, 0), FLOW_NONE);
+		assert_int_not_equal(find_back(f, 3, 0), FLOW_NONE);
+		assert_int_equal(find(f, 9, 0), FLOW_NONE);
+
+		flow_table_end(f->ft, &f->context, at);
+		flow_table_move(f->ft, &f->context, find_back(f, 2, 0), FLOW_CLOSING);
+		flow_table_remove(f->ft, &f->context, find(f, 0, 0));
+		assert_int_not_equal(add(f, 9, 0), FLOW_NONE);
+		assert_int_not_equal(find(f, 9, 0), FLOW_NONE);
+		assert_memory_equal(below->ft, before, bytes);
+		free(before);
+		fixture_destroy(f);
+		fixture_destroy(below);
+	}
+}
+
+static void a_table_over_a_full_one_is_full_unless_a_flow_has_ended_here(void **)
+{
+	struct fixture *below = fixture_create(IPV4, FLOWS_MIN);
+
+	for (uint32_t i = 0; i < FLOWS_MIN; i++)
+		flow_table_move(below->ft, &below->context, add(below, i, 0), FLOW_ESTABLISHED);
+	struct fixture *f = lay_over(below);
+	assert_int_equal(add(f, 99, 0), FLOW_NONE);
+	assert_int_not_equal(find(f, 5, 0), FLOW_NONE);
+	assert_int_equal(add(f, 99, 0), FLOW_NONE);
+	flow_table_end(f->ft, &f->context, find(f, 5, 0));
+	assert_int_not_equal(add(f, 99, 0), FLOW_NONE);
+	fixture_destroy(f);
+
+	flow_table_move(below->ft, &below->context, 7, FLOW_CLOSING);
+	f = lay_over(below);
+	assert_int_not_equal(add(f, 99, 0), FLOW_NONE);
+	fixture_destroy(f);
+	fixture_destroy(below);
+}
+
+static bool look_back(const struct fixture *f, uint32_t number, struct flow_view *view)
+{
+	uint32_t client[4];
+	struct flow_identity id = identity_of(client, number, 0);
+
+	return flow_table_look_back(
+		f->ft, &times, flow_hash_back(hash_key, id.back.word), id.back, START_S, view);
+}
+
+static void the_control_thread_finds_a_flow_by_its_replies(void **)
+{
+	for (enum family family = 0; family < N_FAMILIES; family++) {
+		struct fixture *f = fixture_create(family, 6000);
+		struct flow_view view;
+
+		for (uint32_t i = 0; i < 6000; i++)
+			add(f, i, 0);
+		for (uint32_t i = 0; i < 6000; i++) {
+			assert_true(look_back(f, i, &view));
+			assert_int_equal(view.client_port, htons((uint16_t)(1024 + i)));
+		}
+		flow_table_end(f->ft, &f->context, 7);
+		assert_false(look_back(f, 7, &view));
+		assert_false(look_back(f, 6001, &view));
+		fixture_destroy(f);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -754,6 +847,9 @@ int main(void)
 		cmocka_unit_test(gauges_count_what_is_not_resting),
 		cmocka_unit_test(a_view_shows_the_flow_and_its_times),
 		cmocka_unit_test(no_view_shows_half_of_one_flow_and_half_of_another),
+		cmocka_unit_test(a_table_over_another_has_its_flows_and_changes_none),
+		cmocka_unit_test(a_table_over_a_full_one_is_full_unless_a_flow_has_ended_here),
+		cmocka_unit_test(the_control_thread_finds_a_flow_by_its_replies),
 		cmocka_unit_test(random_operations_agree_with_a_simple_model),
 	};
 
