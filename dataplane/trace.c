@@ -13,7 +13,7 @@
 // A worker does this for one packet between two of its bursts, when what it has stands still; all
 // memory is made and cleared by the control thread, who takes the packet to the next worker where
 // it would be handed over. What only delivery finds out (a full ring, a port without a link) is not
-// known here.
+// known here, nor a waiting room without room.
 
 #include "trace.h"
 
@@ -255,7 +255,7 @@ static void read_inner(const struct packet *p, struct trace_visit *visit)
 	};
 }
 
-static void look_at_parsed(struct tracer *t, const struct burst *b, struct trace_visit *visit)
+static void look_at_parsed(const struct burst *b, struct trace_visit *visit)
 {
 	const struct packet *p = &b->packets[0];
 
@@ -266,7 +266,6 @@ static void look_at_parsed(struct tracer *t, const struct burst *b, struct trace
 	visit->is_fragment = p->fault == DROP_FRAGMENT;
 	if (p->kind == KIND_ICMP && p->fault == DROP_NONE && icmp_is_error(p))
 		read_inner(p, visit);
-	(void)t;
 }
 
 // Whose it is
@@ -401,7 +400,7 @@ static void look(void *argument, const struct burst *b, enum pipeline_stage stag
 
 	switch (stage) {
 	case STAGE_PARSED:
-		look_at_parsed(t, b, visit);
+		look_at_parsed(b, visit);
 		break;
 	case STAGE_SORTED:
 		look_at_sorted(t, b, visit);

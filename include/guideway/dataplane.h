@@ -168,8 +168,8 @@ uint64_t dataplane_end_capture(struct dataplane *dp);
 int dataplane_begin_trace(struct dataplane *dp, const struct trace_request *request);
 
 // What has become of it, the dataplane's until dataplane_end_trace(), or NULL while that is not
-// known. Not foreseen are rings that are full when a packet comes, and where the port's RSS chooses
-// the worker of a new flow, which it would be: worker 0 is taken.
+// known. Not foreseen are rings, and rooms to wait in, that are full when a packet comes, and where
+// the port's RSS chooses the worker of a new flow, which it would be: worker 0 is taken.
 const struct trace *dataplane_take_trace(struct dataplane *dp);
 
 // Ends it, be it finished or not.
