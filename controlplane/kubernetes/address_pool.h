@@ -47,6 +47,16 @@ char *address_range_format(const struct address_range *range, char ret_text[RANG
 bool address_range_has(const struct address_range *range, const struct address *address);
 bool address_ranges_overlap(const struct address_range *a, const struct address_range *b);
 
+// As a number, and back.
+unsigned __int128 address_number(const struct address *address);
+struct address address_of_number(unsigned __int128 number);
+
+// Adds a copy. Returns 0 or -ENOMEM.
+int text_set_add(struct text_set *set, const char *text);
+
+// Whether an IPv4 address is one of those that the pool leaves out, whether it has it or not.
+bool address_pool_avoids(const struct address_pool *pool, const struct address *address);
+
 // Whether an address may be given out of the pool: it is in one of its ranges, and not avoided.
 bool address_pool_has(const struct address_pool *pool, const struct address *address);
 
