@@ -585,15 +585,20 @@ static const struct mistake_case {
 	{BASE POOL("addresses = [ \"::/64\" ];"),
 		"a.conf:4: kubernetes.pools.[0].addresses.[0]: found \"::/64\"; must be without "
 		"multicast, loopback, link-local and unspecified addresses"},
-	{BASE POOL("addresses = [ \"198.51.100.0/24\",\n\"198.51.100.0/32\",\n"
-		   "\"198.51.100.255\" ];"),
+	{BASE POOL("addresses = [ \"198.51.100.0/24\",\n\"198.51.100.0/32\" ];"),
 		"a.conf:5: kubernetes.pools.[0].addresses.[1]: found \"198.51.100.0/32\", which "
 		"overlaps 198.51.100.0/24 of pool \"edge\" in line 4; must be addresses of its "
 		"own"},
-	{BASE KUBERNETES("pools = ( { name = \"a\"; addresses = [ \"2001:db8::/64\" ]; },\n{ "
-			 "name = \"b\"; addresses = [ \"2001:db8::9-2001:db8:0:1::1\" ]; } );"),
+	{BASE POOL("addresses = [ \"198.51.100.255\",\n"
+		   "\"198.51.100.0/24\" ];"),
+		"a.conf:4: kubernetes.pools.[0].addresses.[0]: found \"198.51.100.255\", which "
+		"overlaps 198.51.100.0/24 of pool \"edge\" in line 5; must be addresses of its "
+		"own"},
+	{BASE KUBERNETES("pools = ( { name = \"a\"; addresses = [ \"2001:db8:80::/64\" ]; },\n{ "
+			 "name = \"b\"; addresses = [ \"2001:db8:80::9-2001:db8:80:1::1\" ]; } );"),
 		"a.conf:5: kubernetes.pools.[1].addresses.[0]: found "
-		"\"2001:db8::9-2001:db8:0:1::1\", which overlaps 2001:db8::/64 of pool \"a\" in "
+		"\"2001:db8:80::9-2001:db8:80:1::1\", which overlaps 2001:db8:80::/64 of pool "
+                "\"a\" in "
 		"line 4; must be addresses of its own"},
 	{BASE KUBERNETES("pools = ( { name = \"a\"; addresses = [ \"198.51.100.1\" ]; },\n{ "
 			 "name = \"a\"; addresses = [ \"198.51.100.2\" ]; } );"),
