@@ -741,14 +741,14 @@ static bool is_at(const struct hold *hold, const struct address *address)
 	return hold->record != NULL && address_equal(&hold->record->address, address);
 }
 
-// What it had goes to 'before', if it may: an address that others' ports keep it from is dropped,
-// and so is one that was never settled, since what came before that is what is served.
+// What it had goes to 'before', but for one that was never settled: what came before that is what
+// is served still.
 static void step_back(struct question *q, struct holder *holder, enum family family)
 {
 	struct hold *now = &holder->now[family], *before = &holder->before[family];
 	const struct address *current = &q->current[family];
 
-	if (now->record != NULL && (before->record != NULL || !is_at(now, current)))
+	if (now->record != NULL && before->record != NULL)
 		drop(q->book, now, q->now_ns);
 	else if (now->record != NULL)
 		move(now, before);
@@ -775,6 +775,7 @@ static void put_down_family(struct question *q, struct holder *holder, enum fami
 		link_hold(q->book, now, take_record(q, target));
 }
 
+// What others' ports keep it from now, it has no more.
 static void settle_family(struct question *q, struct holder *holder, enum family family)
 {
 	struct hold *now = &holder->now[family], *before = &holder->before[family];

@@ -167,7 +167,5 @@ void shelf_remove(struct record *record)
 
 struct record *shelf_find_stale(const struct shelf *shelf, uint64_t now_ns)
 {
-	size_t most = shelf->pool == NULL ? 0 : BOOK_FREED_MAX;
-
-	return shelf->n_freed > most ? shelf_find_rested(shelf, now_ns) : NULL;
+	return shelf->n_freed > BOOK_FREED_MAX ? shelf_find_rested(shelf, now_ns) : NULL;
 }
