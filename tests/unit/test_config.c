@@ -552,6 +552,12 @@ static const struct mistake_case {
 	{BASE KUBERNETES("servers = \"https://10.0.0.2:6443\";"),
 		"a.conf:4: kubernetes.servers: found \"https://10.0.0.2:6443\"; must be a list of "
 		"at most 8 URLs, such as [ \"https://10.0.0.2:6443\" ]"},
+	{BASE KUBERNETES(
+		 "servers = [ \"https://a\", \"https://a\", \"https://a\", \"https://a\", "
+		 "\"https://a\", \"https://a\", \"https://a\", \"https://a\", \"https://a\" ];"),
+		"a.conf:4: kubernetes.servers: found a list of 9; must be a list of at most 8 "
+                "URLs, "
+		"such as [ \"https://10.0.0.2:6443\" ]"},
 	{BASE KUBERNETES("class = \"a b\";"),
 		"a.conf:4: kubernetes.class: found \"a b\"; must be a name, such as "
 		"\"example.com/edge\""},
@@ -598,7 +604,7 @@ static const struct mistake_case {
 			 "name = \"b\"; addresses = [ \"2001:db8:80::9-2001:db8:80:1::1\" ]; } );"),
 		"a.conf:5: kubernetes.pools.[1].addresses.[0]: found "
 		"\"2001:db8:80::9-2001:db8:80:1::1\", which overlaps 2001:db8:80::/64 of pool "
-                "\"a\" in "
+		"\"a\" in "
 		"line 4; must be addresses of its own"},
 	{BASE KUBERNETES("pools = ( { name = \"a\"; addresses = [ \"198.51.100.1\" ]; },\n{ "
 			 "name = \"a\"; addresses = [ \"198.51.100.2\" ]; } );"),
@@ -751,6 +757,19 @@ static void all_mistakes_are_told_in_the_order_of_the_file(void **)
 	assert_int_equal(mistakes.n, sizeof(keys) / sizeof(keys[0]));
 	for (size_t i = 0; i < mistakes.n; i++)
 		assert_non_null(strstr(mistakes.lines[i], keys[i]));
+}
+
+static void a_range_that_overlaps_several_is_told_of_each(void **)
+{
+	struct config *config;
+	const char *text = BASE POOL("addresses = [ \"198.51.100.0/24\",\n"
+				     "\"198.51.100.1\",\n\"198.51.100.9\" ];");
+
+	assert_int_equal(
+		config_parse_text(text, strlen(text), "a.conf", &config, &mistakes), -EINVAL);
+	assert_int_equal(mistakes.n, 2);
+	assert_non_null(strstr(mistakes.lines[0], "a.conf:5: "));
+	assert_non_null(strstr(mistakes.lines[1], "overlaps 198.51.100.0/24"));
 }
 
 static void a_text_may_end_anywhere(void **)
@@ -1079,6 +1098,7 @@ int main(void)
 		TEST(a_check_is_as_health_has_it_but_for_what_it_says),
 		TEST(each_mistake_is_one_line_that_says_what_would_be_right),
 		TEST(all_mistakes_are_told_in_the_order_of_the_file),
+		TEST(a_range_that_overlaps_several_is_told_of_each),
 		TEST(a_text_may_end_anywhere),
 		TEST(a_zero_byte_is_no_end),
 		TEST(what_looks_like_a_number_in_a_text_is_none),
