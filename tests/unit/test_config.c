@@ -556,7 +556,7 @@ static const struct mistake_case {
 		 "servers = [ \"https://a\", \"https://a\", \"https://a\", \"https://a\", "
 		 "\"https://a\", \"https://a\", \"https://a\", \"https://a\", \"https://a\" ];"),
 		"a.conf:4: kubernetes.servers: found a list of 9; must be a list of at most 8 "
-                "URLs, "
+		"URLs, "
 		"such as [ \"https://10.0.0.2:6443\" ]"},
 	{BASE KUBERNETES("class = \"a b\";"),
 		"a.conf:4: kubernetes.class: found \"a b\"; must be a name, such as "
