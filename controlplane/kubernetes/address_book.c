@@ -660,13 +660,16 @@ static void forget_stale(struct address_book *book, const struct shelf *shelf, u
 static void file_by_sharing(struct address_book *book, struct record *record)
 {
 	const struct holder *holder = record->holds == NULL ? NULL : record->holds->holder;
+	bool shares = holder != NULL && holder->claim.sharing != NULL;
+	uint64_t hash = shares ? sharing_hash(holder->space, holder->claim.sharing) : 0;
 
+	if (shares && record->is_shared && record->by_sharing.hash == hash)
+		return;
 	if (record->is_shared)
 		map_remove(&book->shared, &record->by_sharing);
-	record->is_shared = holder != NULL && holder->claim.sharing != NULL;
-	if (record->is_shared)
-		map_put(&book->shared, &record->by_sharing,
-			sharing_hash(holder->space, holder->claim.sharing));
+	record->is_shared = shares;
+	if (shares)
+		map_put(&book->shared, &record->by_sharing, hash);
 }
 
 static struct record *take_record(struct question *q, const struct address *address)
