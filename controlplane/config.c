@@ -12,8 +12,8 @@
 #include "config_values.h"
 
 // From text to configuration: libconfig makes settings of the text, config_values.c values of the
-// settings, and config_check.c sees to it that they fit together. All of them go on after a
-// mistake, so that the operator hears of all of them at once.
+// settings (of 'kubernetes' config_kubernetes.c), and config_check.c sees to it that they fit
+// together. All of them go on after a mistake, so that the operator hears of all of them at once.
 
 enum { FILE_BYTES_MAX = 64 << 20 };
 
@@ -29,6 +29,7 @@ void config_free(struct config *config)
 	for (size_t i = 0; i < config->n_source_lists; i++)
 		free(config->source_lists[i].prefixes);
 	free(config->source_lists);
+	address_pools_free(config->kubernetes.pools, config->kubernetes.n_pools);
 	free(config->services);
 	free(config->nodes);
 	free(config->all_nodes);

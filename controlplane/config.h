@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "guideway/dataplane.h"
+#include "kubernetes/kubernetes_config.h"
 #include "model.h"
 #include "text_lines.h"
 
@@ -102,6 +103,8 @@ struct config {
 	size_t n_services;
 	struct source_list *source_lists; // [n_source_lists], no two alike.
 	size_t n_source_lists;
+
+	struct kubernetes_config kubernetes;
 
 	char control_socket[SOCKET_TEXT_MAX];
 	char control_group[WORD_TEXT_MAX]; // Whose members may use the socket; empty for root's.

@@ -708,6 +708,7 @@ void config_check(struct reading *reading, const config_setting_t *root)
 	check_nodes(reading);
 	check_services(reading);
 	check_addresses(reading, root);
+	config_check_pools(reading, root);
 	fill_in_paths(reading->config);
 	count_addresses(reading->config);
 }
@@ -738,7 +739,7 @@ static size_t count_probes_of_node_ports(const struct config *config, struct ask
 	return n_probes;
 }
 
-int config_warnings(const struct config *config, struct text_lines *ret_warnings)
+static int warn_of_probes(const struct config *config, struct text_lines *ret_warnings)
 {
 	struct asked *asked = calloc(1, sizeof(*asked));
 	if (asked == NULL)
@@ -752,4 +753,15 @@ int config_warnings(const struct config *config, struct text_lines *ret_warnings
 		"each node is asked at the node_port of each service, %zu ports in all; set "
 		"health.port to one that tells of the whole node",
 		n_probes);
+}
+
+int config_warnings(const struct config *config, struct text_lines *ret_warnings)
+{
+	int r = warn_of_probes(config, ret_warnings);
+
+	if (r == 0 && config->kubernetes.enabled && config->kubernetes.n_pools == 0)
+		r = text_lines_add(ret_warnings,
+			"kubernetes.pools has no pool, so that no Service gets an address; add one "
+			"such as { name = \"edge\"; addresses = [ \"192.0.2.128/25\" ]; }");
+	return r;
 }

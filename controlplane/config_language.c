@@ -27,6 +27,7 @@ static const char *const service_tunnels[] = {"default", "ip", "gue", NULL};
 static const char *const affinities[] = {"none", "client-ip", NULL};
 static const char *const unserved[] = {"drop", "reject", NULL};
 static const char *const all_down[] = {"reject", "fail-open", NULL};
+static const char *const node_checks[] = {"kube-proxy", "node-port", "none", NULL};
 static const char *const levels[] = {"error", "warning", "info", "debug", NULL};
 
 static bool is_of(const char *text, const char *others)
@@ -301,6 +302,65 @@ static const struct key tunnel[] = {
 		.must = "a port from 1 to 65535", .parse = parse_gue_port},
 };
 
+static const struct key pools[] = {
+	{"name", "what a Service asks for it by (guideway.dev/address-pool), and messages say",
+		VALUE_TEXT, KEY_REQUIRED, FIELD(struct address_pool, name),
+		.must = "a name of at most 63 letters, digits, -, _ or .", .is_good = is_pool_name},
+	{"addresses", "its addresses, of either family: prefixes, ranges and single ones",
+		VALUE_OTHER, KEY_REQUIRED,
+		.must = "a list of them, such as [ \"192.0.2.128/25\", "
+			"\"198.51.100.10-198.51.100.19\", \"2001:db8:80::/64\" ]",
+		.parse = parse_pool_addresses},
+	{"automatic", "whether Services that ask for no pool and no address get one of these",
+		VALUE_TRUTH, 0, FIELD(struct address_pool, automatic), .standard = true},
+	{"avoid_edges", "whether IPv4 addresses that end in .0 or .255 are left out", VALUE_TRUTH,
+		0, FIELD(struct address_pool, avoid_edges), .standard = false},
+	{"namespaces", "whose Services may have its addresses", VALUE_OTHER, 0, .text = "all",
+		.must = "a list of names of namespaces, such as [ \"default\" ]",
+		.parse = parse_pool_namespaces},
+	{"namespace_labels", "labels that their namespaces must have, all of them", VALUE_OTHER, 0,
+		.text = "none", .must = "a list of labels, such as [ \"team=web\" ]",
+		.parse = parse_namespace_labels},
+	{"service_labels", "labels that they must have themselves, all of them", VALUE_OTHER, 0,
+		.text = "none", .must = "a list of labels, such as [ \"exposure=public\" ]",
+		.parse = parse_service_labels},
+};
+const struct keys pool_keys = KEYS(pools);
+
+static const struct key kubernetes[] = {
+	{"enabled", "be the load balancer of a cluster, whose Services and nodes join those here",
+		VALUE_TRUTH, KEY_RESTART, FIELD(struct config, kubernetes.enabled),
+		.standard = false},
+	{"kubeconfig",
+		"the file that says how its API is reached; if empty, the credentials of the pod "
+		"that we run in",
+		VALUE_TEXT, KEY_RESTART, FIELD(struct config, kubernetes.kubeconfig), .text = "",
+		.must = "a path that begins with /, of at most 255 bytes",
+		.is_good = is_absent_or_path},
+	{"servers", "its API servers, tried in turn", VALUE_OTHER, KEY_RESTART,
+		FIELD(struct config, kubernetes.servers), .text = "the one that kubeconfig has",
+		.must = "a list of at most 8 URLs, such as [ \"https://10.0.0.2:6443\" ]",
+		.parse = parse_servers},
+	{"class", "the loadBalancerClass of Services that are served", VALUE_TEXT, KEY_RESTART,
+		FIELD(struct config, kubernetes.class), .text = "guideway.dev/lb",
+		.must = "a name, such as \"example.com/edge\"", .is_good = is_class},
+	{"classless", "whether Services without a class are served as well", VALUE_TRUTH,
+		KEY_RESTART, FIELD(struct config, kubernetes.classless), .standard = false},
+	{"node_check",
+		"how nodes are checked for externalTrafficPolicy Cluster: kube-proxy's health at "
+		"port 10256, a connection to one NodePort, where only silence is bad, or not",
+		VALUE_WORD, 0, FIELD(struct config, kubernetes.node_check), .words = node_checks},
+	{"ignore_exclude_label",
+		"whether nodes are used that node.kubernetes.io/exclude-from-external-load-"
+		"balancers keeps out",
+		VALUE_TRUTH, 0, FIELD(struct config, kubernetes.ignore_exclude_label),
+		.standard = false},
+	{"pools", "addresses that Services may be given", VALUE_OTHER, 0, .text = "none",
+		.must = "a list of at most 1024 pools, such as ( { name = \"edge\"; addresses = [ "
+			"\"192.0.2.128/25\" ]; } )",
+		.parse = parse_pools, .keys = KEYS(pools)},
+};
+
 static const struct key control[] = {
 	{"socket", "where guidewayctl reaches us; /run/guideway/INSTANCE.sock if empty", VALUE_TEXT,
 		KEY_RESTART, FIELD(struct config, control_socket), .text = "",
@@ -357,6 +417,8 @@ static const struct key whole[] = {
 			"port "
 			"= 80; node_port = 30080; } )",
 		.parse = parse_services, .keys = KEYS(services)},
+	{"kubernetes", "the cluster whose Services of type LoadBalancer are served", VALUE_GROUP, 0,
+		.keys = KEYS(kubernetes)},
 	{"control", "the management socket", VALUE_GROUP, 0, .keys = KEYS(control)},
 	{"state", "the directory that outlives a restart; /var/lib/guideway/INSTANCE if empty",
 		VALUE_TEXT, KEY_RESTART, FIELD(struct config, state), .text = "",

@@ -62,6 +62,7 @@ extern const struct keys port_keys;    // struct port_entry.
 extern const struct keys node_keys;    // struct node_config.
 extern const struct keys service_keys; // struct service_config.
 extern const struct keys check_keys;   // struct check_config.
+extern const struct keys pool_keys;    // struct address_pool.
 
 // A port's keys do not all go to one struct of the configuration.
 struct port_entry {
@@ -73,6 +74,12 @@ struct port_entry {
 parse_fn parse_ports, parse_cpus, parse_snat, parse_tunnel_source, parse_gue_port, parse_hash_key,
 	parse_nodes, parse_services;
 parse_fn parse_protocol, parse_vip, parse_sources, parse_node_address, parse_check, parse_status;
+
+// In config_kubernetes.c, with what their texts must be.
+parse_fn parse_servers, parse_pools, parse_pool_addresses, parse_pool_namespaces,
+	parse_namespace_labels, parse_service_labels;
+bool is_class(const char *text);
+bool is_pool_name(const char *text);
 
 // Checked when all nodes and services are known: config_check.c.
 parse_fn parse_nothing;

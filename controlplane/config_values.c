@@ -138,7 +138,7 @@ const char *must_be(const struct key *key, char ret_text[MUST_TEXT_MAX])
 	}
 }
 
-static void wrong(struct reading *reading, const config_setting_t *setting, const struct key *key)
+void wrong(struct reading *reading, const config_setting_t *setting, const struct key *key)
 {
 	char must[MUST_TEXT_MAX], text[FOUND_TEXT_MAX];
 
@@ -155,15 +155,14 @@ static bool is_whole(const config_setting_t *setting)
 	return type == CONFIG_TYPE_INT || type == CONFIG_TYPE_INT64;
 }
 
-// NULL if it is none.
-static const char *string_of(const config_setting_t *setting)
+const char *string_of(const config_setting_t *setting)
 {
 	return config_setting_type(setting) == CONFIG_TYPE_STRING
 		? config_setting_get_string(setting)
 		: NULL;
 }
 
-static bool is_row(const config_setting_t *setting)
+bool is_row(const config_setting_t *setting)
 {
 	return config_setting_is_array(setting) || config_setting_is_list(setting);
 }
@@ -427,8 +426,7 @@ void parse_nothing(struct reading *, const config_setting_t *, const struct key 
 {
 }
 
-// True if it is a list of 'least' to 'most' groups.
-static bool is_list_of_groups(const config_setting_t *setting, int least, int most)
+bool is_list_of_groups(const config_setting_t *setting, int least, int most)
 {
 	int n = config_setting_length(setting);
 

@@ -24,6 +24,7 @@ struct reading {
 	// What nodes and services were read from, as in the configuration.
 	const config_setting_t *nodes;
 	const config_setting_t *services;
+	const config_setting_t *pools;
 };
 
 // One line: where, what was found, and what would be right. 'key' is below 'setting', there or not,
@@ -31,9 +32,21 @@ struct reading {
 void mistake(struct reading *reading, const config_setting_t *setting, const char *key,
 	const char *format, ...) __attribute__((format(printf, 4, 5)));
 
+// "found 7; must be ...", of what the key must be.
+void wrong(struct reading *reading, const config_setting_t *setting, const struct key *key);
+
 // The same of a place that is no setting.
 void mistake_at(struct reading *reading, unsigned line, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+
+// NULL if it is no string.
+const char *string_of(const config_setting_t *setting);
+
+// True if it is an array or a list.
+bool is_row(const config_setting_t *setting);
+
+// True if it is a list of 'least' to 'most' groups.
+bool is_list_of_groups(const config_setting_t *setting, int least, int most);
 
 // Reads a group's keys into 'base', with their defaults where it says nothing, and names those that
 // the language does not have. A group that is NULL says nothing at all.

@@ -162,6 +162,68 @@ static void a_service_has_its_mode(void **)
 	config_free(config);
 }
 
+#define KUBERNETES(more) "kubernetes = { " more " };\n"
+#define POOL(more) KUBERNETES("pools = ( { name = \"edge\"; " more " } );")
+
+static void a_cluster_is_for_those_who_ask_for_it(void **)
+{
+	struct config *config = parse(BASE);
+	const struct kubernetes_config *k = &config->kubernetes;
+
+	assert_false(k->enabled);
+	assert_string_equal(k->kubeconfig, "");
+	assert_int_equal(k->n_servers, 0);
+	assert_string_equal(k->class, "guideway.dev/lb");
+	assert_false(k->classless);
+	assert_int_equal(k->node_check, NODE_CHECK_KUBE_PROXY);
+	assert_false(k->ignore_exclude_label);
+	assert_int_equal(k->n_pools, 0);
+	config_free(config);
+}
+
+static void of_a_cluster_everything_can_be_said(void **)
+{
+	struct config *config = parse(BASE KUBERNETES(
+		"enabled = true; kubeconfig = \"/etc/guideway/kubeconfig\"; servers = [ "
+		"\"https://10.0.0.2:6443\", \"https://[fd00::2]:6443\" ]; class = "
+		"\"example.com/edge\"; classless = true; node_check = \"node-port\"; "
+		"ignore_exclude_label = true; pools = ( { name = \"a\"; addresses = [ "
+		"\"198.51.100.0/30\", \"198.51.100.7-198.51.100.9\", \"2001:db8:80::/64\" ]; "
+		"automatic = false; avoid_edges = true; namespaces = [ \"shop\", \"mail\" ]; "
+		"namespace_labels = [ \"tier=front\" ]; service_labels = [ \"a.b/c=d\", "
+		"\"e=\" ]; }, { name = \"b\"; addresses = [ \"198.51.100.6\" ]; } );"));
+	const struct kubernetes_config *k = &config->kubernetes;
+	const struct address_pool *a = &k->pools[0], *b = &k->pools[1];
+	char text[RANGE_TEXT_MAX];
+
+	assert_true(k->enabled);
+	assert_string_equal(k->kubeconfig, "/etc/guideway/kubeconfig");
+	assert_int_equal(k->n_servers, 2);
+	assert_string_equal(k->servers[1], "https://[fd00::2]:6443");
+	assert_string_equal(k->class, "example.com/edge");
+	assert_true(k->classless);
+	assert_int_equal(k->node_check, NODE_CHECK_NODE_PORT);
+	assert_true(k->ignore_exclude_label);
+	assert_int_equal(k->n_pools, 2);
+	assert_string_equal(a->name, "a");
+	assert_int_equal(a->n_ranges, 3);
+	assert_string_equal(address_range_format(&a->ranges[0], text), "198.51.100.0/30");
+	assert_string_equal(address_range_format(&a->ranges[1], text), "198.51.100.7-198.51.100.9");
+	assert_string_equal(address_range_format(&a->ranges[2], text), "2001:db8:80::/64");
+	assert_false(a->automatic);
+	assert_true(a->avoid_edges);
+	assert_int_equal(a->namespaces.n, 2);
+	assert_string_equal(a->namespaces.texts[1], "mail");
+	assert_string_equal(a->namespace_labels.texts[0], "tier=front");
+	assert_int_equal(a->service_labels.n, 2);
+	assert_string_equal(a->service_labels.texts[1], "e=");
+	assert_true(b->automatic);
+	assert_false(b->avoid_edges);
+	assert_int_equal(b->namespaces.n, 0);
+	assert_string_equal(address_range_format(&b->ranges[0], text), "198.51.100.6");
+	config_free(config);
+}
+
 static void services_with_the_same_sources_share_a_list(void **)
 {
 	struct config *config = parse(BASE NODES
@@ -274,7 +336,7 @@ static const struct mistake_case {
 		"workers, flows, memory, snat, mode, tunnel, timeouts, answers, ring_size, "
 		"hash_key, health, "
 		"nodes, "
-		"services, control or state"},
+		"services, kubernetes, control or state"},
 	{BASE "ring_sise = 5;",
 		"a.conf:4: ring_sise: found a key that does not exist; must be one that does, such "
 		"as "
@@ -478,6 +540,97 @@ static const struct mistake_case {
 		"a.conf:5: services.[0].check.status: found \"200-99\"; must be a status or a "
 		"range of "
 		"them from 100 to 599, such as 200 or \"200-399\""},
+	{BASE KUBERNETES("kubeconfig = \"kubeconfig\";"),
+		"a.conf:4: kubernetes.kubeconfig: found \"kubeconfig\"; must be a path that "
+		"begins with /, of at most 255 bytes"},
+	{BASE KUBERNETES("servers = [ \"https://a\",\n\"http://10.0.0.2:6443\" ];"),
+		"a.conf:5: kubernetes.servers.[1]: found \"http://10.0.0.2:6443\"; must be a URL, "
+		"such as \"https://10.0.0.2:6443\""},
+	{BASE KUBERNETES("servers = [ \"https://\" ];"),
+		"a.conf:4: kubernetes.servers.[0]: found \"https://\"; must be a URL, such as "
+		"\"https://10.0.0.2:6443\""},
+	{BASE KUBERNETES("servers = \"https://10.0.0.2:6443\";"),
+		"a.conf:4: kubernetes.servers: found \"https://10.0.0.2:6443\"; must be a list of "
+		"at most 8 URLs, such as [ \"https://10.0.0.2:6443\" ]"},
+	{BASE KUBERNETES(
+		 "servers = [ \"https://a\", \"https://a\", \"https://a\", \"https://a\", "
+		 "\"https://a\", \"https://a\", \"https://a\", \"https://a\", \"https://a\" ];"),
+		"a.conf:4: kubernetes.servers: found a list of 9; must be a list of at most 8 "
+		"URLs, "
+		"such as [ \"https://10.0.0.2:6443\" ]"},
+	{BASE KUBERNETES("class = \"a b\";"),
+		"a.conf:4: kubernetes.class: found \"a b\"; must be a name, such as "
+		"\"example.com/edge\""},
+	{BASE KUBERNETES("node_check = \"ping\";"),
+		"a.conf:4: kubernetes.node_check: found \"ping\"; must be \"kube-proxy\", "
+		"\"node-port\" or \"none\""},
+	{BASE KUBERNETES("pools = ( { addresses = [ \"198.51.100.0/24\" ]; } );"),
+		"a.conf:4: kubernetes.pools.[0].name: found nothing; must be a name of at most 63 "
+		"letters, digits, -, _ or ."},
+	{BASE POOL(""),
+		"a.conf:4: kubernetes.pools.[0].addresses: found nothing; must be a list of them, "
+		"such as [ \"192.0.2.128/25\", \"198.51.100.10-198.51.100.19\", "
+		"\"2001:db8:80::/64\" ]"},
+	{BASE POOL("addresses = [ \"198.51.100.0/25\",\n\"198.51.100.128/24\" ];"),
+		"a.conf:5: kubernetes.pools.[0].addresses.[1]: found \"198.51.100.128/24\"; must "
+		"be a prefix without bits past its length, a range or an address, such as "
+		"\"192.0.2.128/25\", \"192.0.2.10-192.0.2.19\" or \"2001:db8::80\""},
+	{BASE POOL("addresses = [ \"198.51.100.9-198.51.100.7\" ];"),
+		"a.conf:4: kubernetes.pools.[0].addresses.[0]: found "
+		"\"198.51.100.9-198.51.100.7\"; must be a range whose first address is not after "
+		"its last"},
+	{BASE POOL("addresses = [ \"198.51.100.9-2001:db8::1\" ];"),
+		"a.conf:4: kubernetes.pools.[0].addresses.[0]: found "
+		"\"198.51.100.9-2001:db8::1\"; must be a range of one family"},
+	{BASE POOL("addresses = [ \"223.0.0.0-225.0.0.0\" ];"),
+		"a.conf:4: kubernetes.pools.[0].addresses.[0]: found \"223.0.0.0-225.0.0.0\"; "
+		"must be without multicast, loopback, link-local and unspecified addresses"},
+	{BASE POOL("addresses = [ \"0.0.0.0/0\" ];"),
+		"a.conf:4: kubernetes.pools.[0].addresses.[0]: found \"0.0.0.0/0\"; must be "
+		"without multicast, loopback, link-local and unspecified addresses"},
+	{BASE POOL("addresses = [ \"::/64\" ];"),
+		"a.conf:4: kubernetes.pools.[0].addresses.[0]: found \"::/64\"; must be without "
+		"multicast, loopback, link-local and unspecified addresses"},
+	{BASE POOL("addresses = [ \"198.51.100.0/24\",\n\"198.51.100.0/32\" ];"),
+		"a.conf:5: kubernetes.pools.[0].addresses.[1]: found \"198.51.100.0/32\", which "
+		"overlaps 198.51.100.0/24 of pool \"edge\" in line 4; must be addresses of its "
+		"own"},
+	{BASE POOL("addresses = [ \"198.51.100.255\",\n"
+		   "\"198.51.100.0/24\" ];"),
+		"a.conf:4: kubernetes.pools.[0].addresses.[0]: found \"198.51.100.255\", which "
+		"overlaps 198.51.100.0/24 of pool \"edge\" in line 5; must be addresses of its "
+		"own"},
+	{BASE KUBERNETES("pools = ( { name = \"a\"; addresses = [ \"2001:db8:80::/64\" ]; },\n{ "
+			 "name = \"b\"; addresses = [ \"2001:db8:80::9-2001:db8:80:1::1\" ]; } );"),
+		"a.conf:5: kubernetes.pools.[1].addresses.[0]: found "
+		"\"2001:db8:80::9-2001:db8:80:1::1\", which overlaps 2001:db8:80::/64 of pool "
+		"\"a\" in "
+		"line 4; must be addresses of its own"},
+	{BASE KUBERNETES("pools = ( { name = \"a\"; addresses = [ \"198.51.100.1\" ]; },\n{ "
+			 "name = \"a\"; addresses = [ \"198.51.100.2\" ]; } );"),
+		"a.conf:5: kubernetes.pools.[1].name: found \"a\", as in line 4; must be a name of "
+		"its own"},
+	{BASE POOL("addresses = [ \"192.0.2.0/28\" ];"),
+		"a.conf:3: snat: found \"192.0.2.10\", which Services get from pool \"edge\" in "
+		"line 4; must be an address that no pool has"},
+	{BASE NODES POOL("addresses = [ \"fd00::/64\" ];"),
+		"a.conf:4: nodes.[1].address: found \"fd00::12\", which Services get from pool "
+		"\"edge\" in line 5; must be an address that no pool has"},
+	{BASE NODES SERVICE(WEB) POOL("addresses = [ \"192.0.2.70-192.0.2.80\" ];"),
+		"a.conf:5: services.[0].vip: found \"192.0.2.80\", which Services get from pool "
+		"\"edge\" in line 6; must be an address that no pool has"},
+	{BASE "tunnel = { source = \"192.0.2.5\"; };\n" POOL("addresses = [ \"192.0.2.5\" ];"),
+		"a.conf:4: tunnel.source: found \"192.0.2.5\", which Services get from pool "
+		"\"edge\" in line 5; must be an address that no pool has"},
+	{BASE POOL("addresses = [ \"198.51.100.1\" ]; namespaces = [ \"a/b\" ];"),
+		"a.conf:4: kubernetes.pools.[0].namespaces.[0]: found \"a/b\"; must be a list of "
+		"names of namespaces, such as [ \"default\" ]"},
+	{BASE POOL("addresses = [ \"198.51.100.1\" ]; service_labels = [ \"public\" ];"),
+		"a.conf:4: kubernetes.pools.[0].service_labels.[0]: found \"public\"; must be a "
+		"list of labels, such as [ \"exposure=public\" ]"},
+	{BASE POOL("addresses = [ \"198.51.100.1\" ]; namespace_labels = [ \"a=b=c\" ];"),
+		"a.conf:4: kubernetes.pools.[0].namespace_labels.[0]: found \"a=b=c\"; must be a "
+		"list of labels, such as [ \"team=web\" ]"},
 	{BASE "/*/ \" */ ring_size = 99999999999; # \"",
 		"a.conf:4: found 99999999999; must be a number from -2147483648 to 2147483647"},
 	{BASE NODES SERVICE(WEB "check = { path = \"/\xe9\"; };"),
@@ -606,6 +759,19 @@ static void all_mistakes_are_told_in_the_order_of_the_file(void **)
 		assert_non_null(strstr(mistakes.lines[i], keys[i]));
 }
 
+static void a_range_that_overlaps_several_is_told_of_each(void **)
+{
+	struct config *config;
+	const char *text = BASE POOL("addresses = [ \"198.51.100.0/24\",\n"
+				     "\"198.51.100.1\",\n\"198.51.100.9\" ];");
+
+	assert_int_equal(
+		config_parse_text(text, strlen(text), "a.conf", &config, &mistakes), -EINVAL);
+	assert_int_equal(mistakes.n, 2);
+	assert_non_null(strstr(mistakes.lines[0], "a.conf:5: "));
+	assert_non_null(strstr(mistakes.lines[1], "overlaps 198.51.100.0/24"));
+}
+
 static void a_text_may_end_anywhere(void **)
 {
 	const char *text = BASE NODES SERVICE(WEB "check = { kind = \"http\"; };") "/* \" */ # x";
@@ -688,6 +854,12 @@ static void what_a_reload_cannot_change_is_named(void **)
 		needs(BASE, BASE "hash_key = \"00000000000000000000000000000000\";", "hash_key"));
 	assert_true(needs(BASE, BASE "control = { group = \"adm\"; };", "control.group"));
 	assert_true(needs(BASE, BASE "state = \"/tmp\";", "state"));
+	assert_true(needs(BASE, BASE KUBERNETES("enabled = true;"), "kubernetes.enabled"));
+	assert_true(needs(BASE, BASE KUBERNETES("kubeconfig = \"/k\";"), "kubernetes.kubeconfig"));
+	assert_true(
+		needs(BASE, BASE KUBERNETES("servers = [ \"https://a\" ];"), "kubernetes.servers"));
+	assert_true(needs(BASE, BASE KUBERNETES("class = \"a/b\";"), "kubernetes.class"));
+	assert_true(needs(BASE, BASE KUBERNETES("classless = true;"), "kubernetes.classless"));
 	assert_true(needs(PORT("") REST "snat = [ \"192.0.2.1\", \"192.0.2.2\" ];",
 		PORT("") REST "snat = [ \"192.0.2.2\", \"192.0.2.1\" ];", "snat"));
 	assert_true(needs(PORT("") REST "snat = [ \"192.0.2.1\", \"192.0.2.2\" ];",
@@ -701,6 +873,10 @@ static void what_a_reload_changes_is_not(void **)
 		BASE NODES SERVICE(
 			WEB) "log = \"debug\"; ring_size = 251; timeouts = { tcp = 5; }; "
 			     "answers = { per_second = 1; }; health = { rise = 1; };",
+		""));
+	assert_false(needs(BASE,
+		BASE KUBERNETES("node_check = \"none\"; ignore_exclude_label = true; pools = ( { "
+				"name = \"a\"; addresses = [ \"198.51.100.1\" ]; } );"),
 		""));
 	assert_false(needs(PORT("") REST "snat = [ \"192.0.2.1\" ];",
 		PORT("") REST "snat = [ \"192.0.2.1\", \"192.0.2.2\", \"2001:db8::1\" ];", ""));
@@ -863,6 +1039,23 @@ static void more_checks_than_can_be_meant_are_warned_of(void **)
 	}
 }
 
+static void a_cluster_without_a_pool_is_warned_of(void **)
+{
+	struct config *none = parse(BASE KUBERNETES("enabled = true;"));
+	struct config *one = parse(BASE KUBERNETES("enabled = true; pools = ( { name = \"a\"; "
+						   "addresses = [ \"198.51.100.1\" ]; } );"));
+	struct text_lines warnings = {0};
+
+	assert_int_equal(config_warnings(one, &warnings), 0);
+	assert_int_equal(warnings.n, 0);
+	assert_int_equal(config_warnings(none, &warnings), 0);
+	assert_int_equal(warnings.n, 1);
+	assert_non_null(strstr(warnings.lines[0], "kubernetes.pools has no pool"));
+	text_lines_clear(&warnings);
+	config_free(none);
+	config_free(one);
+}
+
 static void ten_thousand_services_over_a_thousand_nodes_are_read_whole(void **)
 {
 	size_t room = 4 << 20, at = 0;
@@ -898,11 +1091,14 @@ int main(void)
 		TEST(what_is_left_out_has_its_default),
 		TEST(everything_can_be_said),
 		TEST(a_service_has_its_mode),
+		TEST(a_cluster_is_for_those_who_ask_for_it),
+		TEST(of_a_cluster_everything_can_be_said),
 		TEST(services_with_the_same_sources_share_a_list),
 		TEST(a_service_has_its_nodes_and_its_times),
 		TEST(a_check_is_as_health_has_it_but_for_what_it_says),
 		TEST(each_mistake_is_one_line_that_says_what_would_be_right),
 		TEST(all_mistakes_are_told_in_the_order_of_the_file),
+		TEST(a_range_that_overlaps_several_is_told_of_each),
 		TEST(a_text_may_end_anywhere),
 		TEST(a_zero_byte_is_no_end),
 		TEST(what_looks_like_a_number_in_a_text_is_none),
@@ -914,6 +1110,7 @@ int main(void)
 		TEST(the_shipped_file_shows_the_defaults),
 		TEST(every_key_has_its_words_and_a_good_default),
 		TEST(more_checks_than_can_be_meant_are_warned_of),
+		TEST(a_cluster_without_a_pool_is_warned_of),
 		TEST(ten_thousand_services_over_a_thousand_nodes_are_read_whole),
 	};
 

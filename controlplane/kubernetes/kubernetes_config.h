@@ -1,0 +1,37 @@
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kubernetes/address_pool.h"
+#include "name.h"
+
+// The group 'kubernetes' of the configuration.
+
+enum {
+	SERVERS_MAX = 8,
+	POOLS_MAX = 1024,
+	URL_TEXT_MAX = 512,
+	KUBECONFIG_TEXT_MAX = 256,
+};
+
+// How it is found out whether a node serves Services of externalTrafficPolicy Cluster.
+enum node_check {
+	NODE_CHECK_KUBE_PROXY, // GET /healthz at kube-proxy's port 10256.
+	NODE_CHECK_NODE_PORT,  // A connection to one NodePort: only silence is bad.
+	NODE_CHECK_NONE,       // It counts as up.
+};
+
+struct kubernetes_config {
+	bool enabled;
+	char kubeconfig[KUBECONFIG_TEXT_MAX]; // Empty: the credentials of the pod that we are in.
+	char servers[SERVERS_MAX][URL_TEXT_MAX]; // [n_servers] "https://...", in place of the
+	size_t n_servers;                        // kubeconfig's; tried in turn.
+	char class[NAME_TEXT_MAX];               // The loadBalancerClass that is ours.
+	bool classless;                          // Services without a class are ours as well.
+	uint32_t node_check;                     // enum node_check.
+	bool ignore_exclude_label;  // Nodes that no load balancer is to use are used as well.
+	struct address_pool *pools; // [n_pools], in the file's order; no two have a name alike.
+	size_t n_pools;
+};
