@@ -24,8 +24,8 @@ repository=$(realpath "$(dirname "${BASH_SOURCE[0]}")/../..")
 build=${GUIDEWAY_BUILD:-$repository/build}
 support=$build/tests/support
 
-lab_name=gw$$
-lab_folder=/run/$lab_name
+lab_name=${LAB_NAME:-gw$$} # tests/kubernetes/ brings hosts of its own.
+lab_folder=/run/gw$$
 rm -rf "$lab_folder"
 mkdir "$lab_folder"
 declare -A lab_processes=() # Process id by name.
@@ -88,7 +88,7 @@ ended_well()
 	for name in "${!lab_processes[@]}"; do
 		[[ $name != guideway* ]] || ends_well "$name" || return 1
 	done
-	complaints=$(grep -lE "AddressSanitizer|LeakSanitizer|runtime error:" "$lab_folder"/*.log)
+	complaints=$(grep -lsE "AddressSanitizer|LeakSanitizer|runtime error:" "$lab_folder"/*.log)
 	[ -z "$complaints" ] || { echo "failed: a sanitizer complains in ${complaints##*/}" >&2 && return 1; }
 }
 

@@ -1,0 +1,285 @@
+# Cases: a user of Kubernetes, clients outside of the cluster, and Guideway between them
+# =====================================================================================
+#
+# The cluster that tests/kubernetes/up brought up is there for all cases, one after another. Its
+# wires are drawn in cluster/network.sh: a case speaks of the hosts client, edge, wire, control and
+# node1 to node4, odd ones with kube-proxy's mode nftables and even ones with iptables.
+#
+# A case has a Kubernetes namespace of its own, where "kubectl" is, and may kill nodes. However it
+# ends, its namespace goes, dead nodes come back, and the edge is as it was. A case fails, too, if
+# Guideway asked the API server for anything that it may not have.
+#
+# Everything of tests/e2e/lib.sh that is not about its own hosts is here, too: on, spawn, end,
+# wait_until, ctl, api, json, counter, drop, refute, fail.
+
+. "$(dirname "${BASH_SOURCE[0]}")/cluster/settings.sh"
+LAB_NAME=$cluster
+. "$kubernetes_folder/../e2e/lib.sh"
+for part in processes network keys control nodes; do
+	. "$kubernetes_folder/cluster/$part.sh"
+done
+[ -e "$cluster_folder/kubeconfig.guideway" ] || fail "there is no cluster; tests/kubernetes/up brings it up"
+
+# The API server refuses a name that is still going.
+namespace=case-$$
+dead_nodes=() # By their numbers.
+snat4=$inside4.251 snat6=$inside6:251
+
+# --- Beginning and end ---------------------------------------------------------------------------
+
+case_begin()
+{
+	edge_settle
+	audit_forget
+	admin create namespace "$namespace" >/dev/null
+}
+
+# Services go while who serves them is there, and pods while their nodes are.
+case_remove()
+{
+	local status=$?
+
+	trap - EXIT ERR
+	trap '' INT TERM
+	set +e
+	[ "$status" = 0 ] || { kubectl get all,events --output wide | tail -n 60; } >&2
+	(dead_nodes_return) && namespace_remove && nothing_was_forbidden || status=1
+	[ "$status" != 0 ] || ended_well || status=1
+	processes_end
+	case_leave "$status"
+}
+
+# On to what tests/e2e/lib.sh does at the end, with that status.
+case_leave()
+{
+	(exit "$1")
+	lab_remove
+}
+trap case_remove EXIT
+
+namespace_remove()
+{
+	admin delete namespace "$namespace" --timeout 60s >/dev/null && return
+	echo "failed: the namespace does not go; what is left in it:" >&2
+	kubectl get all --output yaml | grep -A 5 -E '^    (name|finalizers):' >&2
+	return 1
+}
+
+# What is still there; a Guideway that is killed leaves the edge without its addresses, so that it is
+# asked first.
+processes_end()
+{
+	local n
+
+	[ "${#lab_processes[@]}" -gt 0 ] || return
+	kill -TERM "${lab_processes[@]}" 2>/dev/null
+	for ((n = 0; n < 50; n++)); do
+		kill -0 "${lab_processes[@]}" 2>/dev/null || break
+		sleep 0.1
+	done
+	kill -KILL "${lab_processes[@]}" 2>/dev/null
+}
+
+# --- Kubernetes ----------------------------------------------------------------------------------
+
+# kubectl ARGUMENT...: as the administrator, in the case's namespace.
+kubectl()
+{
+	admin --namespace "$namespace" "$@"
+}
+
+# deployment_add NAME REPLICAS: of pods that tell who they are, on TCP port 8080 by HTTP and on UDP
+# port 8081. Returns when all are ready.
+deployment_add()
+{
+	kubectl apply -f - >/dev/null <<-YAML
+		apiVersion: apps/v1
+		kind: Deployment
+		metadata: {name: $1}
+		spec:
+		  replicas: $2
+		  selector: {matchLabels: {app: $1}}
+		  template:
+		    metadata: {labels: {app: $1}}
+		    spec:
+		      terminationGracePeriodSeconds: 1
+		      topologySpreadConstraints:
+		      - {maxSkew: 1, topologyKey: kubernetes.io/hostname, whenUnsatisfiable: ScheduleAnyway,
+		         labelSelector: {matchLabels: {app: $1}}}
+		      containers:
+		      - name: agnhost
+		        image: agnhost
+		        args: [netexec, --http-port=8080, --udp-port=8081]
+		        readinessProbe: {httpGet: {path: /healthz, port: 8080}, periodSeconds: 1}
+	YAML
+	kubectl rollout status "deployment/$1" --timeout 60s >/dev/null
+}
+
+# service_apply NAME [FIELD...]: a Service of type LoadBalancer and both families for a Deployment of
+# that name, TCP port 80 and UDP port 53, with further fields of its spec in YAML.
+service_apply()
+{
+	local name=$1
+
+	shift
+	kubectl apply -f - >/dev/null <<-YAML
+		apiVersion: v1
+		kind: Service
+		metadata: {name: $name}
+		spec:
+		  type: LoadBalancer
+		  selector: {app: $name}
+		  ipFamilyPolicy: RequireDualStack
+		  ports:
+		  - {name: http, port: 80, targetPort: 8080, protocol: TCP}
+		  - {name: echo, port: 53, targetPort: 8081, protocol: UDP}
+		$(printf '  %s\n' "$@")
+	YAML
+}
+
+# field KIND/NAME JSONPATH
+field()
+{
+	kubectl get "$1" --output "jsonpath={$2}"
+}
+
+# node_port SERVICE http|echo
+node_port()
+{
+	field "service/$1" ".spec.ports[?(@.name==\"$2\")].nodePort"
+}
+
+# vips SERVICE: what its status says, a line each.
+vips()
+{
+	field "service/$1" '.status.loadBalancer.ingress[*].ip' | tr ' ' '\n'
+}
+
+has_vips()
+{
+	[ "$(vips "$1" | grep -c .)" = "${2:-2}" ]
+}
+
+pods_of()
+{
+	kubectl get pods --selector "app=$1" --output 'jsonpath={.items[*].metadata.name}'
+}
+
+# --- Nodes ---------------------------------------------------------------------------------------
+
+# node_dies N: until the case ends, or node_returns.
+node_dies()
+{
+	dead_nodes[$1]=$1
+	node_kill "$1"
+}
+
+node_returns()
+{
+	node_revive "$1"
+	unset "dead_nodes[$1]"
+}
+
+dead_nodes_return()
+{
+	local n
+
+	for n in "${dead_nodes[@]}"; do
+		node_returns "$n" || return 1
+	done
+}
+
+# --- What Guideway asks of the API server --------------------------------------------------------
+
+audit_forget()
+{
+	audit_from=$(stat -c %s "$cluster_folder/audit.log" 2>/dev/null || echo 0)
+}
+
+# Its requests since the case began, a line each: "200 patch services/status default/web".
+requests()
+{
+	[ ! -e "$cluster_folder/audit.log" ] ||
+		/usr/bin/python3 "$kubernetes_folder/cluster/audit.py" "$cluster_folder/audit.log" "$audit_from"
+}
+
+nothing_was_forbidden()
+{
+	local forbidden
+
+	forbidden=$(requests | grep '^403 ' | sort | uniq -c) || return 0
+	printf 'failed: Guideway asked for what it may not have:\n%s\n' "$forbidden" >&2
+	return 1
+}
+
+# --- Guideway ------------------------------------------------------------------------------------
+
+# What a case adds to it is in guideway_more.
+guideway_config()
+{
+	cat <<-CONFIG
+		instance = "$lab_name";
+		log = "debug";
+		ports = (
+			{ device = "wan0"; twin = "wan"; driver = "af_packet"; adopt = true; },
+			{ device = "fab0"; twin = "fab"; driver = "af_packet"; adopt = true; }
+		);
+		workers = { cpus = [ 0 ]; idle = "sleep"; };
+		flows = { ipv4 = 65536; ipv6 = 65536; };
+		memory = { hugepages = false; };
+		snat = [ "$snat4", "$snat6" ];
+		control = { socket = "$lab_folder/guideway.sock"; };
+		state = "$lab_folder/guideway.state";
+		$guideway_more
+	CONFIG
+}
+
+# Starts it in the edge. Returns when the management API answers.
+guideway_begin()
+{
+	guideway_config >"$lab_folder/guideway.conf"
+	KUBECONFIG=$cluster_folder/kubeconfig.guideway spawn guideway edge \
+		"$guideway" --config "$lab_folder/guideway.conf"
+	wait_until 15 api status
+}
+
+# --- Asking the way clients do -------------------------------------------------------------------
+
+# bracketed ADDRESS: as it stands in a URL.
+bracketed()
+{
+	case $1 in
+	*:*) echo "[$1]" ;;
+	*) echo "$1" ;;
+	esac
+}
+
+# get ADDRESS [PATH [PORT]]: by HTTP, from the client: /hostname is the pod, /clientip whom it sees.
+get()
+{
+	on client curl -sf --max-time 3 "http://$(bracketed "$1"):${3:-80}${2:-/hostname}"
+}
+
+# ask ADDRESS [WORD [PORT]]: the same by UDP; "hostname" is the pod, "clientip" whom it sees.
+ask()
+{
+	on client /usr/bin/python3 -c 'import socket, sys
+address, word, port = sys.argv[1:]
+s = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
+s.settimeout(1)
+s.connect((address, int(port)))
+s.send(word.encode())
+print(s.recv(1500).decode())' "$1" "${2:-hostname}" "${3:-53}"
+}
+
+# pods_that_answer N COMMAND...: to that many of it, each pod named once.
+pods_that_answer()
+{
+	local n
+
+	for ((n = 0; n < $1; n++)); do
+		"${@:2}" && echo
+	done | sort -u | xargs
+}
+
+case_begin
