@@ -66,6 +66,7 @@ struct service_config {
 	size_t *nodes; // [n_nodes] indexes into the configuration's nodes, in rising order. All of
 	               // them have an address of 'target_family'.
 	size_t n_nodes;
+	const uint32_t *weights; // [n_nodes] Its own of each; NULL for those that the nodes have.
 	uint32_t idle_s;
 	size_t sources; // Who may come: 1 more than an index into source_lists; 0: everybody.
 	uint32_t affinity_word; // As in the file.

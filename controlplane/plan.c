@@ -170,7 +170,7 @@ static uint32_t weight_of(const struct plan *plan, const struct member *member)
 {
 	const struct plan_node *node = &plan->nodes[member->node];
 
-	return member->leaving || node->drained ? 0 : node->weight;
+	return member->leaving || node->drained ? 0 : member->weight;
 }
 
 static bool is_settled(const struct pool *pool)
@@ -380,6 +380,8 @@ static uint64_t hash_nodes(const struct service_config *service)
 
 	for (size_t i = 0; i < service->n_nodes; i++)
 		hash = fold_multiply(hash ^ service->nodes[i], 0x9e3779b97f4a7c15);
+	for (size_t i = 0; service->weights != NULL && i < service->n_nodes; i++)
+		hash = fold_multiply(hash ^ service->weights[i], 0x9e3779b97f4a7c15);
 	return hash;
 }
 
@@ -402,7 +404,8 @@ static struct key key_of(
 {
 	const struct check_config *check = &service->check;
 	bool is_shared = beside->service != NULL && beside->service->nodes == service->nodes &&
-		beside->service->n_nodes == service->n_nodes;
+		beside->service->n_nodes == service->n_nodes &&
+		beside->service->weights == service->weights;
 	bool of_node_port = check->kind != CHECK_NONE && check->port == 0;
 
 	return (struct key){
@@ -411,6 +414,16 @@ static struct key key_of(
 		.check_port = of_node_port ? service->node_port : check->port,
 		.nodes_hash = is_shared ? beside->nodes_hash : hash_nodes(service),
 	};
+}
+
+// Of services with as many nodes.
+static int compare_weights(const struct service_config *s, const struct service_config *t)
+{
+	if (s->weights == t->weights)
+		return 0;
+	if (s->weights == NULL || t->weights == NULL)
+		return s->weights == NULL ? -1 : 1;
+	return memcmp(s->weights, t->weights, s->n_nodes * sizeof(*s->weights));
 }
 
 static int compare_keys(const void *l, const void *r)
@@ -433,6 +446,8 @@ static int compare_keys(const void *l, const void *r)
 			return orders[i];
 	}
 	int by_check = check_config_compare(&s->check, &t->check);
+	if (by_check == 0)
+		by_check = compare_weights(s, t);
 	if (by_check != 0 || s->nodes == t->nodes)
 		return by_check;
 	return memcmp(s->nodes, t->nodes, s->n_nodes * sizeof(size_t));
@@ -453,7 +468,8 @@ static bool add_member(struct making *m, struct pool *pool, const struct key *ke
 {
 	struct member *member = &pool->members[pool->n_members];
 
-	*member = (struct member){.node = node, .until_ns = UINT64_MAX};
+	*member = (struct member){
+		.node = node, .weight = m->plan->nodes[node].weight, .until_ns = UINT64_MAX};
 	if (key->service->check.kind != CHECK_NONE) {
 		struct probe_config config = {
 			.address = m->plan->names[node].address[pool->family],
@@ -523,6 +539,8 @@ static bool make_pool(struct making *m, const struct key *key)
 	for (size_t i = 0; i < service->n_nodes; i++) {
 		if (!add_member(m, pool, key, service->nodes[i]))
 			return false;
+		if (service->weights != NULL)
+			pool->members[i].weight = service->weights[i];
 		m->members[service->nodes[i]] = NULL; // It does not leave.
 	}
 	return add_leaving_members(m, pool, key);

@@ -20,6 +20,7 @@ enum { N_TARGET_STATES = TARGET_DOWN + 1 };
 struct member {
 	size_t node;         // Index into the plan's nodes.
 	struct probe *probe; // NULL if it is not checked: then it is up.
+	uint32_t weight;     // Its share of new flows, relative to the pool's others.
 	bool leaving;        // The services do not name it any more.
 	bool gone;           // Its time is over: no flow may name it.
 	uint64_t until_ns;   // When its time is over if it leaves; UINT64_MAX for never.

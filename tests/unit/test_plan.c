@@ -107,6 +107,27 @@ static bool not_held(void *, const struct address *)
 	return false;
 }
 
+static void a_service_may_weigh_its_nodes_for_itself(void **state)
+{
+	struct place *p = *state;
+	struct config *config = configure(p, "a b");
+	const uint32_t weights[] = {3, 1}, others[] = {1, 3}, same[] = {3, 1};
+
+	add_service(config, "plain", "ab");
+	add_service(config, "weighed", "ab")->weights = weights;
+	add_service(config, "otherwise", "ab")->weights = others;
+	add_service(config, "likewise", "ab")->weights = same;
+	plan(p, config, 0);
+
+	const struct model *model = plan_refresh(p->plan, 0);
+	assert_int_equal(p->plan->n_pools, 3);
+	assert_int_equal(p->plan->pool_of[1], p->plan->pool_of[3]);
+	assert_int_equal(model->sets[p->plan->pool_of[0]].targets[0].weight, 1);
+	assert_int_equal(model->sets[p->plan->pool_of[1]].targets[0].weight, 3);
+	assert_int_equal(model->sets[p->plan->pool_of[1]].targets[1].weight, 1);
+	assert_int_equal(model->sets[p->plan->pool_of[2]].targets[0].weight, 1);
+}
+
 static void services_with_the_same_nodes_and_checks_share_a_pool(void **state)
 {
 	struct place *p = *state;
@@ -522,6 +543,7 @@ static void drains_are_kept_over_a_restart(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		IN_PLACE(a_service_may_weigh_its_nodes_for_itself),
 		IN_PLACE(services_with_the_same_nodes_and_checks_share_a_pool),
 		IN_PLACE(a_check_without_a_port_asks_the_services_own_node_port),
 		IN_PLACE(a_node_removed_drains_while_flows_hold_it_and_is_then_gone),
