@@ -48,6 +48,7 @@ struct reconcile {
 	struct reconcile_status status;
 	uint64_t published_ns;         // When the last table was.
 	uint64_t plan_generation;      // The first one built from this plan, or 0.
+	uint64_t settled_generation;   // The first with all of its first verdicts, or 0.
 	size_t n_announced;            // Pools of it whose VIPs were told, or ANNOUNCED_NOTHING.
 	uint64_t aged_ns;              // When age() ran last.
 	struct build_report told;      // What the log said of the rings.
@@ -192,6 +193,14 @@ static void publish_nodes(struct reconcile *r)
 			why);
 }
 
+// The table in force has all first verdicts of the plan.
+static void note_settled(struct reconcile *r)
+{
+	if (r->settled_generation == 0 && r->plan_generation != 0 &&
+		r->plan->n_settled == r->plan->n_pools)
+		r->settled_generation = r->status.generation;
+}
+
 static void publish(struct reconcile *r, const struct forwarding_table *table)
 {
 	struct reconcile_status *s = &r->status;
@@ -200,6 +209,7 @@ static void publish(struct reconcile *r, const struct forwarding_table *table)
 	tell_of_rings(r);
 	if (r->plan_generation == 0)
 		r->plan_generation = table->generation;
+	note_settled(r);
 	announce(r);
 	if (!s->ready) {
 		s->ready = true;
@@ -269,6 +279,16 @@ static bool node_held(void *argument, uint32_t id)
 	return is_held(&traffic, &r->node_bases[id]);
 }
 
+static bool is_seen_by_all(const struct reconcile *r, uint64_t generation)
+{
+	return generation != 0 && r->status.oldest >= generation;
+}
+
+bool reconcile_is_in_force(const struct reconcile *r)
+{
+	return is_seen_by_all(r, r->settled_generation);
+}
+
 // A node that leaves. That it has no flow says something only once no worker sees a table by which
 // it could get a new one.
 static bool leaving_held(void *argument, const struct address *address)
@@ -279,7 +299,7 @@ static bool leaving_held(void *argument, const struct address *address)
 
 	if (id == NODE_NONE)
 		return false; // It never was in a table.
-	if (r->plan_generation == 0 || r->status.oldest < r->plan_generation)
+	if (!is_seen_by_all(r, r->plan_generation))
 		return true;
 	dataplane_read_node(r->config.dp, id, &traffic);
 	return traffic.flows != 0;
@@ -311,7 +331,7 @@ static void take_plan(struct reconcile *r, struct plan *plan)
 {
 	plan_destroy(r->plan, r->health);
 	r->plan = plan;
-	r->plan_generation = 0;
+	r->plan_generation = r->settled_generation = 0;
 	r->n_announced = ANNOUNCED_NOTHING;
 }
 
@@ -338,8 +358,10 @@ static void age(void *argument, uint64_t now_ns)
 	if (plan_drain_ended(r->plan, r->aged_ns, now_ns))
 		touch(r);
 	// A first check that ran out without a verdict is no change that makes a table.
-	if (r->plan->n_settled < r->plan->n_pools)
+	if (r->plan->n_settled < r->plan->n_pools) {
 		plan_refresh(r->plan, now_ns);
+		note_settled(r);
+	}
 	announce(r);
 	table_builder_free_ids(r->builder, service_held, node_held, r);
 	r->aged_ns = now_ns;

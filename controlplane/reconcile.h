@@ -74,6 +74,10 @@ struct reconcile_status {
 
 void reconcile_read_status(const struct reconcile *r, struct reconcile_status *ret_status);
 
+// True once every worker forwards by what reconcile_want() was given last, with the verdicts of the
+// first checks of what is new in it.
+bool reconcile_is_in_force(const struct reconcile *r);
+
 // Brings the counts of the plan's pools up to date: a change may wait for its table.
 void reconcile_refresh(struct reconcile *r);
 

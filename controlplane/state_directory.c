@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FILE_BYTES_MAX (1024 * 1024)
+#define FILE_BYTES_MAX (64 * 1024 * 1024)
 #define HASH_KEY_FILE "hash-key"
 
 struct state_directory {

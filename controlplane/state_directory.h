@@ -20,7 +20,7 @@ void state_directory_close(struct state_directory *directory);
 
 const char *state_directory_path(const struct state_directory *directory);
 
-// Reads a small file (at most 1 MB) whole. 'ret_text' is the caller's to free, and a 0 follows its
+// Reads a file of at most 64 MB whole. 'ret_text' is the caller's to free, and a 0 follows its
 // 'ret_len' bytes. Returns 0, -ENOENT if there is none, or -errno.
 int state_directory_read(
 	struct state_directory *directory, const char *name, char **ret_text, size_t *ret_len);
