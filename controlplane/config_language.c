@@ -348,7 +348,7 @@ static const struct key kubernetes[] = {
 		KEY_RESTART, FIELD(struct config, kubernetes.classless), .standard = false},
 	{"node_check",
 		"how nodes are checked for externalTrafficPolicy Cluster: kube-proxy's health at "
-		"port 10256, a connection to one NodePort, where only silence is bad, or not",
+		"port 10256, a connection to the NodePort of each TCP port, or not",
 		VALUE_WORD, 0, FIELD(struct config, kubernetes.node_check), .words = node_checks},
 	{"ignore_exclude_label",
 		"whether nodes are used that node.kubernetes.io/exclude-from-external-load-"

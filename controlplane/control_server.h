@@ -13,6 +13,7 @@
 // language is in api/api.h. All of it runs in steps of the control loop; a long answer takes many.
 
 struct control_server;
+struct kubernetes;
 
 // What it tells of. All of it outlives the server.
 struct control_sources {
@@ -20,6 +21,7 @@ struct control_sources {
 	struct dataplane *dp;
 	struct kernel *kernel; // NULL for none.
 	struct reconcile *reconcile;
+	struct kubernetes *kubernetes; // NULL for no cluster.
 	const struct load *load;
 	const struct config *config; // As started: ports, workers, the socket.
 	uint64_t started_ns;

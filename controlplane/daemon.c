@@ -20,6 +20,7 @@
 #include "drains.h"
 #include "kernel/interfaces.h"
 #include "kernel/kernel.h"
+#include "kubernetes/kubernetes.h"
 #include "log.h"
 #include "loop.h"
 #include "notify.h"
@@ -34,6 +35,7 @@
 //     interfaces moved     the machine is reachable as before, by the twins
 //     kernel mirror, control socket
 //     health, first table  VIPs are served from here on, and announced
+//     Kubernetes           and what a cluster asks for, once it is known
 
 #define LOCK_PATIENCE_NS (2 * NSEC_PER_SEC)
 #define KERNEL_TICK_NS (100 * NSEC_PER_MSEC)
@@ -54,6 +56,7 @@ struct daemon {
 	struct dataplane *dp;
 	struct kernel *kernel;
 	struct reconcile *reconcile;
+	struct kubernetes *kubernetes; // NULL if there is no cluster.
 	struct control_server *server;
 	int signal_fd;
 	uint64_t started_ns;
@@ -150,6 +153,20 @@ static void say_what_would_be_right(int error)
 		log_error("reload again later, or restart");
 }
 
+// Of a cluster there is no more than there was room for at the start.
+static void keep_room(const struct daemon *d, struct config *wanted)
+{
+	wanted->nodes_max = d->started->nodes_max;
+	wanted->dataplane.nodes_max = d->started->dataplane.nodes_max;
+	wanted->dataplane.services_max = d->started->dataplane.services_max;
+}
+
+static int want(struct daemon *d, const struct config *wanted, char ret_why[WHY_MAX])
+{
+	return d->kubernetes == NULL ? reconcile_want(d->reconcile, wanted, ret_why)
+				     : kubernetes_want(d->kubernetes, wanted, ret_why);
+}
+
 static bool apply(struct daemon *d, struct config *wanted)
 {
 	struct text_lines keys = {0};
@@ -159,13 +176,16 @@ static bool apply(struct daemon *d, struct config *wanted)
 		return false;
 
 	keep_snat(d, wanted);
-	int r = reconcile_want(d->reconcile, wanted, why);
+	int compared = config_needs_restart(d->started, wanted, &keys);
+	keep_room(d, wanted);
+	int r = want(d, wanted, why);
 	if (r < 0) {
+		text_lines_clear(&keys);
 		log_error("no table can be built of the configuration: %s", why);
 		say_what_would_be_right(r);
 		return false;
 	}
-	if (config_needs_restart(d->started, wanted, &keys) == 0)
+	if (compared == 0)
 		log_lines(LEVEL_WARNING, &keys, " changes only at a restart, and is as before");
 	if (d->wanted != d->started)
 		config_free(d->wanted);
@@ -454,6 +474,7 @@ static int start_server(struct daemon *d)
 		.dp = d->dp,
 		.kernel = d->kernel,
 		.reconcile = d->reconcile,
+		.kubernetes = d->kubernetes,
 		.load = &d->load,
 		.config = d->started,
 		.started_ns = d->started_ns,
@@ -485,6 +506,19 @@ static int start_reconcile(struct daemon *d)
 		r = reconcile_want(d->reconcile, d->wanted, why);
 	if (r < 0)
 		log_error("there is not enough memory for services and nodes");
+	return r;
+}
+
+static int start_kubernetes(struct daemon *d)
+{
+	char why[WHY_MAX];
+
+	if (!d->started->kubernetes.enabled)
+		return 0;
+	int r = kubernetes_start(
+		d->loop, d->reconcile, d->directory, d->wanted, &d->kubernetes, why);
+	if (r < 0)
+		log_error("%s", why);
 	return r;
 }
 
@@ -523,7 +557,7 @@ static void raise_limits(void)
 static int start(struct daemon *d)
 {
 	int (*const steps[])(struct daemon *) = {start_signals, start_state, start_dataplane,
-		start_kernel, start_reconcile, start_server, start_watches};
+		start_kernel, start_reconcile, start_kubernetes, start_server, start_watches};
 
 	raise_limits();
 	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
@@ -547,6 +581,7 @@ static void stop(struct daemon *d)
 	if (interfaces_restore(d->interfaces, why) < 0)
 		log_error("%s", why);
 	reconcile_destroy(d->reconcile);
+	kubernetes_stop(d->kubernetes);
 	config_reader_destroy(d->reader);
 	loop_destroy(d->loop);
 	drains_close(d->drains);

@@ -14,6 +14,7 @@ static const struct api_route *const routes[] = {
 	&flows_route,
 	&counters_route,
 	&explain_route,
+	&kubernetes_route,
 	&capture_route,
 	&trace_route,
 };

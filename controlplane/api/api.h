@@ -19,6 +19,7 @@
 //     GET  /v1/counters               all that is counted, with a sentence for each word
 //     GET  /v1/capture                ?host= &port= &protocol=tcp|udp|sctp &packets= &seconds=
 //     GET  /v1/explain                ?protocol= &client=ADDRESS:PORT &vip=ADDRESS:PORT
+//     GET  /v1/kubernetes             the cluster: its watches, and what became of its Services
 //     GET  /v1/trace                  ?frame=HEX, or as of explain; &port= &origin=port|kernel
 //     POST /v1/nodes/NAME/drain
 //     POST /v1/nodes/NAME/undrain
@@ -135,4 +136,5 @@ extern const struct api_route undrain_route;
 extern const struct api_route flows_route;
 extern const struct api_route counters_route;
 extern const struct api_route explain_route;
+extern const struct api_route kubernetes_route;
 extern const struct api_route trace_route;

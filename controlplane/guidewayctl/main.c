@@ -36,6 +36,8 @@ static const char help[] =
 	"                      --service NAME, --node NAME, --client ADDRESS[/LENGTH],\n"
 	"                      --protocol tcp|udp, --limit N (at most 10000),\n"
 	"                      --state half-open|established|closing|resting\n"
+	"    kubernetes        the cluster: whether it is followed, and what became of its\n"
+	"                      Services\n"
 	"    counters          packets and bytes by service and node, drops by reason,\n"
 	"                      events; drops and events that did not happen are left out\n"
 	"    drain NODE        NODE takes no new flows and keeps the old, over reloads and\n"
@@ -211,6 +213,12 @@ static bool capture_path(struct request *request)
 	return true;
 }
 
+static bool kubernetes_path(struct request *request)
+{
+	add_text(request, "/v1/kubernetes");
+	return true;
+}
+
 static bool counters_path(struct request *request)
 {
 	add_text(request, "/v1/counters");
@@ -298,6 +306,7 @@ static const struct command commands[] = {
 	{"nodes", "GET", 0, 1, nodes_path, show_nodes, NO_FILTERS},
 	{"flows", "GET", 0, 0, flows_path, show_flows, FLOWS_FILTERS},
 	{"capture", "GET", 0, 0, capture_path, show_capture, CAPTURE_FILTERS},
+	{"kubernetes", "GET", 0, 0, kubernetes_path, show_kubernetes, NO_FILTERS},
 	{"counters", "GET", 0, 0, counters_path, show_counters, NO_FILTERS},
 	{"drain", "POST", 1, 1, drain_path, show_drain, NO_FILTERS},
 	{"undrain", "POST", 1, 1, drain_path, show_drain, NO_FILTERS},

@@ -1,0 +1,70 @@
+#include <stdio.h>
+
+#include "show.h"
+#include "table.h"
+
+static void show_watch(const json_t *answer, const char *what, const char *member)
+{
+	const json_t *watch = json_object_get(answer, member);
+
+	if (json_is_string(json_object_get(watch, "failing")))
+		printf("%s: NOT FOLLOWED, what was known stays in force: %s\n", what,
+			text_of(watch, "failing"));
+	else
+		printf("%s: %s, %lld events since the start\n", what,
+			is_true(watch, "synced") ? "followed" : "being listed",
+			number_of(watch, "events"));
+}
+
+static void show_addresses(struct table *table, const json_t *addresses)
+{
+	const char *first = json_string_value(json_array_get(addresses, 0));
+	const char *second = json_string_value(json_array_get(addresses, 1));
+
+	table_cell(table, "%s%s%s", first == NULL ? "-" : first, second == NULL ? "" : " ",
+		second == NULL ? "" : second);
+}
+
+static const char *state_of(const json_t *service)
+{
+	const char *stage = text_of(service, "stage");
+	bool is_in_force = is_true(service, "in_force");
+
+	if (*stage == 's')
+		return is_in_force ? "served" : "about to be served";
+	if (*stage == 'r')
+		return "being released";
+	return *stage == 'c' ? "being claimed" : "waiting";
+}
+
+static void show_service_table(const json_t *services)
+{
+	static const char *const headers[] = {
+		"SERVICE", "STATE", "MODE", "ADDRESSES", "REASON", NULL};
+	struct table table;
+	size_t i;
+	json_t *service;
+
+	table_begin(&table, headers);
+	json_array_foreach(services, i, service)
+	{
+		table_cell(&table, "%s", text_of(service, "service"));
+		table_cell(&table, "%s", state_of(service));
+		table_cell(&table, "%s", text_of(service, "mode"));
+		show_addresses(&table, json_object_get(service, "addresses"));
+		table_cell(&table, "%s", text_of(service, "message"));
+	}
+	printf("\n");
+	table_print(&table);
+}
+
+void show_kubernetes(const json_t *answer)
+{
+	show_watch(answer, "Services", "watch_services");
+	show_watch(answer, "Nodes", "watch_nodes");
+	show_watch(answer, "EndpointSlices", "watch_endpointslices");
+	printf("%lld nodes, %lld of them used; %lld writes of status, %lld of them failed\n",
+		number_of(answer, "nodes"), number_of(answer, "nodes_used"),
+		number_of(answer, "writes"), number_of(answer, "writes_failed"));
+	show_service_table(json_object_get(answer, "services"));
+}

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "config.h"
+#include "service_object.h"
+
+// What of a Service can be served here at all, whatever nodes and addresses there are.
+
+enum { ADMISSION_MESSAGE_MAX = 256 };
+
+struct admission {
+	bool is_admitted;
+	const char *reason; // If not, or if it is served, but not as it asks: one word, as
+	                    // conditions have them. Else NULL.
+	char message[ADMISSION_MESSAGE_MAX]; // And a sentence.
+
+	// If so.
+	enum forwarding_mode mode;
+	enum tunnel_kind tunnel_kind;
+	enum family families[N_FAMILIES]; // [n_families] Those asked for that can be served, in the
+	size_t n_families;                // order asked.
+};
+
+// 'file' says which modes, SNAT addresses and tunnel sources there are.
+void admission_judge(const struct config *file, const struct service_object *service,
+	struct admission *ret_admission);
+
+// Why one port of an admitted Service is not served, as 'ports[].error' of its status has it
+// ("guideway.dev/NoNodePort"), or NULL if it is.
+const char *admission_port_error(
+	const struct admission *admission, const struct service_port *port);

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "slice_object.h"
+
+// Which nodes have endpoints of a Service, and how many: what externalTrafficPolicy Local spreads
+// by. Where no endpoint is ready anywhere those that serve on count, as kube-proxy has it
+// (KEP-1669).
+
+struct share {
+	const char *node; // Its name; the slices'.
+	uint32_t weight;  // Endpoints; never 0.
+};
+
+struct share_list {
+	const struct share *shares; // [n], in the order of names, no name twice.
+	size_t n;
+};
+
+struct endpoint_shares;
+
+// Of slices [n] that outlive it. Returns NULL when out of memory.
+struct endpoint_shares *endpoint_shares_create(struct slice_object *const *slices, size_t n);
+
+// Accepts NULL.
+void endpoint_shares_destroy(struct endpoint_shares *shares);
+
+// Those of the Service 'key' by addresses of 'family'; they are the maker's. To be asked once of
+// each Service and family.
+struct share_list endpoint_shares_find(
+	struct endpoint_shares *shares, const char *key, enum family family);

@@ -1,0 +1,237 @@
+#include "event_filter.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "name.h"
+
+#define WINDOW_S 600 // In which events that are alike are put together.
+#define REFILL_S 300 // An object's next event beyond its burst.
+
+// The source of an event is what kube-controller-manager's service controller is elsewhere.
+#define COMPONENT "guideway"
+
+// One that was sent, and may be counted up.
+struct known {
+	uint64_t hash; // Of its object, type, reason and message; 0 for a free place.
+	char name[2 * SPACE_TEXT_MAX];
+	int64_t first_s;
+	int64_t last_s;
+	uint32_t count;
+};
+
+// What an object has left.
+struct purse {
+	uint64_t hash; // Of its uid; 0 for a free place.
+	double tokens;
+	int64_t at_s;
+};
+
+// How many messages one reason of an object had lately.
+struct likeness {
+	uint64_t hash; // Of object and reason; 0 for a free place.
+	int64_t since_s;
+	uint32_t n;
+};
+
+// Each is found by its hash among WAYS places, where the one used longest ago makes room: all of it
+// is a memory of what was said, and to forget is to say it again.
+enum { WAYS = 8 };
+
+struct event_filter {
+	char instance[SPACE_TEXT_MAX];
+	uint64_t n_sent;
+	struct known known[EVENTS_KNOWN_MAX];
+	struct purse purses[EVENTS_KNOWN_MAX];
+	struct likeness likenesses[EVENTS_KNOWN_MAX];
+};
+
+struct event_filter *event_filter_create(const char *instance)
+{
+	struct event_filter *filter = calloc(1, sizeof(*filter));
+
+	if (filter != NULL)
+		snprintf(filter->instance, sizeof(filter->instance), "%.63s", instance);
+	return filter;
+}
+
+void event_filter_destroy(struct event_filter *filter)
+{
+	free(filter);
+}
+
+static uint64_t hash_with(uint64_t seed, const char *text)
+{
+	uint64_t hash = mix(seed ^ name_hash(text));
+
+	return hash == 0 ? 1 : hash;
+}
+
+// The first of the places that a hash may have.
+static size_t places_of(uint64_t hash)
+{
+	return hash % (EVENTS_KNOWN_MAX / WAYS) * WAYS;
+}
+
+static struct purse *find_purse(struct event_filter *filter, uint64_t hash, int64_t now_s)
+{
+	struct purse *places = &filter->purses[places_of(hash)], *oldest = places;
+
+	for (size_t i = 0; i < WAYS; i++) {
+		if (places[i].hash == hash)
+			return &places[i];
+		if (places[i].at_s < oldest->at_s)
+			oldest = &places[i];
+	}
+	*oldest = (struct purse){hash, EVENT_BURST, now_s};
+	return oldest;
+}
+
+// Takes one of the object's events, if it has one left.
+static bool afford(struct event_filter *filter, const struct service_event *event, int64_t now_s)
+{
+	struct purse *purse = find_purse(filter, hash_with(0, event->uid), now_s);
+
+	if (now_s > purse->at_s) {
+		purse->tokens += (double)(now_s - purse->at_s) / REFILL_S;
+		purse->tokens = purse->tokens < EVENT_BURST ? purse->tokens : EVENT_BURST;
+		purse->at_s = now_s;
+	}
+	if (purse->tokens < 1)
+		return false;
+	purse->tokens--;
+	return true;
+}
+
+static struct likeness *find_likeness(struct event_filter *filter, uint64_t hash, int64_t now_s)
+{
+	struct likeness *places = &filter->likenesses[places_of(hash)], *oldest = places;
+
+	for (size_t i = 0; i < WAYS; i++) {
+		if (places[i].hash == hash)
+			return &places[i];
+		if (places[i].since_s < oldest->since_s)
+			oldest = &places[i];
+	}
+	*oldest = (struct likeness){hash, now_s, 0};
+	return oldest;
+}
+
+// Counts one more message of the object's reason. Returns whether they are too many to be told one
+// by one.
+static bool are_too_many(struct event_filter *filter, uint64_t alike, int64_t now_s)
+{
+	struct likeness *likeness = find_likeness(filter, alike, now_s);
+
+	if (now_s - likeness->since_s >= WINDOW_S)
+		*likeness = (struct likeness){alike, now_s, 0};
+	return ++likeness->n > EVENTS_ALIKE_MAX;
+}
+
+// Returns NULL if it was not sent lately.
+static struct known *find_known(struct event_filter *filter, uint64_t hash)
+{
+	struct known *places = &filter->known[places_of(hash)];
+
+	for (size_t i = 0; i < WAYS; i++) {
+		if (places[i].hash == hash)
+			return &places[i];
+	}
+	return NULL;
+}
+
+static struct known *make_room(struct event_filter *filter, uint64_t hash)
+{
+	struct known *places = &filter->known[places_of(hash)], *oldest = places;
+
+	for (size_t i = 0; i < WAYS; i++) {
+		if (places[i].hash == hash)
+			return &places[i];
+		if (places[i].last_s < oldest->last_s)
+			oldest = &places[i];
+	}
+	return oldest;
+}
+
+static void format_time(int64_t now_s, char ret_text[32])
+{
+	time_t time = now_s;
+	struct tm utc;
+
+	gmtime_r(&time, &utc);
+	strftime(ret_text, 32, "%Y-%m-%dT%H:%M:%SZ", &utc);
+}
+
+static json_t *body_of(const struct event_filter *filter, const struct service_event *event,
+	const struct known *known, const char *message)
+{
+	char first[32];
+
+	format_time(known->first_s, first);
+	return json_pack("{s:s, s:s, s:{s:s, s:s}, s:{s:s, s:s, s:s, s:s, s:s}, s:s, s:s, s:s,"
+			 " s:{s:s, s:s}, s:s, s:s, s:i, s:s, s:s}",
+		"kind", "Event", "apiVersion", "v1", "metadata", "name", known->name, "namespace",
+		event->space, "involvedObject", "kind", "Service", "apiVersion", "v1", "namespace",
+		event->space, "name", event->name, "uid", event->uid, "type",
+		event->is_warning ? "Warning" : "Normal", "reason", event->reason, "message",
+		message, "source", "component", COMPONENT, "host", filter->instance,
+		"firstTimestamp", first, "lastTimestamp", first, "count", 1, "reportingComponent",
+		COMPONENT, "reportingInstance", filter->instance);
+}
+
+static void send_first(struct event_filter *filter, const struct service_event *event,
+	uint64_t hash, int64_t now_s, const char *message, struct event_request *ret_request)
+{
+	struct known *known = make_room(filter, hash);
+
+	*known = (struct known){.hash = hash, .first_s = now_s, .last_s = now_s, .count = 1};
+	// The name is a DNS subdomain, and nobody else's.
+	snprintf(known->name, sizeof(known->name), "%s.%" PRIx64, event->name,
+		mix((uint64_t)now_s << 20 ^ filter->n_sent++ ^ hash_with(0, filter->instance)));
+	ret_request->is_patch = false;
+	snprintf(ret_request->path, sizeof(ret_request->path), "/api/v1/namespaces/%s/events",
+		event->space);
+	ret_request->body = body_of(filter, event, known, message);
+}
+
+static void send_again(const struct service_event *event, struct known *known, int64_t now_s,
+	struct event_request *ret_request)
+{
+	char last[32];
+
+	known->count++;
+	known->last_s = now_s;
+	format_time(now_s, last);
+	ret_request->is_patch = true;
+	snprintf(ret_request->path, sizeof(ret_request->path), "/api/v1/namespaces/%s/events/%s",
+		event->space, known->name);
+	ret_request->body =
+		json_pack("{s:i, s:s}", "count", (int)known->count, "lastTimestamp", last);
+}
+
+bool event_filter_take(struct event_filter *filter, const struct service_event *event,
+	int64_t now_s, struct event_request *ret_request)
+{
+	uint64_t alike = hash_with(hash_with(event->is_warning, event->uid), event->reason);
+	uint64_t hash = hash_with(alike, event->message);
+	struct known *known = find_known(filter, hash);
+	char message[EVENT_MESSAGE_MAX];
+
+	if (!afford(filter, event, now_s))
+		return false;
+	snprintf(message, sizeof(message), "%s", event->message);
+	if (known == NULL && are_too_many(filter, alike, now_s)) {
+		snprintf(message, sizeof(message), "(combined from similar events): %.900s",
+			event->message);
+		hash = alike;
+		known = find_known(filter, hash);
+	}
+	if (known != NULL && now_s - known->last_s < WINDOW_S)
+		send_again(event, known, now_s, ret_request);
+	else
+		send_first(filter, event, hash, now_s, message, ret_request);
+	return ret_request->body != NULL;
+}

@@ -1,0 +1,35 @@
+#include "json_read.h"
+
+const json_t *json_at(const json_t *object, const char *path)
+{
+	while (object != NULL && *path != '\0') {
+		size_t len = strcspn(path, ".");
+
+		object = json_object_getn(object, path, len);
+		path += len;
+		path += *path == '.';
+	}
+	return object;
+}
+
+bool json_list_has(const json_t *object, const char *path, const char *text)
+{
+	const json_t *list = json_at(object, path);
+
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const char *element = json_string_value(json_array_get(list, i));
+
+		if (element != NULL && strcmp(element, text) == 0)
+			return true;
+	}
+	return false;
+}
+
+bool json_copy_text(const json_t *object, const char *path, char *ret_text, size_t room)
+{
+	const char *text = json_text_at(object, path);
+	bool fits = strlen(text) < room;
+
+	strcpy(ret_text, fits ? text : "");
+	return fits;
+}

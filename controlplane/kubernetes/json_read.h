@@ -1,0 +1,35 @@
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+// Reading documents of the API server: what is missing, or of another type, is as if it were empty.
+
+// The member at 'path' ("metadata.name"), or NULL. No name of the path has a dot of its own.
+const json_t *json_at(const json_t *object, const char *path);
+
+// Never NULL.
+static inline const char *json_text_at(const json_t *object, const char *path)
+{
+	const char *text = json_string_value(json_at(object, path));
+
+	return text == NULL ? "" : text;
+}
+
+static inline int64_t json_number_at(const json_t *object, const char *path)
+{
+	return json_integer_value(json_at(object, path));
+}
+
+static inline bool json_text_is(const json_t *object, const char *path, const char *text)
+{
+	return strcmp(json_text_at(object, path), text) == 0;
+}
+
+// Whether the list at 'path' has the string.
+bool json_list_has(const json_t *object, const char *path, const char *text);
+
+// Copies a text that fits into 'ret_text', else leaves it empty. Returns whether it fits.
+bool json_copy_text(const json_t *object, const char *path, char *ret_text, size_t room);

@@ -1,0 +1,550 @@
+#include "kubernetes.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "api_client.h"
+#include "clock.h"
+#include "cluster_file.h"
+#include "kubeconfig.h"
+#include "log.h"
+
+// From news to status
+// ===================
+//
+//     watch ──► cluster ──► join ──► reconcile ──► every worker ──► cluster ──► patch
+//                │          20 ms                    5 ms           in force
+//                └──► state directory, read by the next process
+//
+// News wait JOIN_NS for others: a list of ten thousand is one configuration, not ten thousand. That
+// workers forward by it is asked every POLL_NS, and only then is it written down.
+
+#define JOIN_NS (20 * NSEC_PER_MSEC)
+#define POLL_NS (5 * NSEC_PER_MSEC)
+#define SAVE_NS (2000 * NSEC_PER_MSEC)
+#define TICK_NS (1000 * NSEC_PER_MSEC)
+
+enum {
+	WRITES_AT_A_TIME = 4,
+	EVENTS_AT_A_TIME = 4,
+	LEFT_OUT_SAID = 5, // Of what was left out, so much is said by name.
+};
+
+static const char *const paths[N_CLUSTER_RESOURCES] = {
+	[CLUSTER_SERVICES] = "/api/v1/services",
+	[CLUSTER_NODES] = "/api/v1/nodes",
+	[CLUSTER_SLICES] = "/apis/discovery.k8s.io/v1/endpointslices",
+};
+
+static const char *const names[N_CLUSTER_RESOURCES] = {
+	[CLUSTER_SERVICES] = "services",
+	[CLUSTER_NODES] = "nodes",
+	[CLUSTER_SLICES] = "endpointslices",
+};
+
+// One watch's ears.
+struct ear {
+	struct kubernetes *k;
+	enum cluster_resource resource;
+	struct watch *watch;
+};
+
+// A patch under way.
+struct writing {
+	struct kubernetes *k;
+	struct api_request *request; // NULL for none.
+	char key[SERVICE_KEY_MAX];
+};
+
+// An event under way.
+struct telling {
+	struct kubernetes *k;
+	struct api_request *request; // NULL for none.
+};
+
+struct kubernetes {
+	struct loop *loop;
+	struct reconcile *reconcile;
+	const struct config *file;
+	struct cluster *cluster;
+	struct cluster_config *joined; // What is wanted of 'reconcile'; NULL before it is the file.
+	struct api_access access;
+	struct api_client *client;
+	struct ear ears[N_CLUSTER_RESOURCES];
+	struct writing writings[WRITES_AT_A_TIME];
+	struct event_filter *filter;
+	struct telling tellings[EVENTS_AT_A_TIME];
+	struct cluster_file *cluster_file;
+	bool awaits_force;    // Of what was joined last.
+	bool is_to_be_saved;  // Likewise.
+	uint64_t save_due_ns; // Not before.
+	uint64_t n_joins;
+	uint64_t n_writes;
+	uint64_t n_writes_failed;
+	struct loop_timer join; // Waits while something is to be joined,
+	struct loop_timer poll; // and while it is not in force,
+	struct loop_timer tick; // and always.
+};
+
+// From the cluster to a table
+
+static void say_left_out(struct text_lines *left_out)
+{
+	size_t n = left_out->n < LEFT_OUT_SAID ? left_out->n : LEFT_OUT_SAID;
+
+	for (size_t i = 0; i < n; i++)
+		log_about(left_out->lines[i], LEVEL_WARNING, "%s", left_out->lines[i]);
+	if (left_out->n > n)
+		log_limited(
+			LEVEL_WARNING, "%zu more nodes and services are left out", left_out->n - n);
+	text_lines_clear(left_out);
+}
+
+// Joins the cluster with its file, and has it served. On failure all is as before.
+static int join(struct kubernetes *k, char ret_why[WHY_MAX])
+{
+	struct text_lines left_out = {0};
+	struct cluster_config *joined;
+
+	int r = cluster_join(k->cluster, &joined, &left_out);
+	if (r < 0) {
+		snprintf(ret_why, WHY_MAX, "out of memory");
+		text_lines_clear(&left_out);
+		return r;
+	}
+	say_left_out(&left_out);
+	r = reconcile_want(k->reconcile, cluster_config_of(joined), ret_why);
+	if (r < 0) {
+		cluster_config_free(joined);
+		return r;
+	}
+	cluster_config_free(k->joined);
+	k->joined = joined;
+	k->n_joins++;
+	k->awaits_force = true;
+	k->is_to_be_saved = cluster_is_synced(k->cluster);
+	loop_timer_set(k->loop, &k->poll, loop_clock_ns() + POLL_NS);
+	return 0;
+}
+
+static void join_soon(struct kubernetes *k, uint64_t now_ns)
+{
+	if (cluster_is_known(k->cluster) && cluster_has_changed(k->cluster) &&
+		!loop_timer_waits(&k->join))
+		loop_timer_set(k->loop, &k->join, now_ns + JOIN_NS);
+}
+
+static void join_now(void *argument, uint64_t now_ns)
+{
+	struct kubernetes *k = argument;
+	char why[WHY_MAX];
+
+	int r = join(k, why);
+	if (r == 0)
+		return;
+	log_about("join", LEVEL_ERROR,
+		"what the cluster asks for is not in force yet, the state before it is: %s", why);
+	loop_timer_set(k->loop, &k->join, now_ns + TICK_NS);
+}
+
+// Events: what cannot be sent is not sent again, since the status says the same.
+
+static void tell_on(struct kubernetes *k);
+
+static void event_sent(void *argument, const struct api_answer *answer)
+{
+	struct telling *t = argument;
+
+	t->request = NULL;
+	if (answer->status >= 300 || answer->status == 0)
+		log_limited(
+			LEVEL_WARNING, "an event of a Service is not recorded: %s", answer->why);
+	tell_on(t->k);
+}
+
+static void send_event(struct telling *t, const struct service_event *event)
+{
+	struct event_request request;
+
+	if (!event_filter_take(t->k->filter, event, time(NULL), &request))
+		return;
+	struct client_call call = {
+		.method = request.is_patch ? "PATCH" : "POST",
+		.path = request.path,
+		.content_type = request.is_patch ? "application/strategic-merge-patch+json"
+						 : "application/json",
+		.body = request.body,
+		.fn = event_sent,
+		.argument = t,
+	};
+	if (api_client_call(t->k->client, &call, &t->request) < 0)
+		t->request = NULL;
+	json_decref(request.body);
+}
+
+static void tell_on(struct kubernetes *k)
+{
+	struct service_event event;
+
+	for (size_t i = 0; i < EVENTS_AT_A_TIME; i++) {
+		while (k->tellings[i].request == NULL && cluster_next_event(k->cluster, &event))
+			send_event(&k->tellings[i], &event);
+	}
+}
+
+// What is written
+
+static void write_on(struct kubernetes *k, uint64_t now_ns);
+
+static void written(void *argument, const struct api_answer *answer)
+{
+	struct writing *w = argument;
+	struct kubernetes *k = w->k;
+	uint64_t now_ns = loop_clock_ns();
+	bool good = answer->status >= 200 && answer->status < 300;
+
+	w->request = NULL;
+	k->n_writes_failed += !good;
+	if (!good && answer->status != 404) // What is gone needs no status any more.
+		log_about(w->key, LEVEL_WARNING,
+			"the status of Service %s is not written, and will be tried again: %s",
+			w->key, answer->why);
+	cluster_wrote(k->cluster, w->key, good ? answer->json : NULL, now_ns);
+	join_soon(k, now_ns);
+	write_on(k, now_ns);
+}
+
+static int begin_write(struct writing *w, const struct cluster_write *write)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "/api/v1/namespaces/%s/services/%s/status", write->space,
+		write->name);
+	strcpy(w->key, write->key);
+	struct client_call call = {
+		.method = "PATCH",
+		.path = path,
+		.content_type = "application/strategic-merge-patch+json",
+		.body = write->patch,
+		.fn = written,
+		.argument = w,
+	};
+	return api_client_call(w->k->client, &call, &w->request);
+}
+
+// Whatever there is to say to the cluster.
+static void write_on(struct kubernetes *k, uint64_t now_ns)
+{
+	struct cluster_write write;
+
+	tell_on(k);
+	for (size_t i = 0; i < WRITES_AT_A_TIME; i++) {
+		struct writing *w = &k->writings[i];
+
+		if (w->request != NULL)
+			continue;
+		if (!cluster_next_write(k->cluster, now_ns, time(NULL), &write))
+			return;
+		k->n_writes++;
+		if (begin_write(w, &write) < 0) {
+			w->request = NULL;
+			cluster_wrote(k->cluster, write.key, NULL, now_ns);
+		}
+		json_decref(write.patch);
+	}
+}
+
+static void poll_force(void *argument, uint64_t now_ns)
+{
+	struct kubernetes *k = argument;
+
+	if (!k->awaits_force)
+		return;
+	if (!reconcile_is_in_force(k->reconcile)) {
+		loop_timer_set(k->loop, &k->poll, now_ns + POLL_NS);
+		return;
+	}
+	k->awaits_force = false;
+	cluster_is_in_force(k->cluster, now_ns);
+	write_on(k, now_ns);
+}
+
+// What is known outlives us, and a failure of the disk is no reason to serve less.
+static void save(struct kubernetes *k, uint64_t now_ns)
+{
+	if (!k->is_to_be_saved || now_ns < k->save_due_ns)
+		return;
+	k->save_due_ns = now_ns + SAVE_NS;
+	int r = cluster_file_write(k->cluster_file, cluster_save(k->cluster));
+	k->is_to_be_saved = r == -EBUSY;
+	if (r == 0)
+		r = cluster_file_error(k->cluster_file); // Of the one before.
+	if (r < 0 && r != -EBUSY)
+		log_about("save", LEVEL_WARNING,
+			"what is known of the cluster is not written down, and a restart while "
+			"no API server answers would not know it: %s",
+			strerror(-r));
+}
+
+static void tick(void *argument, uint64_t now_ns)
+{
+	struct kubernetes *k = argument;
+
+	loop_timer_set(k->loop, &k->tick, now_ns + TICK_NS);
+	save(k, now_ns);
+	cluster_tick(k->cluster, now_ns);
+	join_soon(k, now_ns);
+	write_on(k, now_ns);
+}
+
+// What is told
+
+static void begun(void *argument)
+{
+	struct ear *ear = argument;
+
+	cluster_begin(ear->k->cluster, ear->resource);
+}
+
+static void told(void *argument, enum watch_change change, const json_t *object)
+{
+	struct ear *ear = argument;
+	struct kubernetes *k = ear->k;
+	uint64_t now_ns = loop_clock_ns();
+
+	int r = cluster_tell(k->cluster, ear->resource, change == WATCH_GONE, object, now_ns);
+	if (r < 0)
+		log_limited(LEVEL_WARNING,
+			"one of the %s that the API server told of is left "
+			"out: %s",
+			names[ear->resource],
+			r == -ENOMEM ? "out of memory" : "it has no name, or a port that none has");
+	join_soon(k, now_ns);
+	if (ear->resource == CLUSTER_SERVICES)
+		write_on(k, now_ns);
+}
+
+static void synced(void *argument)
+{
+	struct ear *ear = argument;
+	struct kubernetes *k = ear->k;
+	uint64_t now_ns = loop_clock_ns();
+	bool was_synced = cluster_is_synced(k->cluster);
+	struct cluster_counts counts;
+
+	cluster_end(k->cluster, ear->resource, now_ns);
+	join_soon(k, now_ns);
+	write_on(k, now_ns);
+	if (was_synced || !cluster_is_synced(k->cluster))
+		return;
+	cluster_count(k->cluster, &counts);
+	log_info("the cluster is known: %zu nodes, %zu of them used, and %zu Services for us",
+		counts.n_nodes, counts.n_nodes_used,
+		counts.n_services[STAGE_CLAIM] + counts.n_services[STAGE_WAIT] +
+			counts.n_services[STAGE_SERVE]);
+}
+
+// Life
+
+int kubernetes_want(struct kubernetes *k, const struct config *file, char ret_why[WHY_MAX])
+{
+	const struct config *before = k->file;
+	uint64_t now_ns = loop_clock_ns();
+
+	if (cluster_set_file(k->cluster, file, now_ns) < 0) {
+		snprintf(ret_why, WHY_MAX, "out of memory");
+		return -ENOMEM;
+	}
+	int r = cluster_is_known(k->cluster) ? join(k, ret_why)
+					     : reconcile_want(k->reconcile, file, ret_why);
+	if (r < 0) {
+		cluster_set_file(k->cluster, before, now_ns);
+		join_soon(k, now_ns);
+		return r;
+	}
+	k->file = file;
+	return 0;
+}
+
+// The first mistake is what is said of all of them.
+static int refuse(struct text_lines *mistakes, int error, char ret_why[WHY_MAX])
+{
+	snprintf(ret_why, WHY_MAX, "%s",
+		mistakes->n > 0 ? mistakes->lines[0]
+				: "there is not enough memory for credentials");
+	text_lines_clear(mistakes);
+	return error;
+}
+
+// As the configuration has it, else as every pod finds it.
+static int find_access(const struct kubernetes_config *config, struct api_access *ret_access,
+	struct text_lines *ret_mistakes)
+{
+	const char *servers[SERVERS_MAX];
+	int r = config->kubeconfig[0] != '\0'
+		? kubeconfig_parse_file(config->kubeconfig, ret_access, ret_mistakes)
+		: in_cluster_access(getenv("KUBERNETES_SERVICE_HOST"),
+			  getenv("KUBERNETES_SERVICE_PORT"), SERVICE_ACCOUNT_FOLDER, ret_access,
+			  ret_mistakes);
+
+	for (size_t i = 0; i < config->n_servers; i++)
+		servers[i] = config->servers[i];
+	if (r == 0 && config->n_servers > 0)
+		r = api_access_set_servers(ret_access, servers, config->n_servers, ret_mistakes);
+	return r;
+}
+
+static int start_client(struct kubernetes *k, char ret_why[WHY_MAX])
+{
+	struct text_lines mistakes = {0};
+
+	int r = find_access(&k->file->kubernetes, &k->access, &mistakes);
+	if (r < 0)
+		return refuse(&mistakes, r, ret_why);
+	log_info("the API server is %s", k->access.servers[0]);
+	r = api_client_create(k->loop, &k->access, &k->client);
+	return r < 0 ? refuse(&mistakes, r, ret_why) : 0;
+}
+
+static int start_watch(struct kubernetes *k, enum cluster_resource resource)
+{
+	struct ear *ear = &k->ears[resource];
+	struct watch_config config = {
+		.loop = k->loop,
+		.client = k->client,
+		.name = names[resource],
+		.path = paths[resource],
+		.begun = begun,
+		.told = told,
+		.synced = synced,
+		.argument = ear,
+	};
+
+	*ear = (struct ear){.k = k, .resource = resource};
+	return watch_start(&config, &ear->watch);
+}
+
+// What the last process knew, if anything. Without it the API server is waited for.
+static void restore(struct kubernetes *k)
+{
+	struct cluster_counts counts;
+	json_t *saved = NULL;
+	char why[WHY_MAX];
+
+	int r = cluster_file_read(k->cluster_file, &saved);
+	if (r == 0)
+		r = cluster_restore(k->cluster, saved, loop_clock_ns());
+	json_decref(saved);
+	if (r == -ENOENT)
+		return;
+	if (r < 0) {
+		log_warning("what was known of the cluster cannot be read, and nothing of it is "
+			    "served before the API server answers: %s",
+			strerror(-r));
+		return;
+	}
+	cluster_count(k->cluster, &counts);
+	log_info("served as it was known before, until the API server says otherwise: %zu "
+		 "Services of the cluster, on %zu nodes",
+		counts.n_services[STAGE_SERVE], counts.n_nodes_used);
+	if (join(k, why) < 0)
+		loop_timer_set(k->loop, &k->join, loop_clock_ns() + TICK_NS);
+}
+
+static int start(struct kubernetes *k, struct state_directory *directory, char ret_why[WHY_MAX])
+{
+	int r = cluster_create(k->file, &k->cluster);
+
+	if (r == 0)
+		r = cluster_file_open(directory, &k->cluster_file);
+	k->filter = event_filter_create(k->file->dataplane.instance);
+	if (r < 0 || k->filter == NULL) {
+		snprintf(ret_why, WHY_MAX, "there is not enough memory for a cluster");
+		return -ENOMEM;
+	}
+	restore(k);
+	r = start_client(k, ret_why);
+	if (r < 0)
+		return r;
+	for (int i = 0; r == 0 && i < N_CLUSTER_RESOURCES; i++)
+		r = start_watch(k, (enum cluster_resource)i);
+	if (r < 0)
+		snprintf(ret_why, WHY_MAX, "the API server cannot be watched: %s", strerror(-r));
+	return r;
+}
+
+int kubernetes_start(struct loop *loop, struct reconcile *reconcile,
+	struct state_directory *directory, const struct config *file,
+	struct kubernetes **ret_kubernetes, char ret_why[WHY_MAX])
+{
+	struct kubernetes *k = calloc(1, sizeof(*k));
+
+	if (k == NULL) {
+		snprintf(ret_why, WHY_MAX, "there is not enough memory for a cluster");
+		return -ENOMEM;
+	}
+	k->loop = loop;
+	k->reconcile = reconcile;
+	k->file = file;
+	k->join = (struct loop_timer){.name = "cluster joined", .fn = join_now, .argument = k};
+	k->poll = (struct loop_timer){.name = "cluster in force", .fn = poll_force, .argument = k};
+	k->tick = (struct loop_timer){.name = "cluster's second", .fn = tick, .argument = k};
+	for (size_t i = 0; i < WRITES_AT_A_TIME; i++)
+		k->writings[i].k = k;
+	for (size_t i = 0; i < EVENTS_AT_A_TIME; i++)
+		k->tellings[i].k = k;
+	int r = start(k, directory, ret_why);
+	if (r < 0) {
+		kubernetes_stop(k);
+		return r;
+	}
+	loop_timer_set(loop, &k->tick, loop_clock_ns() + TICK_NS);
+	*ret_kubernetes = k;
+	return 0;
+}
+
+void kubernetes_stop(struct kubernetes *k)
+{
+	if (k == NULL)
+		return;
+
+	for (size_t i = 0; i < N_CLUSTER_RESOURCES; i++)
+		watch_stop(k->ears[i].watch);
+	for (size_t i = 0; i < WRITES_AT_A_TIME; i++)
+		api_client_cancel(k->client, k->writings[i].request);
+	for (size_t i = 0; i < EVENTS_AT_A_TIME; i++)
+		api_client_cancel(k->client, k->tellings[i].request);
+	api_client_destroy(k->client);
+	event_filter_destroy(k->filter);
+	api_access_clear(&k->access);
+	loop_timer_cancel(k->loop, &k->join);
+	loop_timer_cancel(k->loop, &k->poll);
+	loop_timer_cancel(k->loop, &k->tick);
+	cluster_file_close(k->cluster_file);
+	cluster_destroy(k->cluster);
+	cluster_config_free(k->joined);
+	free(k);
+}
+
+void kubernetes_read_status(const struct kubernetes *k, struct kubernetes_status *ret_status)
+{
+	struct kubernetes_status status = {
+		.is_synced = cluster_is_synced(k->cluster),
+		.n_joins = k->n_joins,
+		.n_writes = k->n_writes,
+		.n_writes_failed = k->n_writes_failed,
+	};
+
+	for (size_t i = 0; i < N_CLUSTER_RESOURCES; i++)
+		watch_read_status(k->ears[i].watch, &status.watches[i]);
+	cluster_count(k->cluster, &status.counts);
+	*ret_status = status;
+}
+
+const struct cluster *kubernetes_cluster(const struct kubernetes *k)
+{
+	return k->cluster;
+}

@@ -1,0 +1,113 @@
+#include "node_object.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "address_text.h"
+#include "json_read.h"
+
+#define EXCLUDE_LABEL "node.kubernetes.io/exclude-from-external-load-balancers"
+#define AUTOSCALER_TAINT "ToBeDeletedByClusterAutoscaler"
+#define ADDRESSES_ANNOTATION "guideway.dev/node-addresses"
+
+// As Go's strconv.ParseBool has it: a value that says no includes the node again (Kubernetes 1.34).
+static bool says_no(const char *text)
+{
+	static const char *const words[] = {"0", "f", "F", "false", "FALSE", "False"};
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		if (strcmp(text, words[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool is_excluded(const json_t *json)
+{
+	const json_t *value = json_object_get(json_at(json, "metadata.labels"), EXCLUDE_LABEL);
+	const char *text = json_string_value(value);
+
+	return value != NULL && (text == NULL || !says_no(text));
+}
+
+static bool is_leaving(const json_t *json)
+{
+	const json_t *taints = json_at(json, "spec.taints");
+
+	for (size_t i = 0; i < json_array_size(taints); i++) {
+		if (json_text_is(json_array_get(taints, i), "key", AUTOSCALER_TAINT))
+			return true;
+	}
+	return json_at(json, "metadata.deletionTimestamp") != NULL;
+}
+
+// What is there already stays.
+static void take_address(struct node_object *node, const char *text)
+{
+	struct address address;
+
+	if (address_parse(text, &address) < 0)
+		return;
+	if (address_is_none(&node->address[address_family(&address)]))
+		node->address[address_family(&address)] = address;
+}
+
+static void take_addresses_of_type(const json_t *json, const char *type, struct node_object *node)
+{
+	const json_t *addresses = json_at(json, "status.addresses");
+
+	for (size_t i = 0; i < json_array_size(addresses); i++) {
+		const json_t *entry = json_array_get(addresses, i);
+
+		if (json_text_is(entry, "type", type))
+			take_address(node, json_text_at(entry, "address"));
+	}
+}
+
+static void take_annotated_addresses(const json_t *json, struct node_object *node)
+{
+	const char *at = json_string_value(
+		json_object_get(json_at(json, "metadata.annotations"), ADDRESSES_ANNOTATION));
+	char text[ADDRESS_TEXT_MAX];
+
+	while (at != NULL && *at != '\0') {
+		size_t len = strcspn(at, ", ");
+
+		snprintf(text, sizeof(text), "%.*s", (int)(len < sizeof(text) ? len : 0), at);
+		take_address(node, text);
+		at += len;
+		at += strspn(at, ", ");
+	}
+}
+
+int node_object_parse(const json_t *json, struct node_object *ret_node)
+{
+	struct node_object node = {0};
+
+	if (!json_copy_text(json, "metadata.name", node.name, sizeof(node.name)) ||
+		node.name[0] == '\0')
+		return -EINVAL;
+	node.is_excluded = is_excluded(json);
+	node.is_leaving = is_leaving(json);
+	take_annotated_addresses(json, &node);
+	take_addresses_of_type(json, "InternalIP", &node);
+	take_addresses_of_type(json, "ExternalIP", &node);
+	*ret_node = node;
+	return 0;
+}
+
+json_t *node_object_write(const struct node_object *node)
+{
+	json_t *addresses = json_array();
+	char text[ADDRESS_TEXT_MAX];
+
+	for (enum family f = IPV4; f < N_FAMILIES; f++) {
+		if (!address_is_none(&node->address[f]))
+			json_array_append_new(addresses,
+				json_pack("{s:s, s:s}", "type", "InternalIP", "address",
+					address_format(&node->address[f], text)));
+	}
+	return json_pack("{s:{s:s}, s:{s:o}}", "metadata", "name", node->name, "status",
+		"addresses", addresses);
+}

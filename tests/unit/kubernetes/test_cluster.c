@@ -1,0 +1,856 @@
+#include "documents.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#include "address_text.h"
+#include "clock.h"
+#include "kubernetes/address_pool.h"
+#include "kubernetes/cluster.h"
+
+// A cluster that is told of Services and Nodes, and whose writes are taken as an API server takes
+// them: so a test says what people and servers do, and sees what is served and written.
+
+#define SECONDS NSEC_PER_SEC
+
+enum { NOW_S = 1767225600 }; // 2026-01-01T00:00:00Z
+
+struct place {
+	struct config file;
+	struct cluster *cluster;
+	struct cluster_config *joined;
+	struct text_lines left_out;
+	uint64_t now_ns;
+};
+
+static struct address address_of(const char *text)
+{
+	struct address address;
+
+	assert_int_equal(address_parse(text, &address), 0);
+	return address;
+}
+
+static void configure(struct config *file)
+{
+	static struct address_range ranges[2];
+	static struct address_pool pool;
+
+	assert_int_equal(address_range_parse("203.0.113.1-203.0.113.2", &ranges[0]), 0);
+	assert_int_equal(address_range_parse("2001:db8:113::1-2001:db8:113::2", &ranges[1]), 0);
+	pool = (struct address_pool){
+		.name = "edge", .ranges = ranges, .n_ranges = 2, .automatic = true};
+	file->kubernetes.pools = &pool;
+	file->kubernetes.n_pools = 1;
+	strcpy(file->kubernetes.class, "guideway.dev/lb");
+	file->nodes_max = 8;
+	file->dataplane.services_max = 8;
+	file->snat[IPV4][0] = address_of("192.0.2.10");
+	file->snat[IPV6][0] = address_of("2001:db8::10");
+	file->n_snat[IPV4] = file->n_snat[IPV6] = 1;
+	file->tcp_idle_s = 3600;
+	file->udp_idle_s = 120;
+	file->check.interval_ms = 2000;
+}
+
+static int make_place(void **state)
+{
+	struct place *p = calloc(1, sizeof(*p));
+
+	*state = p;
+	p->now_ns = 1000 * SECONDS;
+	configure(&p->file);
+	return cluster_create(&p->file, &p->cluster);
+}
+
+static int unmake_place(void **state)
+{
+	struct place *p = *state;
+
+	cluster_config_free(p->joined);
+	cluster_destroy(p->cluster);
+	text_lines_clear(&p->left_out);
+	free(p);
+	return 0;
+}
+
+// What is told
+
+static void tell(struct place *p, enum cluster_resource resource, bool is_gone, const char *text)
+{
+	json_t *json = document(text);
+
+	assert_int_equal(cluster_tell(p->cluster, resource, is_gone, json, p->now_ns), 0);
+	json_decref(json);
+}
+
+static void tell_node(struct place *p, const char *name, const char *address, const char *spec)
+{
+	char text[1024];
+
+	snprintf(text, sizeof(text),
+		"{'metadata': {'name': '%s'}, 'spec': %s, 'status': {'addresses': ["
+		"{'type': 'InternalIP', 'address': '%s'}]}}",
+		name, spec, address);
+	tell(p, CLUSTER_NODES, false, text);
+}
+
+#define CLAIMED "'finalizers': ['guideway.dev/lb-cleanup'],"
+#define LB "'type': 'LoadBalancer', 'loadBalancerClass': 'guideway.dev/lb',"
+
+// 'metadata' and 'spec' are members with a comma after each.
+static const char *service(
+	const char *name, const char *metadata, const char *spec, const char *status)
+{
+	static char text[4096];
+
+	snprintf(text, sizeof(text),
+		"{'metadata': {%s 'namespace': 'default', 'name': '%s', 'uid': 'u-%s'},"
+		" 'spec': {%s 'ports': [{'port': 80, 'nodePort': 30080}]}, 'status': %s}",
+		metadata, name, name, spec, status);
+	return text;
+}
+
+static void tell_service(struct place *p, const char *name, const char *metadata, const char *spec)
+{
+	tell(p, CLUSTER_SERVICES, false, service(name, metadata, spec, "{}"));
+}
+
+static void sync(struct place *p)
+{
+	for (int i = 0; i < N_CLUSTER_RESOURCES; i++)
+		cluster_end(p->cluster, (enum cluster_resource)i, p->now_ns);
+}
+
+static void begin(struct place *p)
+{
+	for (int i = 0; i < N_CLUSTER_RESOURCES; i++)
+		cluster_begin(p->cluster, (enum cluster_resource)i);
+}
+
+// A cluster of two nodes, which is synced.
+static void two_nodes(struct place *p)
+{
+	tell_node(p, "n1", "10.0.0.1", "{}");
+	tell_node(p, "n2", "10.0.0.2", "{}");
+	sync(p);
+}
+
+// What is served
+
+static const struct config *join(struct place *p)
+{
+	struct cluster_config *joined;
+
+	assert_int_equal(cluster_join(p->cluster, &joined, &p->left_out), 0);
+	cluster_config_free(p->joined);
+	p->joined = joined;
+	return cluster_config_of(joined);
+}
+
+static void join_in_force(struct place *p)
+{
+	join(p);
+	cluster_is_in_force(p->cluster, p->now_ns);
+}
+
+// "default/web:80/tcp 203.0.113.1 n1 n2; ..." of the services, in their order.
+static const char *served(struct place *p)
+{
+	static char text[2048];
+	const struct config *config = join(p);
+	char address[ADDRESS_TEXT_MAX];
+	size_t len = 0;
+
+	text[0] = '\0';
+	for (size_t i = 0; i < config->n_services; i++) {
+		const struct service_config *s = &config->services[i];
+
+		len += (size_t)sprintf(text + len, "%s%s %s", i == 0 ? "" : "; ", s->name,
+			address_format(&s->vip, address));
+		for (size_t j = 0; j < s->n_nodes; j++)
+			len += (size_t)sprintf(text + len, " %s", config->nodes[s->nodes[j]].name);
+	}
+	return text;
+}
+
+// What is written
+
+// The next patch as text, or "" if there is none; it stays under way.
+static const char *next_write(struct place *p)
+{
+	static char text[4096];
+	struct cluster_write write;
+
+	text[0] = '\0';
+	if (!cluster_next_write(p->cluster, p->now_ns, NOW_S, &write))
+		return text;
+	char *dump = json_dumps(write.patch, JSON_SORT_KEYS);
+	snprintf(text, sizeof(text), "%s %s", write.key, dump);
+	free(dump);
+	json_decref(write.patch);
+	return text;
+}
+
+static void assert_write_has(struct place *p, const char *part)
+{
+	const char *text = next_write(p);
+
+	if (strstr(text, part) == NULL)
+		fail_msg("no '%s' in the write '%s'", part, text);
+}
+
+static void answer(struct place *p, const char *name, const char *document_text)
+{
+	json_t *json = document_text == NULL ? NULL : document(document_text);
+	char key[SERVICE_KEY_MAX];
+
+	snprintf(key, sizeof(key), "default/%s", name);
+	cluster_wrote(p->cluster, key, json, p->now_ns);
+	json_decref(json);
+}
+
+// Serves a Service, whose status then says so.
+static void serve_web(struct place *p)
+{
+	tell_service(p, "web", CLAIMED, LB);
+	join_in_force(p);
+	assert_write_has(p, "203.0.113.1");
+	answer(p, "web",
+		service("web", CLAIMED, LB,
+			"{'loadBalancer': {'ingress': [{'ip': '203.0.113.1', 'ipMode': 'Proxy'}]},"
+			" 'conditions': ["
+			"{'type': 'guideway.dev/Accepted', 'status': 'True',"
+			" 'reason': 'AddressAssigned',"
+			" 'message': 'an address is assigned to the Service'},"
+			"{'type': 'guideway.dev/Programmed', 'status': 'True',"
+			" 'reason': 'Forwarding',"
+			" 'message': 'every worker forwards what is sent to it'}]}"));
+	assert_string_equal(next_write(p), "");
+}
+
+// The life of a Service
+
+static void a_service_gets_our_finalizer_before_an_address(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	tell_service(p, "web", "", LB);
+	assert_string_equal(served(p), "");
+	assert_string_equal(next_write(p),
+		"default/web {\"metadata\": {\"finalizers\": [\"guideway.dev/lb-cleanup\"], "
+		"\"uid\": \"u-web\"}}");
+
+	answer(p, "web", service("web", CLAIMED, LB, "{}"));
+	assert_string_equal(served(p), "default/web:80/tcp 203.0.113.1 n1 n2");
+}
+
+static void its_status_is_written_once_every_worker_forwards_by_it(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	tell_service(p, "web", CLAIMED, LB);
+	assert_string_equal(next_write(p), "");
+	join(p);
+	assert_string_equal(next_write(p), "");
+	cluster_is_in_force(p->cluster, p->now_ns);
+	assert_write_has(p, "\"ingress\": [{\"ip\": \"203.0.113.1\", \"ipMode\": \"Proxy\"}]");
+}
+
+static void a_status_that_is_right_is_not_written_again(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	serve_web(p);
+	join_in_force(p);
+	assert_string_equal(next_write(p), "");
+}
+
+static void a_deleted_service_is_released_once_no_worker_forwards_by_it(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	serve_web(p);
+	tell_service(p, "web", CLAIMED "'deletionTimestamp': '2026-01-01T00:00:00Z',", LB);
+	assert_string_equal(next_write(p), "");
+	assert_string_equal(served(p), "");
+	assert_string_equal(next_write(p), "");
+	cluster_is_in_force(p->cluster, p->now_ns);
+	assert_write_has(
+		p, "\"$deleteFromPrimitiveList/finalizers\": [\"guideway.dev/lb-cleanup\"]");
+}
+
+static void a_service_of_another_type_is_released(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	serve_web(p);
+	tell_service(p, "web", CLAIMED, "'type': 'ClusterIP',");
+	join_in_force(p);
+	assert_write_has(p, "\"$deleteFromPrimitiveList/finalizers\"");
+	answer(p, "web", service("web", "", "'type': 'ClusterIP',", "{}"));
+	assert_string_equal(next_write(p), "");
+}
+
+static void only_services_that_bear_our_finalizer_are_released(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	tell_service(p, "web", "'finalizers': ['service.kubernetes.io/load-balancer-cleanup'],",
+		"'type': 'ClusterIP',");
+	join_in_force(p);
+	assert_string_equal(next_write(p), "");
+}
+
+static void services_of_other_classes_are_nothing_to_us(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	tell_service(p, "theirs", "", "'type': 'LoadBalancer', 'loadBalancerClass': 'a/b',");
+	tell_service(p, "classless", "", "'type': 'LoadBalancer',");
+	tell_service(p, "inner", "", "'type': 'ClusterIP',");
+	assert_string_equal(served(p), "");
+	assert_string_equal(next_write(p), "");
+}
+
+static void a_service_without_a_class_gets_the_standard_finalizer_too(void **state)
+{
+	struct place *p = *state;
+
+	p->file.kubernetes.classless = true;
+	two_nodes(p);
+	tell_service(p, "web", "", "'type': 'LoadBalancer',");
+	assert_write_has(p,
+		"\"finalizers\": [\"guideway.dev/lb-cleanup\", "
+		"\"service.kubernetes.io/load-balancer-cleanup\"]");
+}
+
+static void a_service_made_anew_under_its_name_is_another(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	serve_web(p);
+	tell(p, CLUSTER_SERVICES, false,
+		"{'metadata': {'namespace': 'default', 'name': 'web', 'uid': 'u-2'},"
+		" 'spec': {" LB " 'ports': [{'port': 80, 'nodePort': 30080}]}}");
+	assert_string_equal(served(p), "");
+	assert_write_has(p, "u-2");
+}
+
+static void a_service_that_is_gone_frees_its_address(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	serve_web(p);
+	tell(p, CLUSTER_SERVICES, true, service("web", CLAIMED, LB, "{}"));
+	assert_string_equal(served(p), "");
+	p->now_ns += 61 * SECONDS;
+	tell_service(p, "a", CLAIMED, LB);
+	tell_service(p, "b", CLAIMED, LB);
+	assert_string_equal(served(p),
+		"default/a:80/tcp 203.0.113.2 n1 n2; default/b:80/tcp 203.0.113.1 n1 n2");
+}
+
+// What an answer of the API server said is newer than what the watch tells late.
+static void late_news_do_not_undo_an_answer(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	tell_service(p, "web", "'resourceVersion': '7',", LB);
+	next_write(p);
+	answer(p, "web", service("web", "'resourceVersion': '9'," CLAIMED, LB, "{}"));
+	tell_service(p, "web", "'resourceVersion': '8',", LB);
+	assert_string_equal(served(p), "default/web:80/tcp 203.0.113.1 n1 n2");
+}
+
+// Events
+
+// "EnsuringLoadBalancer Ensured..." of all that people are to be told now.
+static const char *events(struct place *p)
+{
+	static char text[1024];
+	struct service_event event;
+	size_t len = 0;
+
+	text[0] = '\0';
+	while (cluster_next_event(p->cluster, &event))
+		len += (size_t)sprintf(text + len, "%s%s", len == 0 ? "" : " ", event.reason);
+	return text;
+}
+
+static void the_life_of_a_service_is_told_by_events(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	tell_service(p, "web", "", LB);
+	assert_string_equal(events(p), "EnsuringLoadBalancer");
+	next_write(p);
+	answer(p, "web", service("web", CLAIMED, LB, "{}"));
+	join_in_force(p);
+	next_write(p);
+	// The watch may be faster than the answer.
+	tell(p, CLUSTER_SERVICES, false,
+		service("web", CLAIMED, LB,
+			"{'loadBalancer': {'ingress': [{'ip': '203.0.113.1'}]}}"));
+	answer(p, "web",
+		service("web", CLAIMED, LB,
+			"{'loadBalancer': {'ingress': [{'ip': '203.0.113.1'}]}}"));
+	assert_string_equal(events(p), "EnsuredLoadBalancer");
+	tell_service(p, "web", CLAIMED, "'type': 'ClusterIP',");
+	assert_string_equal(events(p), "DeletingLoadBalancer");
+	join_in_force(p);
+	p->now_ns += 600 * SECONDS;
+	next_write(p);
+	answer(p, "web", service("web", "", "'type': 'ClusterIP',", "{}"));
+	assert_string_equal(events(p), "DeletedLoadBalancer");
+}
+
+static void what_cannot_be_served_is_told_once(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	tell_service(p, "web", CLAIMED, LB "'clusterIP': 'None',");
+	assert_string_equal(events(p), "SyncLoadBalancerFailed");
+	tell_service(p, "web", CLAIMED, LB "'clusterIP': 'None',");
+	cluster_tick(p->cluster, p->now_ns);
+	assert_string_equal(events(p), "");
+}
+
+// Addresses
+
+static void what_has_no_address_waits_and_says_why(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	tell_service(p, "a", CLAIMED, LB);
+	tell_service(p, "b", CLAIMED, LB);
+	join_in_force(p);
+	next_write(p);
+	next_write(p);
+	tell_service(p, "c", CLAIMED, LB);
+	assert_write_has(p, "\"reason\": \"Exhausted\"");
+}
+
+static void what_waits_is_served_when_there_is_room(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	tell_service(p, "a", CLAIMED, LB);
+	tell_service(p, "b", CLAIMED, LB);
+	tell_service(p, "c", CLAIMED, LB);
+	tell(p, CLUSTER_SERVICES, true, service("a", CLAIMED, LB, "{}"));
+	p->now_ns += 61 * SECONDS;
+	cluster_tick(p->cluster, p->now_ns);
+	assert_true(cluster_has_changed(p->cluster));
+	assert_string_equal(served(p),
+		"default/b:80/tcp 203.0.113.2 n1 n2; default/c:80/tcp 203.0.113.1 n1 n2");
+}
+
+static void after_a_restart_each_keeps_what_its_status_says(void **state)
+{
+	struct place *p = *state;
+
+	tell_service(p, "a", CLAIMED, LB);
+	tell(p, CLUSTER_SERVICES, false,
+		service("b", CLAIMED, LB,
+			"{'loadBalancer': {'ingress': [{'ip': '203.0.113.1'}]}}"));
+	two_nodes(p);
+	assert_string_equal(served(p),
+		"default/a:80/tcp 203.0.113.2 n1 n2; default/b:80/tcp 203.0.113.1 n1 n2");
+}
+
+static void both_families_are_served(void **state)
+{
+	struct place *p = *state;
+
+	tell(p, CLUSTER_NODES, false,
+		"{'metadata': {'name': 'n1'}, 'status': {'addresses': ["
+		"{'type': 'InternalIP', 'address': '10.0.0.1'},"
+		"{'type': 'InternalIP', 'address': 'fd00::1'}]}}");
+	tell_node(p, "n2", "10.0.0.2", "{}");
+	sync(p);
+	tell_service(p, "web", CLAIMED, LB "'ipFamilies': ['IPv6', 'IPv4'],");
+	assert_string_equal(served(p),
+		"default/web:80/tcp 203.0.113.1 n1 n2; default/web:80/tcp6 2001:db8:113::1 n1");
+}
+
+static void a_bad_request_on_a_live_service_leaves_it_served(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	serve_web(p);
+	tell_service(p, "web",
+		CLAIMED "'annotations': {'guideway.dev/load-balancer-ips': 'nonsense'},", LB);
+	assert_string_equal(served(p), "default/web:80/tcp 203.0.113.1 n1 n2");
+	cluster_is_in_force(p->cluster, p->now_ns);
+	assert_write_has(p, "\"reason\": \"BadAddressRequest\"");
+}
+
+// Nodes
+
+static const struct node_case {
+	const char *name;
+	const char *node;
+	const char *served;
+} node_cases[] = {
+	{"one more",
+		"{'metadata': {'name': 'n3'}, 'status': {'addresses': ["
+		"{'type': 'InternalIP', 'address': '10.0.0.3'}]}}",
+		"default/web:80/tcp 203.0.113.1 n1 n2 n3"},
+	{"one without an address", "{'metadata': {'name': 'n3'}}",
+		"default/web:80/tcp 203.0.113.1 n1 n2"},
+	{"one that is excluded",
+		"{'metadata': {'name': 'n2', 'labels': {"
+		"'node.kubernetes.io/exclude-from-external-load-balancers': ''}},"
+		" 'status': {'addresses': [{'type': 'InternalIP', 'address': '10.0.0.2'}]}}",
+		"default/web:80/tcp 203.0.113.1 n1"},
+	{"one that the autoscaler takes away",
+		"{'metadata': {'name': 'n2'}, 'spec': {'taints': ["
+		"{'key': 'ToBeDeletedByClusterAutoscaler'}]},"
+		" 'status': {'addresses': [{'type': 'InternalIP', 'address': '10.0.0.2'}]}}",
+		"default/web:80/tcp 203.0.113.1 n1"},
+	{"one that is cordoned",
+		"{'metadata': {'name': 'n2'}, 'spec': {'unschedulable': true},"
+		" 'status': {'addresses': [{'type': 'InternalIP', 'address': '10.0.0.2'}]}}",
+		"default/web:80/tcp 203.0.113.1 n1 n2"},
+	{"one with another's address",
+		"{'metadata': {'name': 'n3'}, 'status': {'addresses': ["
+		"{'type': 'InternalIP', 'address': '10.0.0.2'}]}}",
+		"default/web:80/tcp 203.0.113.1 n1 n2"},
+	{"one with an SNAT address",
+		"{'metadata': {'name': 'n3'}, 'status': {'addresses': ["
+		"{'type': 'InternalIP', 'address': '192.0.2.10'}]}}",
+		"default/web:80/tcp 203.0.113.1 n1 n2"},
+};
+
+static void nodes_come_and_go(void **state)
+{
+	for (size_t i = 0; i < sizeof(node_cases) / sizeof(node_cases[0]); i++) {
+		const struct node_case *c = &node_cases[i];
+		struct place *p = *state;
+
+		two_nodes(p);
+		tell_service(p, "web", CLAIMED, LB);
+		tell(p, CLUSTER_NODES, false, c->node);
+		if (strcmp(served(p), c->served) != 0)
+			fail_msg("%s: %s", c->name, served(p));
+		unmake_place(state);
+		make_place(state);
+	}
+}
+
+static void a_nodes_reports_change_nothing(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	join(p);
+	tell(p, CLUSTER_NODES, false,
+		"{'metadata': {'name': 'n1', 'resourceVersion': '99'}, 'spec': {}, 'status': {"
+		"'conditions': [{'type': 'Ready', 'status': 'False'}], 'addresses': ["
+		"{'type': 'InternalIP', 'address': '10.0.0.1'}]}}");
+	assert_false(cluster_has_changed(p->cluster));
+}
+
+static void what_a_new_list_does_not_have_is_gone(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	tell_service(p, "a", CLAIMED, LB);
+	tell_service(p, "b", CLAIMED, LB);
+	join(p);
+	begin(p);
+	assert_string_equal(served(p),
+		"default/a:80/tcp 203.0.113.1 n1 n2; default/b:80/tcp 203.0.113.2 n1 n2");
+	tell_node(p, "n1", "10.0.0.1", "{}");
+	tell_service(p, "b", CLAIMED, LB);
+	sync(p);
+	assert_string_equal(served(p), "default/b:80/tcp 203.0.113.2 n1");
+}
+
+static void nothing_is_given_or_written_before_all_is_known(void **state)
+{
+	struct place *p = *state;
+
+	tell_service(p, "web", CLAIMED, LB);
+	cluster_end(p->cluster, CLUSTER_SERVICES, p->now_ns);
+	assert_false(cluster_is_synced(p->cluster));
+	assert_string_equal(next_write(p), "");
+	assert_string_equal(served(p), "");
+}
+
+// Endpoints
+
+static void tell_slice(struct place *p, const char *name, const char *endpoints)
+{
+	char text[1024];
+
+	snprintf(text, sizeof(text),
+		"{'metadata': {'namespace': 'default', 'name': '%s', 'labels': {"
+		"'kubernetes.io/service-name': 'web'}}, 'addressType': 'IPv4', 'endpoints': [%s]}",
+		name, endpoints);
+	tell(p, CLUSTER_SLICES, false, text);
+}
+
+#define LOCAL LB "'externalTrafficPolicy': 'Local', 'healthCheckNodePort': 31000,"
+#define READY(node) "{'nodeName': '" node "', 'conditions': {'ready': true}}"
+#define ENDING(node)                                                               \
+	"{'nodeName': '" node "', 'conditions': {'ready': false, 'serving': true," \
+	" 'terminating': true}}"
+
+// The weight of the first service's node 'i'.
+static uint32_t weight(const struct place *p, size_t i)
+{
+	return cluster_config_of(p->joined)->services[0].weights[i];
+}
+
+static void a_local_service_goes_where_its_endpoints_are(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	tell_service(p, "web", CLAIMED, LOCAL);
+	assert_string_equal(served(p), "default/web:80/tcp 203.0.113.1");
+
+	tell_slice(p, "web-1", READY("n2") ", " READY("n1") ", " ENDING("n1"));
+	tell_slice(p, "web-2", READY("n2"));
+	assert_true(cluster_has_changed(p->cluster));
+	assert_string_equal(served(p), "default/web:80/tcp 203.0.113.1 n1 n2");
+	assert_int_equal(weight(p, 0), 1);
+	assert_int_equal(weight(p, 1), 2);
+}
+
+static void without_ready_endpoints_those_that_serve_on_count(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	tell_service(p, "web", CLAIMED, LOCAL);
+	tell_slice(p, "web-1", ENDING("n1") ", {'nodeName': 'n2', 'conditions': {'ready': false}}");
+	assert_string_equal(served(p), "default/web:80/tcp 203.0.113.1 n1");
+}
+
+static void endpoints_of_other_services_change_nothing(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	tell_service(p, "web", CLAIMED, LB);
+	join(p);
+	tell_slice(p, "web-1", READY("n2"));
+	assert_false(cluster_has_changed(p->cluster));
+}
+
+// The file
+
+static void what_the_file_has_stays_beside_the_cluster(void **state)
+{
+	struct place *p = *state;
+	struct node_config node = {.name = "static", .address = {address_of("10.9.0.1")}};
+	size_t nodes[] = {0};
+	struct service_config static_service = {.name = "old", .nodes = nodes, .n_nodes = 1};
+
+	static_service.vip = address_of("192.0.2.80");
+	p->file.nodes = &node;
+	p->file.services = &static_service;
+	p->file.n_nodes = p->file.n_services = 1;
+	two_nodes(p);
+	tell_service(p, "web", CLAIMED, LB);
+	assert_string_equal(
+		served(p), "old 192.0.2.80 static; default/web:80/tcp 203.0.113.1 n1 n2");
+}
+
+static void a_node_of_the_file_and_the_cluster_is_one(void **state)
+{
+	struct place *p = *state;
+	struct node_config node = {.name = "static", .address = {address_of("10.0.0.2")}};
+
+	p->file.nodes = &node;
+	p->file.n_nodes = 1;
+	two_nodes(p);
+	tell_service(p, "web", CLAIMED, LB);
+	assert_string_equal(served(p), "default/web:80/tcp 203.0.113.1 static n1");
+	assert_int_equal(p->left_out.n, 0);
+}
+
+static void what_there_is_no_room_for_is_left_out_and_named(void **state)
+{
+	struct place *p = *state;
+
+	p->file.dataplane.services_max = 1;
+	p->file.nodes_max = 1;
+	two_nodes(p);
+	tell_service(p, "a", CLAIMED, LB);
+	tell_service(p, "b", CLAIMED, LB);
+	assert_string_equal(served(p), "default/a:80/tcp 203.0.113.1 n1");
+	assert_int_equal(p->left_out.n, 2);
+	assert_non_null(strstr(p->left_out.lines[0], "n2"));
+	assert_non_null(strstr(p->left_out.lines[1], "default/b:80/tcp"));
+}
+
+static void kube_proxy_is_asked_about_nodes_or_about_a_local_service(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	tell_service(p, "a", CLAIMED, LB);
+	tell_service(p, "b", CLAIMED,
+		LB "'externalTrafficPolicy': 'Local', 'healthCheckNodePort': 31000,");
+
+	const struct config *config = join(p);
+	const struct check_config *a = &config->services[0].check, *b = &config->services[1].check;
+	assert_int_equal(a->kind, CHECK_HTTP);
+	assert_int_equal(a->port, 10256);
+	assert_string_equal(a->path, "/healthz");
+	assert_int_equal(a->interval_ms, 2000);
+	assert_int_equal(b->port, 31000);
+}
+
+// A restart
+
+// What the cluster would know after a restart.
+static void restart(struct place *p)
+{
+	json_t *saved = cluster_save(p->cluster);
+
+	assert_non_null(saved);
+	cluster_destroy(p->cluster);
+	assert_int_equal(cluster_create(&p->file, &p->cluster), 0);
+	assert_int_equal(cluster_restore(p->cluster, saved, p->now_ns), 0);
+	json_decref(saved);
+}
+
+static void after_a_restart_what_was_known_is_served_and_nothing_written(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	tell_service(p, "a", CLAIMED, LB);
+	tell_service(p, "b", CLAIMED, LB);
+	tell(p, CLUSTER_SERVICES, true, service("a", CLAIMED, LB, "{}"));
+	restart(p);
+	assert_true(cluster_is_known(p->cluster) && cluster_has_changed(p->cluster));
+	assert_false(cluster_is_synced(p->cluster));
+	assert_string_equal(served(p), "default/b:80/tcp 203.0.113.2 n1 n2");
+	cluster_is_in_force(p->cluster, p->now_ns);
+	assert_string_equal(next_write(p), "");
+}
+
+static void after_a_restart_a_list_says_what_is_still_so(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	tell_service(p, "a", CLAIMED, LB);
+	tell_service(p, "b", CLAIMED, LB);
+	restart(p);
+	begin(p);
+	tell_node(p, "n2", "10.0.0.2", "{}");
+	tell_service(p, "b", CLAIMED, LB);
+	sync(p);
+	assert_string_equal(served(p), "default/b:80/tcp 203.0.113.2 n2");
+	cluster_is_in_force(p->cluster, p->now_ns);
+	assert_write_has(p, "203.0.113.2");
+}
+
+static void after_a_restart_a_local_service_knows_its_endpoints(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	tell_service(p, "web", CLAIMED, LOCAL);
+	tell_slice(p, "web-1", READY("n2") ", " READY("n2"));
+	join(p);
+	restart(p);
+	assert_string_equal(served(p), "default/web:80/tcp 203.0.113.1 n2");
+	assert_int_equal(weight(p, 0), 2);
+}
+
+static void what_is_no_saved_cluster_is_refused(void **state)
+{
+	struct place *p = *state;
+	json_t *json = document("{'kind': 'another', 'services': []}");
+
+	assert_int_equal(cluster_restore(p->cluster, json, p->now_ns), -EINVAL);
+	assert_false(cluster_is_known(p->cluster));
+	json_decref(json);
+}
+
+// Writes
+
+static void a_write_that_fails_is_tried_again_after_longer_and_longer(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	tell_service(p, "web", "", LB);
+	for (uint64_t patience_s = 2; patience_s <= 16; patience_s *= 2) {
+		assert_string_not_equal(next_write(p), "");
+		assert_string_equal(next_write(p), ""); // It is under way.
+		answer(p, "web", NULL);
+		p->now_ns += patience_s * SECONDS - 1;
+		assert_string_equal(next_write(p), "");
+		p->now_ns++;
+	}
+}
+
+#define AT_PLACE(test) cmocka_unit_test_setup_teardown(test, make_place, unmake_place)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		AT_PLACE(a_service_gets_our_finalizer_before_an_address),
+		AT_PLACE(its_status_is_written_once_every_worker_forwards_by_it),
+		AT_PLACE(a_status_that_is_right_is_not_written_again),
+		AT_PLACE(a_deleted_service_is_released_once_no_worker_forwards_by_it),
+		AT_PLACE(a_service_of_another_type_is_released),
+		AT_PLACE(only_services_that_bear_our_finalizer_are_released),
+		AT_PLACE(services_of_other_classes_are_nothing_to_us),
+		AT_PLACE(a_service_without_a_class_gets_the_standard_finalizer_too),
+		AT_PLACE(a_service_made_anew_under_its_name_is_another),
+		AT_PLACE(a_service_that_is_gone_frees_its_address),
+		AT_PLACE(late_news_do_not_undo_an_answer),
+		AT_PLACE(the_life_of_a_service_is_told_by_events),
+		AT_PLACE(what_cannot_be_served_is_told_once),
+		AT_PLACE(what_has_no_address_waits_and_says_why),
+		AT_PLACE(what_waits_is_served_when_there_is_room),
+		AT_PLACE(after_a_restart_each_keeps_what_its_status_says),
+		AT_PLACE(both_families_are_served),
+		AT_PLACE(a_bad_request_on_a_live_service_leaves_it_served),
+		AT_PLACE(nodes_come_and_go),
+		AT_PLACE(a_nodes_reports_change_nothing),
+		AT_PLACE(what_a_new_list_does_not_have_is_gone),
+		AT_PLACE(nothing_is_given_or_written_before_all_is_known),
+		AT_PLACE(what_the_file_has_stays_beside_the_cluster),
+		AT_PLACE(a_node_of_the_file_and_the_cluster_is_one),
+		AT_PLACE(what_there_is_no_room_for_is_left_out_and_named),
+		AT_PLACE(kube_proxy_is_asked_about_nodes_or_about_a_local_service),
+		AT_PLACE(after_a_restart_what_was_known_is_served_and_nothing_written),
+		AT_PLACE(after_a_restart_a_list_says_what_is_still_so),
+		AT_PLACE(a_local_service_goes_where_its_endpoints_are),
+		AT_PLACE(without_ready_endpoints_those_that_serve_on_count),
+		AT_PLACE(endpoints_of_other_services_change_nothing),
+		AT_PLACE(after_a_restart_a_local_service_knows_its_endpoints),
+		AT_PLACE(what_is_no_saved_cluster_is_refused),
+		AT_PLACE(a_write_that_fails_is_tried_again_after_longer_and_longer),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
