@@ -59,7 +59,7 @@ trap case_remove EXIT
 
 namespace_remove()
 {
-	admin delete namespace "$namespace" --timeout 60s >/dev/null && return
+	admin delete namespace "$namespace" --timeout 120s >/dev/null && return
 	echo "failed: the namespace does not go; what is left in it:" >&2
 	kubectl get all --output yaml | grep -A 5 -E '^    (name|finalizers):' >&2
 	return 1

@@ -9,11 +9,18 @@ import json
 import sys
 
 
+def answer_of(event):
+    """Who may, and is refused for another reason (its namespace goes), is answered 403 as well."""
+    code = event["responseStatus"]["code"]
+    may = event.get("annotations", {}).get("authorization.k8s.io/decision") == "allow"
+    return "403-not-now" if code == 403 and may else code
+
+
 def line_of(event):
     object_ = event.get("objectRef", {})
     what = "/".join(filter(None, (object_.get("resource"), object_.get("subresource"))))
     whose = "/".join(filter(None, (object_.get("namespace"), object_.get("name"))))
-    return f"{event['responseStatus']['code']} {event['verb']} {what or event['requestURI']} {whose}"
+    return f"{answer_of(event)} {event['verb']} {what or event['requestURI']} {whose}"
 
 
 def main(path, offset):

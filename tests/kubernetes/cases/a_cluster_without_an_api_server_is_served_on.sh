@@ -1,0 +1,39 @@
+# The API server goes away: forwarding goes on, nodes are checked on, and even a Guideway that is
+# restarted meanwhile serves what it knew. When it is back, what changed is followed.
+. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../in_a_cluster.sh"
+
+guideway_more=$(kubernetes_config)
+guideway_begin
+deployment_add web 2
+class_apply web
+wait_until 15 has_vips web
+addresses=$(vips web)
+
+all_addresses_answer()
+{
+	local vip
+
+	for vip in $addresses; do
+		get "$vip" >/dev/null && ask "$vip" >/dev/null || return 1
+	done
+}
+
+wait_until 5 all_addresses_answer
+sleep 3 # For what is known to be written down.
+apiserver_stop
+for n in 1 2 3 4 5; do
+	all_addresses_answer
+	sleep 1
+done
+end guideway
+guideway_begin
+wait_until 10 all_addresses_answer
+grep -q 'served as it was known before' "$lab_folder/guideway.log"
+
+apiserver_start
+audit_forget # A server that starts forbids everything for a moment.
+kubectl delete service web --timeout 60s >/dev/null
+for vip in $addresses; do
+	wait_until 5 is_silent "$vip"
+done

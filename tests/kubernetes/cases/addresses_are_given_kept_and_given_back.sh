@@ -1,0 +1,52 @@
+# Addresses: one is asked for by annotation and given, one that another has is refused with a reason,
+# several Services share one by a key, and a restart changes none.
+. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../in_a_cluster.sh"
+
+# service_at NAME ANNOTATIONS PORT
+service_at()
+{
+	kubectl apply -f - >/dev/null <<-YAML
+		apiVersion: v1
+		kind: Service
+		metadata: {name: $1, annotations: {$2}}
+		spec:
+		  type: LoadBalancer
+		  loadBalancerClass: guideway.dev/lb
+		  selector: {app: web}
+		  ipFamilies: [IPv4]
+		  ports: [{port: $3, targetPort: 8080}]
+	YAML
+}
+
+guideway_more=$(kubernetes_config)
+guideway_begin
+deployment_add web 2
+service_at first 'guideway.dev/load-balancer-ips: 203.0.113.7' 80
+wait_until 15 has_vips first 1
+[ "$(vips first)" = 203.0.113.7 ]
+wait_until 5 get 203.0.113.7
+
+service_at second 'guideway.dev/load-balancer-ips: 203.0.113.7' 81
+wait_until 10 eval '[[ "$(condition second Accepted)" == "False "* ]]'
+[ -z "$(vips second)" ]
+wait_until 5 eval 'kubectl describe service second | grep SyncLoadBalancerFailed >/dev/null'
+
+for name in third fourth; do
+	service_at $name 'guideway.dev/share-address: web' "$([ $name = third ] && echo 82 || echo 83)"
+	wait_until 10 has_vips $name 1
+done
+[ "$(vips third)" = "$(vips fourth)" ]
+wait_until 5 get "$(vips third)" /hostname 82
+wait_until 5 get "$(vips fourth)" /hostname 83
+
+before="$(vips first) $(vips third) $(vips fourth)"
+end guideway
+guideway_begin
+wait_until 10 get 203.0.113.7
+[ "$(vips first) $(vips third) $(vips fourth)" = "$before" ]
+
+kubectl delete service first --timeout 15s >/dev/null
+kubectl annotate service second --overwrite guideway.dev/load-balancer-ips=203.0.113.8 >/dev/null
+wait_until 10 has_vips second 1
+[ "$(vips second)" = 203.0.113.8 ]

@@ -1,0 +1,65 @@
+# A Guideway that follows the cluster, for cases.
+
+# kubernetes_config [KEY = VALUE;...]: the pools are of the addresses that the routers know.
+kubernetes_config()
+{
+	cat <<-CONFIG
+		health = { interval = 0.5; timeout = 0.5; rise = 1; fall = 2; };
+		kubernetes = {
+			enabled = true;
+			kubeconfig = "$cluster_folder/kubeconfig.guideway";
+			$*
+			pools = ( { name = "edge"; addresses = [ "203.0.113.1-203.0.113.9",
+				"2001:db8:113::1-2001:db8:113::9" ]; } );
+		};
+	CONFIG
+}
+
+# class_apply NAME [FIELD...]: service_apply with the class that is ours.
+class_apply()
+{
+	service_apply "$1" "loadBalancerClass: guideway.dev/lb" "${@:2}"
+}
+
+# condition SERVICE TYPE: "True AddressAssigned".
+condition()
+{
+	field "service/$1" ".status.conditions[?(@.type==\"guideway.dev/$2\")]['status','reason']"
+}
+
+condition_is()
+{
+	[ "$(condition "$1" "$2")" = "$3" ]
+}
+
+is_silent()
+{
+	! get "$1" >/dev/null
+}
+
+answers_at_all()
+{
+	local vip
+
+	for vip in $(vips "$1"); do
+		get "$vip" >/dev/null && ask "$vip" >/dev/null || return 1
+	done
+}
+
+finalizers()
+{
+	field "service/$1" '.metadata.finalizers[*]'
+}
+
+# all_answered SERVICE N: so many requests in a row at each of its addresses.
+all_answered()
+{
+	local n vip addresses
+
+	addresses=$(vips "$1")
+	for ((n = 0; n < $2; n++)); do
+		for vip in $addresses; do
+			get "$vip" >/dev/null || { echo "not answered: request $n at $vip" >&2 && return 1; }
+		done
+	done
+}
