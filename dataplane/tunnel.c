@@ -55,10 +55,30 @@ static inline uint16_t overhead_of(const struct service *service)
 		(service->tunnel_kind == TUNNEL_GUE ? gue : 0);
 }
 
+// What is known of a node's way is one word: when it was said, in seconds, whose way it is, and how
+// much it takes. A node's id may come to be another's, so 16 bits made of the address say whose it
+// is; of 65536 nodes that follow another, one inherits what the way to that took.
+
 static inline _Atomic uint64_t *path_mtu_of(
 	const struct pipeline *pipeline, node_id node, enum family family)
 {
 	return &pipeline->path_mtus[node * N_FAMILIES + family];
+}
+
+static uint16_t tag_of(const struct burst *b, node_id node, enum family family)
+{
+	struct address address = node_address(&b->table->nodes[node], family);
+	uint32_t mixed = 0;
+
+	// By Knuth's multiplier, every word at another place.
+	for (int i = 0; i < 4; i++)
+		mixed = (mixed ^ address.words[i]) * 2654435761u;
+	return (uint16_t)(mixed >> 16);
+}
+
+static uint64_t path_mtu_word(const struct burst *b, node_id node, enum family family, uint16_t mtu)
+{
+	return (uint64_t)b->now_s << 32 | (uint32_t)tag_of(b, node, family) << 16 | mtu;
 }
 
 // What the way to a node is known to take.
@@ -67,8 +87,10 @@ static uint16_t known_mtu(const struct burst *b, node_id node, enum family outer
 	uint64_t word =
 		atomic_load_explicit(path_mtu_of(b->pipeline, node, outer), memory_order_relaxed);
 
-	return word != 0 && b->now_s - (uint32_t)(word >> 32) < PATH_MTU_AGE_S ? (uint16_t)word
-									       : UINT16_MAX;
+	if (word == 0 || b->now_s - (uint32_t)(word >> 32) >= PATH_MTU_AGE_S ||
+		(uint16_t)(word >> 16) != tag_of(b, node, outer))
+		return UINT16_MAX;
+	return (uint16_t)word;
 }
 
 // What is inside.
@@ -310,7 +332,7 @@ void tunnel_take_error(struct burst *b, struct packet *p, const struct returned 
 	// word is whole, and nothing else is read by it.
 	if (mtu < known_mtu(b, node, p->family))
 		atomic_store_explicit(path_mtu_of(b->pipeline, node, p->family),
-			(uint64_t)b->now_s << 32 | mtu, memory_order_relaxed);
+			path_mtu_word(b, node, p->family, (uint16_t)mtu), memory_order_relaxed);
 	burst_count(b, EVENT_PATH_MTU_LEARNED);
 	rte_pktmbuf_free(p->mbuf);
 }

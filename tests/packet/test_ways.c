@@ -198,6 +198,31 @@ static void a_packet_that_waited_for_a_way_that_is_gone_is_dropped(void **)
 	world_destroy(w);
 }
 
+static void assert_leaves_in(struct world *w, const struct frame *frame, unsigned n)
+{
+	forward_one(w, frame);
+	assert_int_equal(w->out->n.tx[1], n);
+	assert_no_mbuf_is_lost(w);
+}
+
+static void a_node_with_the_id_of_another_has_a_way_of_its_own(void **)
+{
+	struct world *w = world_create(1, false);
+	const struct frame large = FRAME(IP(CLIENT, VIP), UDP(31337, PORT_NARROW), DATA(1300));
+	const struct frame error = FRAME(IP("192.0.2.254", "192.0.2.2"), ICMP(3, 4, .rest = 1000),
+		IP("192.0.2.2", "192.0.2.10"), UDP(50000, 6080));
+
+	assert_leaves_in(w, &large, 1);
+	forward_one(w, &error);
+	assert_int_equal(world_events(w, EVENT_PATH_MTU_LEARNED), 1);
+	assert_leaves_in(w, &large, 0);
+
+	w->table->nodes[0].ipv4 = address_of("192.0.2.110").words[3];
+	little_table_finish(w->table);
+	assert_leaves_in(w, &large, 1);
+	world_destroy(w);
+}
+
 // Some drivers receive without headroom; a tag then finds none.
 static void a_frame_without_room_before_it_is_dropped_or_unanswered(void **)
 {
@@ -360,6 +385,7 @@ int main(void)
 		cmocka_unit_test(the_next_packet_goes_to_a_new_mac_address),
 		cmocka_unit_test(a_packet_that_waited_goes_where_its_destination_is_by_then),
 		cmocka_unit_test(a_packet_that_waited_for_a_way_that_is_gone_is_dropped),
+		cmocka_unit_test(a_node_with_the_id_of_another_has_a_way_of_its_own),
 		cmocka_unit_test(a_frame_without_room_before_it_is_dropped_or_unanswered),
 		cmocka_unit_test(what_was_done_is_counted),
 		cmocka_unit_test(forwarding_neither_allocates_nor_calls_the_kernel),

@@ -187,7 +187,7 @@ def _(lab):
         / link(NEIGHBOURS[0])
     )
     lab.put(packet)
-    lab.expect_answer(advertisement(V6.vip))
+    lab.expect_answer(advertisement(V6.vip, to=V6.client))
 
 
 @case("who has a VIP, asked by the kernel (IPv6)")

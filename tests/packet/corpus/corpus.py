@@ -2,12 +2,15 @@
 """Judges the pipeline by frames that scapy builds, independently of Guideway's code.
 
 usage: corpus.py RUNNER [PATTERN]
+       corpus.py --daemon GUIDEWAY FOLDER [PATTERN]
 
-Each case runs with its frames whole and in small segments. Prints a line for each and ends with the
-line "N passed, N failed".
+Each case runs with its frames whole and in small segments; or through the daemon, which keeps its
+files in the folder, in a network namespace with nothing else in it. Prints a line for each and ends
+with the line "N passed, N failed".
 """
 
 import sys
+import time
 
 import answers  # noqa: F401 - each of these registers its cases.
 import drops  # noqa: F401
@@ -19,7 +22,11 @@ import mode_errors  # noqa: F401
 import modes  # noqa: F401
 import regressions  # noqa: F401
 import tunnels  # noqa: F401
-from lab import CASES, Lab, Mismatch
+from cannot import names_without_case, reason_against
+from daemon import DaemonLab
+from lab import CASES, Mismatch, PipelineLab
+
+FAILURES_MAX = 50
 
 
 def run(lab, name, function, arguments):
@@ -28,25 +35,55 @@ def run(lab, name, function, arguments):
         function(lab, *arguments)
     except Mismatch as mismatch:
         print("FAILED  %s: %s" % (name, mismatch))
+        lab.broke()
         return False
     print("ok      " + name)
     return True
 
 
-def main():
-    lab = Lab(sys.argv[1])
-    pattern = sys.argv[2] if len(sys.argv) > 2 else ""
-    cases = [c for c in CASES if pattern in c[0]]
-    names = [c[0] for c in cases]
-    assert len(set(names)) == len(names), "two cases have one name"
-
-    results = [run(lab, *c) for c in cases]
+def run_all(lab, cases):
+    results = []
+    for c in cases:
+        results.append(run(lab, *c))
+        if results.count(False) == FAILURES_MAX:
+            print("FAILED  so much that the rest is not tried")
+            break
     ended_well = lab.close() == 0
     if not ended_well:
-        print("FAILED  the runner")
+        print("FAILED  what was judged did not end well")
     failed = results.count(False) + (not ended_well)
     print("%d passed, %d failed" % (results.count(True), failed))
     return 1 if failed or not results else 0
 
 
-sys.exit(main())
+def run_through_daemon(guideway, folder, pattern=""):
+    cases = [c for c in CASES if pattern in c[0]]
+    for name, _, _ in cases:
+        if reason_against(name):
+            print("not so  %s: %s" % (name, reason_against(name)))
+    lab = DaemonLab(guideway, folder)
+    begin = time.monotonic()
+    try:
+        status = run_all(lab, [c for c in cases if not reason_against(c[0])])
+    finally:
+        lab.stop()
+    print("%d starts, %d reloads, %d s" % (lab.n_starts, lab.n_reloads, time.monotonic() - begin))
+    return status
+
+
+def run_through_pipeline(runner, pattern=""):
+    return run_all(PipelineLab(runner), [c for c in CASES if pattern in c[0]])
+
+
+def main(arguments):
+    names = [c[0] for c in CASES]
+    assert len(set(names)) == len(names), "two cases have one name"
+    assert not names_without_case(names), "cannot.py names no case: %s" % names_without_case(names)
+
+    if arguments[0] == "--daemon":
+        return run_through_daemon(*arguments[1:])
+    return run_through_pipeline(*arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -139,70 +139,37 @@ SEGMENTS = [0, 13, 50]
 
 
 class Lab:
-    """A conversation with the pipeline through runner.c: with several, which must agree, that get
-    the same frames in other segments."""
-
-    def __init__(self, runner):
-        self.processes = [
-            subprocess.Popen([runner], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-            for _ in SEGMENTS
-        ]
-        for process, length in zip(self.processes, SEGMENTS):
-            self.say(process, "segments %d" % length)
-            self.hear(process)
-
-    def say(self, process, line):
-        process.stdin.write(line + "\n")
-        process.stdin.flush()
-
-    def hear(self, process):
-        answer = process.stdout.readline()
-        if not answer:
-            raise RuntimeError("the runner ended with status %s" % process.wait())
-        return answer.rstrip("\n")
-
-    def ask(self, line):
-        for process in self.processes:
-            self.say(process, line)
-        answers = [self.hear(process) for process in self.processes]
-        for length, answer in zip(SEGMENTS, answers):
-            if answer != answers[0]:
-                raise Mismatch(
-                    "in segments of %d the answer is\n    %s\n    and not\n    %s"
-                    % (length, answer, answers[0])
-                )
-        return answers[0]
+    """What a case does and expects. How frames get to the pipeline, and what is known of them then,
+    is a subclass's matter: PipelineLab here, DaemonLab in daemon.py."""
 
     def begin(self):
+        """A new world."""
         self.ask("world")
 
-    def close(self):
-        for process in self.processes:
-            process.stdin.close()
-        return max(process.wait() for process in self.processes)
-
-    # What a case does.
+    def ask(self, line):
+        """Changes the world, in the words of runner.c."""
+        raise NotImplementedError
 
     def put_bytes(self, frame, port=CLIENTS, kernel=False):
-        origin = "kernel" if kernel else "port"
-        self.take(self.ask("frame %s %d %s" % (origin, port, bytes(frame).hex())))
-        self.in_port = port
-        self.in_bytes = bytes(frame)
-
-    def take(self, answer):
-        if answer.startswith("differs"):
-            raise Mismatch("the trace %s" % answer)
-        self.way, at, self.kernel_class, self.drop, out = answer.split(" ")
-        self.at = int(at)
-        self.outs = [bytes.fromhex(one) for one in out.split(",")]
-        self.out = self.outs[0]
+        """A frame arrives. Sets what take() sets."""
+        raise NotImplementedError
 
     def retry(self):
         """What waits is tried again."""
-        self.take(self.ask("retry"))
+        raise NotImplementedError
 
     def events(self, word):
-        return int(self.ask("event " + word))
+        """How often something has happened in this world."""
+        raise NotImplementedError
+
+    def broke(self):
+        """A case has failed. What it left behind must not reach the next."""
+
+    def close(self):
+        """Returns 0 if all ended well."""
+        raise NotImplementedError
+
+    # What a case does.
 
     def sent(self):
         """The IP packet that just went out, in bytes."""
@@ -333,6 +300,68 @@ class Lab:
         self.put(answer, port=hop[1])
         self.expect_sent(translated(answer, f.vip, f.client, port, sport), GATEWAY)
         return snat_port
+
+
+class PipelineLab(Lab):
+    """A conversation with the pipeline through runner.c: with several, which must agree, that get
+    the same frames in other segments."""
+
+    def __init__(self, runner):
+        self.processes = [
+            subprocess.Popen([runner], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            for _ in SEGMENTS
+        ]
+        for process, length in zip(self.processes, SEGMENTS):
+            self.say(process, "segments %d" % length)
+            self.hear(process)
+
+    def say(self, process, line):
+        process.stdin.write(line + "\n")
+        process.stdin.flush()
+
+    def hear(self, process):
+        answer = process.stdout.readline()
+        if not answer:
+            raise RuntimeError("the runner ended with status %s" % process.wait())
+        return answer.rstrip("\n")
+
+    def ask(self, line):
+        for process in self.processes:
+            self.say(process, line)
+        answers = [self.hear(process) for process in self.processes]
+        for length, answer in zip(SEGMENTS, answers):
+            if answer != answers[0]:
+                raise Mismatch(
+                    "in segments of %d the answer is\n    %s\n    and not\n    %s"
+                    % (length, answer, answers[0])
+                )
+        return answers[0]
+
+    def close(self):
+        for process in self.processes:
+            process.stdin.close()
+        return max(process.wait() for process in self.processes)
+
+    def put_bytes(self, frame, port=CLIENTS, kernel=False):
+        origin = "kernel" if kernel else "port"
+        self.take(self.ask("frame %s %d %s" % (origin, port, bytes(frame).hex())))
+        self.in_port = port
+        self.in_bytes = bytes(frame)
+
+    def take(self, answer):
+        if answer.startswith("differs"):
+            raise Mismatch("the trace %s" % answer)
+        self.way, at, self.kernel_class, self.drop, out = answer.split(" ")
+        self.at = int(at)
+        self.outs = [bytes.fromhex(one) for one in out.split(",")]
+        self.out = self.outs[0]
+
+    def retry(self):
+        """What waits is tried again."""
+        self.take(self.ask("retry"))
+
+    def events(self, word):
+        return int(self.ask("event " + word))
 
 
 CASES = []
