@@ -299,8 +299,7 @@ static void explain_exit(
 	const char *colon = complaint[0] != '\0' ? ": " : "";
 
 	if (plugin->ran_out)
-		snprintf(ret_why, EXEC_WHY_MAX, "it said nothing within %d s%s%s", EXEC_TIMEOUT_S,
-			colon, complaint);
+		snprintf(ret_why, EXEC_WHY_MAX, "it did not end in time%s%s", colon, complaint);
 	else if (info->si_code == CLD_EXITED)
 		snprintf(ret_why, EXEC_WHY_MAX, "exit status %d%s%s", info->si_status, colon,
 			complaint);
@@ -445,6 +444,13 @@ static int spawn(struct exec_plugin *plugin, const char *ca_pem, const int ends[
 	return r;
 }
 
+static uint64_t timeout_ns(const struct exec_plugin *plugin)
+{
+	uint32_t timeout_ms = plugin->access->exec.timeout_ms;
+
+	return timeout_ms == 0 ? EXEC_TIMEOUT_S * NSEC_PER_SEC : timeout_ms * NSEC_PER_MSEC;
+}
+
 static int watch_over(struct exec_plugin *plugin)
 {
 	plugin->pidfd = (int)syscall(SYS_pidfd_open, plugin->pid, 0);
@@ -459,8 +465,7 @@ static int watch_over(struct exec_plugin *plugin)
 	if (r == 0)
 		r = loop_watch(plugin->loop, plugin->complained.fd, EPOLLIN, "credentials' program",
 			output_ready, &plugin->complained);
-	loop_timer_set(
-		plugin->loop, &plugin->deadline, loop_clock_ns() + EXEC_TIMEOUT_S * NSEC_PER_SEC);
+	loop_timer_set(plugin->loop, &plugin->deadline, loop_clock_ns() + timeout_ns(plugin));
 	return r;
 }
 

@@ -2,6 +2,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "text_lines.h"
 
@@ -25,7 +26,8 @@ struct api_exec {
 	struct api_pair *env; // [n_env], beside our own environment.
 	size_t n_env;
 	bool provide_cluster_info;
-	char *install_hint; // What to do if the command is not there, or NULL.
+	char *install_hint;  // What to do if the command is not there, or NULL.
+	uint32_t timeout_ms; // No kubeconfig says it; 0 for EXEC_TIMEOUT_S.
 };
 
 // Strings are NULL for what was not said. Of data and file the data wins, as with kubectl; of token
