@@ -372,6 +372,20 @@ static void check_buffers(const struct world *w)
 	assert(rte_mempool_avail_count(w->buffers) + held == WORLD_BUFFERS);
 }
 
+// None is free twice and another lost, which their number does not show.
+static void check_each_is_free_once(const struct world *w)
+{
+	static struct rte_mbuf *mbufs[WORLD_BUFFERS];
+	unsigned n = rte_mempool_avail_count(w->buffers);
+
+	assert(rte_mempool_get_bulk(w->buffers, (void **)mbufs, n) == 0);
+	for (unsigned i = 0; i < n; i++)
+		mbufs[i]->hash.usr = 0;
+	for (unsigned i = 0; i < n; i++)
+		assert(mbufs[i]->hash.usr++ == 0);
+	rte_mempool_put_bulk(w->buffers, (void **)mbufs, n);
+}
+
 static void put(struct world *w, const struct arrival *a, struct ending *last)
 {
 	static struct ending e, again;
@@ -504,5 +518,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	for (int i = 0; i < STEPS_MAX && in.at < in.end; i++)
 		step(w, &in, &last);
 	check_flows(w);
+	check_each_is_free_once(w);
 	return 0;
 }

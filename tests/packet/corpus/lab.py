@@ -142,6 +142,8 @@ class Lab:
     """What a case does and expects. How frames get to the pipeline, and what is known of them then,
     is a subclass's matter: PipelineLab here, DaemonLab in daemon.py."""
 
+    tells_what_passed = True
+
     def begin(self):
         """A new world."""
         self.ask("world")
@@ -306,12 +308,13 @@ class PipelineLab(Lab):
     """A conversation with the pipeline through runner.c: with several, which must agree, that get
     the same frames in other segments."""
 
-    def __init__(self, runner):
+    def __init__(self, runner, segments=SEGMENTS):
+        self.segments = segments
         self.processes = [
             subprocess.Popen([runner], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-            for _ in SEGMENTS
+            for _ in segments
         ]
-        for process, length in zip(self.processes, SEGMENTS):
+        for process, length in zip(self.processes, segments):
             self.say(process, "segments %d" % length)
             self.hear(process)
 
@@ -329,7 +332,7 @@ class PipelineLab(Lab):
         for process in self.processes:
             self.say(process, line)
         answers = [self.hear(process) for process in self.processes]
-        for length, answer in zip(SEGMENTS, answers):
+        for length, answer in zip(self.segments, answers):
             if answer != answers[0]:
                 raise Mismatch(
                     "in segments of %d the answer is\n    %s\n    and not\n    %s"
