@@ -154,13 +154,25 @@ static const char *text_of(const json_t *object, const char *first, const char *
 	return text == NULL ? "" : text;
 }
 
+static void count_told(struct follower *f)
+{
+	struct loop_status status;
+
+	loop_read_status(f->loop, &status);
+	f->n_told_in_it = status.steps == f->step ? f->n_told_in_it + 1 : 1;
+	f->step = status.steps;
+	f->n_told++;
+	if (f->n_told_in_it > f->n_told_at_most)
+		f->n_told_at_most = f->n_told_in_it;
+}
+
 static void told(void *argument, enum watch_change change, const json_t *json)
 {
 	struct follower *f = argument;
 	const char *name = text_of(json, "name", NULL);
 	struct followed *object = find(f, name);
 
-	f->n_told++;
+	count_told(f);
 	if (change == WATCH_GONE && object != NULL)
 		drop(f, object);
 	if (change == WATCH_GONE || (object == NULL && f->n_objects == FOLLOWED_MAX))

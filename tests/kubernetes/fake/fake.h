@@ -53,6 +53,9 @@ struct follower {
 	} objects[FOLLOWED_MAX];
 	size_t n_objects;
 	size_t n_told;
+	uint64_t step;         // Of the loop, in which was told last,
+	size_t n_told_in_it;   // how many, and how many
+	size_t n_told_at_most; // in any.
 	size_t n_begun;
 	size_t n_synced;
 };

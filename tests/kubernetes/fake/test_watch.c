@@ -128,19 +128,15 @@ static bool has_all(const struct follower *f)
 	return f->n_synced == 1;
 }
 
-static void a_large_list_holds_no_step_of_the_loop(void **state)
+// How long a step takes depends on who else has the machine: it is told that there are many.
+static void a_large_list_is_taken_in_many_steps_of_the_loop(void **state)
 {
 	struct follower *f = *state;
-	struct loop_status status;
 
 	follower_start(f, "many");
 	assert_true(follower_run(f, has_all, 60000));
 	assert_int_equal(f->n_told, 20000);
-
-	// SLOW_STEP_NS on a machine of our own; others may take it from us meanwhile.
-	loop_read_status(f->loop, &status);
-	assert_true(status.longest.took_ns < 10 * SLOW_STEP_NS);
-	assert_true(status.slow_steps * 100 < status.steps);
+	assert_true(f->n_told_at_most < 20000 / 4);
 }
 
 // A server in trouble
@@ -328,7 +324,7 @@ int main(void)
 		FOLLOWING(a_server_without_streamed_lists_is_asked_page_by_page),
 		FOLLOWING(a_list_whose_pages_expire_is_asked_for_whole),
 		FOLLOWING(a_server_that_takes_a_streamed_list_for_a_watch_is_found_out),
-		FOLLOWING(a_large_list_holds_no_step_of_the_loop),
+		FOLLOWING(a_large_list_is_taken_in_many_steps_of_the_loop),
 		FOLLOWING(what_is_throttled_waits_as_long_as_the_server_says),
 		FOLLOWING(an_expired_version_is_a_reason_to_list_anew),
 		FOLLOWING(an_expired_version_may_also_be_a_status_of_http),
