@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include <curl/curl.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -181,6 +182,20 @@ static void what_is_cancelled_is_not_answered(void **state)
 	follower_run(f, never, 1200);
 	assert_int_equal(asked[0].n_answers + asked[1].n_answers, 0);
 	assert_int_equal(fake_count(&f->fake, "GET"), 1);
+}
+
+static void no_more_requests_wait_than_there_is_room_for(void **state)
+{
+	struct follower *f = *state;
+	struct api_request *request;
+	struct client_call call = {.method = "PATCH", .path = "/x", .fn = take_answer};
+
+	start_client(f, "takes_writes");
+	for (size_t i = 0; i < API_REQUESTS_MAX; i++)
+		assert_int_equal(api_client_call(f->client, &call, &request), 0);
+	assert_int_equal(api_client_call(f->client, &call, &request), -EBUSY);
+	api_client_destroy(f->client);
+	f->client = NULL;
 }
 
 static void a_request_waits_for_no_slow_stream(void **state)
@@ -627,6 +642,7 @@ int main(void)
 		ASKING(what_went_wrong_is_said_in_words),
 		ASKING(writes_come_ten_at_once_and_then_five_a_second),
 		ASKING(what_is_cancelled_is_not_answered),
+		ASKING(no_more_requests_wait_than_there_is_room_for),
 		ASKING(a_request_waits_for_no_slow_stream),
 		ASKING(who_is_impersonated_is_said),
 		ASKING(a_server_that_cannot_be_connected_is_passed_over),
