@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "json_read.h"
 #include "name.h"
 
 #define WINDOW_S 600 // In which events that are alike are put together.
@@ -156,21 +156,12 @@ static struct known *make_room(struct event_filter *filter, uint64_t hash)
 	return oldest;
 }
 
-static void format_time(int64_t now_s, char ret_text[32])
-{
-	time_t time = now_s;
-	struct tm utc;
-
-	gmtime_r(&time, &utc);
-	strftime(ret_text, 32, "%Y-%m-%dT%H:%M:%SZ", &utc);
-}
-
 static json_t *body_of(const struct event_filter *filter, const struct service_event *event,
 	const struct known *known, const char *message)
 {
-	char first[32];
+	char first[JSON_TIME_MAX];
 
-	format_time(known->first_s, first);
+	json_format_time(known->first_s, first);
 	return json_pack("{s:s, s:s, s:{s:s, s:s}, s:{s:s, s:s, s:s, s:s, s:s}, s:s, s:s, s:s,"
 			 " s:{s:s, s:s}, s:s, s:s, s:i, s:s, s:s}",
 		"kind", "Event", "apiVersion", "v1", "metadata", "name", known->name, "namespace",
@@ -200,11 +191,11 @@ static void send_first(struct event_filter *filter, const struct service_event *
 static void send_again(const struct service_event *event, struct known *known, int64_t now_s,
 	struct event_request *ret_request)
 {
-	char last[32];
+	char last[JSON_TIME_MAX];
 
 	known->count++;
 	known->last_s = now_s;
-	format_time(now_s, last);
+	json_format_time(now_s, last);
 	ret_request->is_patch = true;
 	snprintf(ret_request->path, sizeof(ret_request->path), "/api/v1/namespaces/%s/events/%s",
 		event->space, known->name);

@@ -1,5 +1,7 @@
 #include "json_read.h"
 
+#include <time.h>
+
 const json_t *json_at(const json_t *object, const char *path)
 {
 	while (object != NULL && *path != '\0') {
@@ -32,4 +34,13 @@ bool json_copy_text(const json_t *object, const char *path, char *ret_text, size
 
 	strcpy(ret_text, fits ? text : "");
 	return fits;
+}
+
+void json_format_time(int64_t at_s, char ret_text[JSON_TIME_MAX])
+{
+	time_t time = at_s;
+	struct tm utc;
+
+	gmtime_r(&time, &utc);
+	strftime(ret_text, JSON_TIME_MAX, "%Y-%m-%dT%H:%M:%SZ", &utc);
 }

@@ -33,3 +33,7 @@ bool json_list_has(const json_t *object, const char *path, const char *text);
 
 // Copies a text that fits into 'ret_text', else leaves it empty. Returns whether it fits.
 bool json_copy_text(const json_t *object, const char *path, char *ret_text, size_t room);
+
+// A time of day, in seconds since 1970, as documents have it (RFC 3339).
+enum { JSON_TIME_MAX = 32 };
+void json_format_time(int64_t at_s, char ret_text[JSON_TIME_MAX]);

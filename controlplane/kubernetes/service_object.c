@@ -40,7 +40,7 @@ static uint8_t protocol_of(const json_t *port)
 	return *text == '\0' || strcmp(text, "TCP") == 0 ? IPPROTO_TCP : 0;
 }
 
-static const char *protocol_text(uint8_t protocol)
+const char *service_protocol_word(uint8_t protocol)
 {
 	return protocol == IPPROTO_UDP ? "UDP" : protocol == IPPROTO_SCTP ? "SCTP" : "TCP";
 }
@@ -281,8 +281,8 @@ static json_t *port_list(const struct service_object *service)
 
 		json_array_append_new(list,
 			json_pack("{s:s, s:s, s:i, s:i}", "name", port->name, "protocol",
-				protocol_text(port->protocol), "port", port->port, "nodePort",
-				port->node_port));
+				service_protocol_word(port->protocol), "port", port->port,
+				"nodePort", port->node_port));
 	}
 	return list;
 }

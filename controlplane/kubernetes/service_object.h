@@ -89,5 +89,8 @@ void service_object_free(struct service_object *service);
 // Of an annotation; NULL if there is none.
 const char *service_annotation(const struct service_object *service, const char *name);
 
+// "TCP", as the API has it.
+const char *service_protocol_word(uint8_t protocol);
+
 // "default/web" of a Service, or of any namespaced object. Returns false if it has no name.
 bool object_key(const json_t *json, char ret_key[SERVICE_KEY_MAX]);

@@ -3,7 +3,6 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "address_text.h"
 #include "json_read.h"
@@ -63,11 +62,6 @@ static bool has_port_error(const struct service_object *object, const struct adm
 	return false;
 }
 
-static const char *protocol_word(uint8_t protocol)
-{
-	return protocol == IPPROTO_TCP ? "TCP" : protocol == IPPROTO_UDP ? "UDP" : "SCTP";
-}
-
 // Of one address, all ports; or NULL where none has an error.
 static json_t *port_list(const struct service_object *object, const struct admission *admission)
 {
@@ -77,7 +71,7 @@ static json_t *port_list(const struct service_object *object, const struct admis
 		const struct service_port *port = &object->ports[i];
 		const char *error = admission_port_error(admission, port);
 		json_t *entry = json_pack("{s:i, s:s, s:s*}", "port", port->port, "protocol",
-			protocol_word(port->protocol), "error", error);
+			service_protocol_word(port->protocol), "error", error);
 
 		json_array_append_new(list, entry);
 	}
@@ -161,15 +155,6 @@ static const json_t *find_condition(const struct service_object *object, const c
 	return NULL;
 }
 
-static void format_time(int64_t now_s, char ret_text[32])
-{
-	time_t time = now_s;
-	struct tm utc;
-
-	gmtime_r(&time, &utc);
-	strftime(ret_text, 32, "%Y-%m-%dT%H:%M:%SZ", &utc);
-}
-
 static bool says(const json_t *is, const char *status, const struct condition *wanted)
 {
 	return json_text_is(is, "status", status) && json_text_is(is, "reason", wanted->reason) &&
@@ -182,14 +167,14 @@ static json_t *condition_patch(const struct service_object *object, const char *
 {
 	const json_t *is = find_condition(object, type);
 	const char *status = wanted->is_true ? "True" : "False";
-	char now[32];
+	char now[JSON_TIME_MAX];
 
 	if (wanted->reason[0] == '\0')
 		return is == NULL ? NULL
 				  : json_pack("{s:s, s:s}", "$patch", "delete", "type", type);
 	if (is != NULL && says(is, status, wanted))
 		return NULL;
-	format_time(now_s, now);
+	json_format_time(now_s, now);
 	const char *since = is != NULL && json_text_is(is, "status", status)
 		? json_text_at(is, "lastTransitionTime")
 		: now;
