@@ -1,0 +1,92 @@
+#pragma once
+
+#include "address_book.h"
+#include "cluster.h"
+#include "entry_tree.h"
+#include "event_queue.h"
+#include "service_status.h"
+#include "slice_object.h"
+
+// What the parts of a cluster share, and nobody else sees: cluster_told.c takes what
+// the API server tells, cluster_stages.c judges Services, cluster.c joins, cluster_writes.c has
+// them written, cluster_save.c keeps them.
+
+enum {
+	NOT_JOINED = 0, // The next join takes it in.
+};
+
+// Each kind of entry begins with its name, as entry_tree.h has it, and says whether it is in the
+// list that is being told.
+
+struct service_entry {
+	char key[SERVICE_KEY_MAX];
+	bool is_listed;
+	struct service_object *object;
+	struct admission admission;
+	struct address address[N_FAMILIES]; // What it is served by; none unless STAGE_SERVE.
+	enum stage stage;
+	uint64_t since;     // The join by which it is served so, or not any more.
+	const char *reason; // One word, or ""; a constant.
+	char message[STATUS_MESSAGE_MAX];
+
+	// Of its writes.
+	bool is_writing;
+	const char *telling; // The event of the one under way, once it is done; NULL for none.
+	unsigned n_writes;   // In a row, without its status being right once.
+	uint64_t write_due_ns;
+};
+
+struct node_entry {
+	struct node_object object; // Its name first.
+	bool is_listed;
+};
+
+struct slice_entry {
+	char key[SLICE_KEY_MAX];
+	bool is_listed;
+	struct slice_object *object;
+};
+
+struct cluster {
+	const struct config *file;
+	struct address_book *book;
+	struct entry_tree entries[N_CLUSTER_RESOURCES];
+	bool is_listed[N_CLUSTER_RESOURCES];
+	bool is_restored;
+	bool has_changed;
+	uint64_t join;     // Counts from 1.
+	uint64_t in_force; // The join by which every worker forwards; 0 for none.
+	struct event_queue *events;
+};
+
+static inline struct service_entry *cluster_find_service(const struct cluster *c, const char *key)
+{
+	return entry_tree_find(&c->entries[CLUSTER_SERVICES], key);
+}
+
+static inline struct entry_row cluster_list(const struct cluster *c, enum cluster_resource resource)
+{
+	return entry_tree_list(&c->entries[resource]);
+}
+
+// Every worker forwards as its stage has it.
+static inline bool service_is_in_force(const struct cluster *c, const struct service_entry *e)
+{
+	return e->since != NOT_JOINED && e->since <= c->in_force;
+}
+
+// Keeps the entries of nodes that may be used. Of a node_entry, the object is the first member.
+void cluster_keep_used(const struct cluster *c, struct entry_row *nodes);
+
+// Finds the stage of a Service.
+void cluster_judge(struct cluster *c, struct service_entry *e, uint64_t now_ns);
+
+// Of all; those that have an address keep it.
+void cluster_judge_all(struct cluster *c, uint64_t now_ns);
+
+// Takes what the API server has of a Service. As of cluster_tell().
+int cluster_tell_service(struct cluster *c, bool is_gone, const json_t *json, uint64_t now_ns);
+
+// Tells people of a Service. 'reason' is a constant.
+void cluster_tell_event(struct cluster *c, const struct service_object *object, bool is_warning,
+	const char *reason, const char *format, ...) __attribute__((format(printf, 5, 6)));

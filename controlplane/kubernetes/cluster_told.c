@@ -1,0 +1,255 @@
+#include "cluster_inside.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+// What the API server tells: objects that are there, change and go, and whole lists of them.
+
+// Services
+
+static void forget_service(struct cluster *c, struct service_entry *e, uint64_t now_ns)
+{
+	c->has_changed |= e->stage == STAGE_SERVE;
+	address_book_release(c->book, e->key, now_ns);
+	entry_tree_remove(&c->entries[CLUSTER_SERVICES], e);
+	service_object_free(e->object);
+	free(e);
+}
+
+static struct service_entry *add_service(struct cluster *c, const char *key)
+{
+	struct service_entry *e = calloc(1, sizeof(*e));
+
+	if (e == NULL)
+		return NULL;
+	strcpy(e->key, key);
+	e->reason = "";
+	if (entry_tree_put(&c->entries[CLUSTER_SERVICES], e) < 0) {
+		free(e);
+		return NULL;
+	}
+	return e;
+}
+
+// An answer to a write of ours may be newer than what the watch tells after it.
+static bool is_stale(const struct service_object *is, const struct service_object *told)
+{
+	return is != NULL && strcmp(is->uid, told->uid) == 0 && told->version != 0 &&
+		told->version < is->version;
+}
+
+// Takes 'object'. Under the same name, one with another uid is another Service.
+static int take_service(struct cluster *c, struct service_object *object, uint64_t now_ns)
+{
+	struct service_entry *e = cluster_find_service(c, object->key);
+
+	if (e != NULL && strcmp(e->object->uid, object->uid) != 0) {
+		forget_service(c, e, now_ns);
+		e = NULL;
+	}
+	if (e == NULL)
+		e = add_service(c, object->key);
+	if (e == NULL) {
+		service_object_free(object);
+		return -ENOMEM;
+	}
+	e->is_listed = true;
+	if (is_stale(e->object, object)) {
+		service_object_free(object);
+		return 0;
+	}
+	c->has_changed |= e->stage == STAGE_SERVE;
+	service_object_free(e->object);
+	e->object = object;
+	if (cluster_is_known(c))
+		cluster_judge(c, e, now_ns);
+	return 0;
+}
+
+int cluster_tell_service(struct cluster *c, bool is_gone, const json_t *json, uint64_t now_ns)
+{
+	struct service_object *object;
+	char key[SERVICE_KEY_MAX];
+
+	if (is_gone) {
+		struct service_entry *e =
+			object_key(json, key) ? cluster_find_service(c, key) : NULL;
+
+		if (e != NULL)
+			forget_service(c, e, now_ns);
+		return 0;
+	}
+	int r = service_object_parse(json, &object);
+	return r < 0 ? r : take_service(c, object, now_ns);
+}
+
+// Nodes
+
+static void forget_node(struct cluster *c, struct node_entry *e)
+{
+	c->has_changed = true;
+	entry_tree_remove(&c->entries[CLUSTER_NODES], e);
+	free(e);
+}
+
+static int add_node(struct cluster *c, const struct node_object *object)
+{
+	struct node_entry *e = calloc(1, sizeof(*e));
+
+	if (e == NULL)
+		return -ENOMEM;
+	*e = (struct node_entry){*object, true};
+	if (entry_tree_put(&c->entries[CLUSTER_NODES], e) < 0) {
+		free(e);
+		return -ENOMEM;
+	}
+	c->has_changed = true;
+	return 0;
+}
+
+// Most of what is told of nodes is their kubelets' reports, which change nothing here.
+static int tell_node(struct cluster *c, bool is_gone, const json_t *json)
+{
+	struct node_object object;
+
+	int r = node_object_parse(json, &object);
+	if (r < 0)
+		return r;
+
+	struct node_entry *e = entry_tree_find(&c->entries[CLUSTER_NODES], object.name);
+	if (e == NULL)
+		return is_gone ? 0 : add_node(c, &object);
+	if (is_gone) {
+		forget_node(c, e);
+		return 0;
+	}
+	e->is_listed = true;
+	if (memcmp(&e->object, &object, sizeof(object)) != 0) {
+		e->object = object;
+		c->has_changed = true;
+	}
+	return 0;
+}
+
+// Slices of endpoints
+
+// Only what is spread by endpoints changes with them.
+static void slice_changes(struct cluster *c, const struct slice_object *slice)
+{
+	const struct service_entry *e = cluster_find_service(c, slice->service);
+
+	c->has_changed |= e != NULL && e->stage == STAGE_SERVE && e->object->is_local;
+}
+
+static void forget_slice(struct cluster *c, struct slice_entry *e)
+{
+	slice_changes(c, e->object);
+	entry_tree_remove(&c->entries[CLUSTER_SLICES], e);
+	slice_object_free(e->object);
+	free(e);
+}
+
+// Takes 'object'.
+static int add_slice(struct cluster *c, struct slice_object *object)
+{
+	struct slice_entry *e = calloc(1, sizeof(*e));
+
+	if (e != NULL) {
+		*e = (struct slice_entry){.object = object, .is_listed = true};
+		strcpy(e->key, object->key);
+	}
+	if (e == NULL || entry_tree_put(&c->entries[CLUSTER_SLICES], e) < 0) {
+		slice_object_free(object);
+		free(e);
+		return -ENOMEM;
+	}
+	slice_changes(c, object);
+	return 0;
+}
+
+static int tell_slice(struct cluster *c, bool is_gone, const json_t *json)
+{
+	struct slice_object *object;
+
+	int r = slice_object_parse(json, &object);
+	if (r < 0)
+		return r;
+
+	struct slice_entry *e = entry_tree_find(&c->entries[CLUSTER_SLICES], object->key);
+	if (e == NULL && !is_gone)
+		return add_slice(c, object);
+	if (e != NULL && is_gone)
+		forget_slice(c, e);
+	if (e == NULL || is_gone) {
+		slice_object_free(object);
+		return 0;
+	}
+	e->is_listed = true;
+	if (!slice_object_equal(e->object, object)) {
+		slice_changes(c, e->object);
+		slice_changes(c, object);
+	}
+	slice_object_free(e->object);
+	e->object = object;
+	return 0;
+}
+
+// All of them
+
+int cluster_tell(struct cluster *cluster, enum cluster_resource resource, bool is_gone,
+	const json_t *object, uint64_t now_ns)
+{
+	switch (resource) {
+	case CLUSTER_NODES:
+		return tell_node(cluster, is_gone, object);
+	case CLUSTER_SLICES:
+		return tell_slice(cluster, is_gone, object);
+	default:
+		return cluster_tell_service(cluster, is_gone, object, now_ns);
+	}
+}
+
+static bool *is_listed(enum cluster_resource resource, void *entry)
+{
+	return resource == CLUSTER_NODES     ? &((struct node_entry *)entry)->is_listed
+		: resource == CLUSTER_SLICES ? &((struct slice_entry *)entry)->is_listed
+					     : &((struct service_entry *)entry)->is_listed;
+}
+
+void cluster_begin(struct cluster *cluster, enum cluster_resource resource)
+{
+	struct entry_row row = cluster_list(cluster, resource);
+
+	for (size_t i = 0; i < row.n; i++)
+		*is_listed(resource, row.entries[i]) = false;
+	free(row.entries);
+}
+
+static void forget(struct cluster *c, enum cluster_resource resource, void *entry, uint64_t now_ns)
+{
+	if (resource == CLUSTER_NODES)
+		forget_node(c, entry);
+	else if (resource == CLUSTER_SLICES)
+		forget_slice(c, entry);
+	else
+		forget_service(c, entry, now_ns);
+}
+
+void cluster_end(struct cluster *cluster, enum cluster_resource resource, uint64_t now_ns)
+{
+	bool was_known = cluster_is_known(cluster);
+
+	struct entry_row row = cluster_list(cluster, resource);
+
+	for (size_t i = 0; i < row.n; i++) {
+		if (!*is_listed(resource, row.entries[i]))
+			forget(cluster, resource, row.entries[i], now_ns);
+	}
+	free(row.entries);
+	cluster->is_listed[resource] = true;
+	if (was_known || !cluster_is_known(cluster))
+		return;
+	cluster_judge_all(cluster, now_ns);
+	cluster->has_changed = true;
+}

@@ -1,0 +1,161 @@
+#include "cluster_inside.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "json_read.h"
+#include "service_status.h"
+
+// What has to be written of a Service is the difference between what its status says and should
+// say, found anew each time. One write of it is under way at a time; one that failed, or did not
+// make it right, is repeated after longer and longer.
+
+#define RETRY_NS (2 * NSEC_PER_SEC)
+#define RETRY_LONGEST_NS (300 * NSEC_PER_SEC)
+
+static void want_condition(struct wanted_status *wanted, enum condition_kind kind, bool is_true,
+	const char *reason, const char *message)
+{
+	struct condition *condition = &wanted->conditions[kind];
+
+	condition->is_true = is_true;
+	snprintf(condition->reason, sizeof(condition->reason), "%s", reason);
+	snprintf(condition->message, sizeof(condition->message), "%s", message);
+}
+
+static void want_waiting(const struct service_entry *e, struct wanted_status *wanted)
+{
+	wanted->says_ingress = wanted->says_conditions = true;
+	want_condition(wanted, CONDITION_ACCEPTED, false, e->reason, e->message);
+	want_condition(wanted, CONDITION_PROGRAMMED, false, e->reason, e->message);
+}
+
+static void want_served(const struct service_entry *e, struct wanted_status *wanted)
+{
+	wanted->says_ingress = wanted->says_conditions = true;
+	memcpy(wanted->address, e->address, sizeof(wanted->address));
+	wanted->ip_mode = e->admission.mode == MODE_SNAT ? IP_MODE_PROXY : IP_MODE_VIP;
+	wanted->admission = &e->admission;
+	want_condition(wanted, CONDITION_ACCEPTED, true, "AddressAssigned",
+		"an address is assigned to the Service");
+	want_condition(wanted, CONDITION_PROGRAMMED, true, "Forwarding",
+		"every worker forwards what is sent to it");
+	if (e->reason[0] != '\0')
+		want_condition(wanted, CONDITION_DEGRADED, true, e->reason, e->message);
+}
+
+// What its status should say now. Returns false if it does not matter.
+static bool want(
+	const struct cluster *c, const struct service_entry *e, struct wanted_status *ret_wanted)
+{
+	const struct service_object *object = e->object;
+	struct wanted_status wanted = {
+		.has_our_finalizer = e->stage != STAGE_RELEASE,
+		.has_standard_finalizer = e->stage != STAGE_RELEASE &&
+			(object->has_standard_finalizer || object->class[0] == '\0'),
+	};
+
+	if (e->stage == STAGE_NONE || (e->stage == STAGE_RELEASE && !service_is_in_force(c, e)))
+		return false;
+	if (e->stage == STAGE_WAIT)
+		want_waiting(e, &wanted);
+	if (e->stage == STAGE_SERVE && service_is_in_force(c, e))
+		want_served(e, &wanted);
+	if (e->stage == STAGE_RELEASE) {
+		wanted.says_ingress = object->is_load_balancer;
+		wanted.says_conditions = true;
+	}
+	*ret_wanted = wanted;
+	return true;
+}
+
+static json_t *patch_of(const struct cluster *c, const struct service_entry *e, int64_t now_s)
+{
+	struct wanted_status wanted;
+
+	return want(c, e, &wanted) ? service_status_patch(e->object, &wanted, now_s) : NULL;
+}
+
+static uint64_t patience_ns(unsigned n_writes)
+{
+	uint64_t patience_ns = n_writes < 10 ? RETRY_NS << n_writes : RETRY_LONGEST_NS;
+
+	return patience_ns < RETRY_LONGEST_NS ? patience_ns : RETRY_LONGEST_NS;
+}
+
+// What its end is told by. A watch may tell of the write before it is answered.
+static const char *event_of_write(const struct service_entry *e, const json_t *patch)
+{
+	if (e->stage == STAGE_RELEASE)
+		return "DeletedLoadBalancer";
+	if (e->stage != STAGE_SERVE || json_at(patch, "status.loadBalancer") == NULL)
+		return NULL;
+	return e->object->n_ingress > 0 ? "UpdatedLoadBalancer" : "EnsuredLoadBalancer";
+}
+
+static const char *message_of(const char *event)
+{
+	switch (event[0]) {
+	case 'D':
+		return "Deleted load balancer";
+	case 'U':
+		return "Updated load balancer with new addresses";
+	default:
+		return "Ensured load balancer";
+	}
+}
+
+static bool begin_write(struct cluster *c, struct service_entry *e, uint64_t now_ns, int64_t now_s,
+	struct cluster_write *ret_write)
+{
+	if (e->is_writing || now_ns < e->write_due_ns)
+		return false;
+
+	json_t *patch = patch_of(c, e, now_s);
+	if (patch == NULL) {
+		e->n_writes = 0;
+		return false;
+	}
+	e->is_writing = true;
+	e->telling = event_of_write(e, patch);
+	e->write_due_ns = now_ns + patience_ns(e->n_writes++);
+	ret_write->patch = patch;
+	strcpy(ret_write->key, e->key);
+	strcpy(ret_write->space, e->object->space);
+	strcpy(ret_write->name, e->object->name);
+	return true;
+}
+
+bool cluster_next_write(
+	struct cluster *cluster, uint64_t now_ns, int64_t now_s, struct cluster_write *ret_write)
+{
+	struct entry_row row = {0};
+	bool found = false;
+
+	if (!cluster_is_synced(cluster))
+		return false;
+	row = cluster_list(cluster, CLUSTER_SERVICES);
+	for (size_t i = 0; !found && i < row.n; i++)
+		found = begin_write(cluster, row.entries[i], now_ns, now_s, ret_write);
+	free(row.entries);
+	return found;
+}
+
+void cluster_wrote(struct cluster *cluster, const char *key, const json_t *object, uint64_t now_ns)
+{
+	struct service_entry *e = cluster_find_service(cluster, key);
+
+	if (e != NULL && object != NULL && e->telling != NULL)
+		cluster_tell_event(
+			cluster, e->object, false, e->telling, "%s", message_of(e->telling));
+
+	if (e != NULL) {
+		e->is_writing = false;
+		if (object != NULL && e->n_writes <= 2)
+			e->write_due_ns = 0; // What comes next is another thing, most likely.
+	}
+	if (object != NULL)
+		cluster_tell_service(cluster, false, object, now_ns);
+}
