@@ -153,7 +153,7 @@ void wire_send(const struct wire *wire, const void *bytes, size_t len)
 	require(sent == (ssize_t)len);
 }
 
-static int64_t now_ms(void)
+int64_t now_ms(void)
 {
 	struct timespec now;
 
