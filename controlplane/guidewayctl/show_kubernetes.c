@@ -37,6 +37,19 @@ static const char *state_of(const json_t *service)
 	return *stage == 'c' ? "being claimed" : "waiting";
 }
 
+// Why it is not as asked, or its status not as it is.
+static void show_reason(struct table *table, const json_t *service)
+{
+	const char *other = json_string_value(json_object_get(service, "overwritten_by"));
+	const char *message = json_string_value(json_object_get(service, "message"));
+
+	if (other == NULL)
+		table_cell(table, "%s", text_of(service, "message"));
+	else
+		table_cell(table, "StatusConflict: its status is left to %s, who overwrites it%s%s",
+			other, message == NULL ? "" : "; ", message == NULL ? "" : message);
+}
+
 static void show_service_table(const json_t *services)
 {
 	static const char *const headers[] = {
@@ -52,7 +65,7 @@ static void show_service_table(const json_t *services)
 		table_cell(&table, "%s", state_of(service));
 		table_cell(&table, "%s", text_of(service, "mode"));
 		show_addresses(&table, json_object_get(service, "addresses"));
-		table_cell(&table, "%s", text_of(service, "message"));
+		show_reason(&table, service);
 	}
 	printf("\n");
 	table_print(&table);

@@ -186,6 +186,7 @@ void cluster_tick(struct cluster *cluster, uint64_t now_ns)
 
 		if (e->stage == STAGE_WAIT && e->admission.is_admitted)
 			cluster_judge(cluster, e, now_ns);
+		status_conflict_ends(&e->conflict, now_ns);
 	}
 	free(row.entries);
 }
@@ -220,6 +221,8 @@ void cluster_each(const struct cluster *cluster, cluster_each_fn *fn, void *argu
 			.mode = e->admission.mode,
 			.reason = e->reason,
 			.message = e->message,
+			.overwritten_by =
+				status_conflict_is_on(&e->conflict) ? e->conflict.writer : NULL,
 		};
 
 		memcpy(service.address, e->address, sizeof(service.address));

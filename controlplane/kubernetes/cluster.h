@@ -70,7 +70,8 @@ int cluster_join(struct cluster *cluster, struct cluster_config **ret_joined,
 // What cluster_join() made last is what every worker forwards by.
 void cluster_is_in_force(struct cluster *cluster, uint64_t now_ns);
 
-// Tries again what waits for an address. To be called about once a second.
+// Tries again what waits for an address, and to write what another overwrote. To be called about
+// once a second.
 void cluster_tick(struct cluster *cluster, uint64_t now_ns);
 
 // What has to be written next to services/status of the Service 'key', if its uid is 'uid' still.
@@ -109,6 +110,8 @@ struct cluster_service {
 	struct address address[N_FAMILIES];
 	const char *reason;  // Why it waits, or is not served as asked; empty if all is well,
 	const char *message; // as is this.
+	const char *overwritten_by; // While its status is not written, since another overwrites
+	                            // it; else NULL.
 };
 
 // Of those that are or were ours, in the order of their keys.

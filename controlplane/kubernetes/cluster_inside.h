@@ -6,6 +6,7 @@
 #include "event_queue.h"
 #include "service_status.h"
 #include "slice_object.h"
+#include "status_conflict.h"
 
 // What the parts of a cluster share, and nobody else sees: cluster_told.c takes what
 // the API server tells, cluster_stages.c judges Services, cluster.c joins, cluster_writes.c has
@@ -34,6 +35,7 @@ struct service_entry {
 	const char *telling; // The event of the one under way, once it is done; NULL for none.
 	unsigned n_writes;   // In a row, without its status being right once.
 	uint64_t write_due_ns;
+	struct status_conflict conflict;
 };
 
 struct node_entry {
@@ -83,6 +85,9 @@ void cluster_judge(struct cluster *c, struct service_entry *e, uint64_t now_ns);
 
 // Of all; those that have an address keep it.
 void cluster_judge_all(struct cluster *c, uint64_t now_ns);
+
+// Whether its status has the ingress that it is to have, written by us or not.
+bool cluster_has_its_ingress(const struct cluster *c, const struct service_entry *e);
 
 // Takes what the API server has of a Service. As of cluster_tell().
 int cluster_tell_service(struct cluster *c, bool is_gone, const json_t *json, uint64_t now_ns);

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "requests.h"
+
 // What the API server tells: objects that are there, change and go, and whole lists of them.
 
 // Services
@@ -39,8 +41,69 @@ static bool is_stale(const struct service_object *is, const struct service_objec
 		told->version < is->version;
 }
 
-// Takes 'object'. Under the same name, one with another uid is another Service.
-static int take_service(struct cluster *c, struct service_object *object, uint64_t now_ns)
+// What load balancers other than us write of their doings asks for nothing.
+static bool is_read(const char *annotation)
+{
+	return strncmp(annotation, "guideway.dev/", strlen("guideway.dev/")) == 0 ||
+		is_request_annotation(annotation);
+}
+
+// Of those that are read, all that 'a' has.
+static bool has_annotations_of(const json_t *b, const json_t *a)
+{
+	const char *name;
+	json_t *value;
+
+	json_object_foreach((json_t *)a, name, value)
+	{
+		if (is_read(name) && !json_equal(value, json_object_get(b, name)))
+			return false;
+	}
+	return true;
+}
+
+static bool asks_alike(const struct service_object *a, const struct service_object *b)
+{
+	return service_object_asks_alike(a, b) &&
+		has_annotations_of(a->annotations, b->annotations) &&
+		has_annotations_of(b->annotations, a->annotations);
+}
+
+// Our ingress went by another's hand: ours changes only with what is wanted.
+static void ingress_overwritten(
+	struct cluster *c, struct service_entry *e, const json_t *json, uint64_t now_ns)
+{
+	if (!status_conflict_overwritten(&e->conflict, json, now_ns))
+		return;
+	cluster_tell_event(c, e->object, true, "StatusConflict",
+		"%s overwrites status.loadBalancer.ingress; what we forward is served on, but the "
+		"status is not written any more until the Service changes, or 10 minutes have "
+		"passed",
+		e->conflict.writer);
+}
+
+// Puts 'object' in the place of what was known, and finds what becomes of it.
+static void replace_object(struct cluster *c, struct service_entry *e,
+	struct service_object *object, const json_t *json, uint64_t now_ns)
+{
+	struct service_object *before = e->object;
+	bool had_ingress = before != NULL && cluster_has_its_ingress(c, e);
+	bool has_another = had_ingress && !json_equal(before->ingress_json, object->ingress_json);
+
+	if (before != NULL && !asks_alike(before, object))
+		e->conflict = (struct status_conflict){0};
+	e->object = object;
+	service_object_free(before);
+	if (cluster_is_known(c))
+		cluster_judge(c, e, now_ns);
+	if (has_another && e->stage == STAGE_SERVE)
+		ingress_overwritten(c, e, json, now_ns);
+}
+
+// Takes 'object', which was read from 'json'. Under the same name, one with another uid is another
+// Service.
+static int take_service(
+	struct cluster *c, struct service_object *object, const json_t *json, uint64_t now_ns)
 {
 	struct service_entry *e = cluster_find_service(c, object->key);
 
@@ -60,10 +123,7 @@ static int take_service(struct cluster *c, struct service_object *object, uint64
 		return 0;
 	}
 	c->has_changed |= e->stage == STAGE_SERVE;
-	service_object_free(e->object);
-	e->object = object;
-	if (cluster_is_known(c))
-		cluster_judge(c, e, now_ns);
+	replace_object(c, e, object, json, now_ns);
 	return 0;
 }
 
@@ -81,7 +141,7 @@ int cluster_tell_service(struct cluster *c, bool is_gone, const json_t *json, ui
 		return 0;
 	}
 	int r = service_object_parse(json, &object);
-	return r < 0 ? r : take_service(c, object, now_ns);
+	return r < 0 ? r : take_service(c, object, json, now_ns);
 }
 
 // Nodes

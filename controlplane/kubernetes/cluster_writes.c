@@ -63,12 +63,22 @@ static bool want(
 		want_waiting(e, &wanted);
 	if (e->stage == STAGE_SERVE && service_is_in_force(c, e))
 		want_served(e, &wanted);
+	if (status_conflict_is_on(&e->conflict))
+		wanted.says_ingress = wanted.says_conditions = false;
 	if (e->stage == STAGE_RELEASE) {
 		wanted.says_ingress = object->is_load_balancer;
 		wanted.says_conditions = true;
 	}
 	*ret_wanted = wanted;
 	return true;
+}
+
+bool cluster_has_its_ingress(const struct cluster *c, const struct service_entry *e)
+{
+	struct wanted_status wanted;
+
+	return e->stage == STAGE_SERVE && want(c, e, &wanted) && wanted.says_ingress &&
+		service_status_has_ingress(e->object, &wanted);
 }
 
 static json_t *patch_of(const struct cluster *c, const struct service_entry *e, int64_t now_s)

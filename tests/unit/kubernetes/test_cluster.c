@@ -211,22 +211,20 @@ static void answer(struct place *p, const char *name, const char *document_text)
 	json_decref(json);
 }
 
+static const char web_is_right[] =
+	"{'loadBalancer': {'ingress': [{'ip': '203.0.113.1', 'ipMode': 'Proxy'}]}, 'conditions': ["
+	"{'type': 'guideway.dev/Accepted', 'status': 'True', 'reason': 'AddressAssigned',"
+	" 'message': 'an address is assigned to the Service'},"
+	"{'type': 'guideway.dev/Programmed', 'status': 'True', 'reason': 'Forwarding',"
+	" 'message': 'every worker forwards what is sent to it'}]}";
+
 // Serves a Service, whose status then says so.
 static void serve_web(struct place *p)
 {
 	tell_service(p, "web", CLAIMED, LB);
 	join_in_force(p);
 	assert_write_has(p, "203.0.113.1");
-	answer(p, "web",
-		service("web", CLAIMED, LB,
-			"{'loadBalancer': {'ingress': [{'ip': '203.0.113.1', 'ipMode': 'Proxy'}]},"
-			" 'conditions': ["
-			"{'type': 'guideway.dev/Accepted', 'status': 'True',"
-			" 'reason': 'AddressAssigned',"
-			" 'message': 'an address is assigned to the Service'},"
-			"{'type': 'guideway.dev/Programmed', 'status': 'True',"
-			" 'reason': 'Forwarding',"
-			" 'message': 'every worker forwards what is sent to it'}]}"));
+	answer(p, "web", service("web", CLAIMED, LB, web_is_right));
 	assert_string_equal(next_write(p), "");
 }
 
@@ -811,6 +809,116 @@ static void a_write_that_fails_is_tried_again_after_longer_and_longer(void **sta
 	}
 }
 
+// Another writer
+
+static const char web_is_another[] = "{'loadBalancer': {'ingress': [{'ip': '198.51.100.9'}]}}";
+
+// Another overwrites the ingress of a Service that was right.
+static void overwrite(struct place *p, const char *metadata)
+{
+	tell(p, CLUSTER_SERVICES, false, service("web", metadata, LB, web_is_another));
+}
+
+// It is written anew.
+static void put_right(struct place *p, const char *metadata)
+{
+	assert_write_has(p, "203.0.113.1");
+	answer(p, "web", service("web", metadata, LB, web_is_right));
+}
+
+#define BY_KUBECTL                                                                    \
+	CLAIMED "'managedFields': [{'manager': 'guideway', 'fieldsV1': {'f:status': " \
+		"{'f:conditions': {}}}}, {'manager': 'kubectl-patch', 'fieldsV1': {"  \
+		"'f:status': {'f:loadBalancer': {'f:ingress': {}}}}}],"
+
+static void begin_conflict(struct place *p)
+{
+	two_nodes(p);
+	serve_web(p);
+	overwrite(p, BY_KUBECTL);
+	put_right(p, CLAIMED);
+	p->now_ns += 59 * SECONDS;
+	events(p);
+	overwrite(p, BY_KUBECTL);
+}
+
+static void name_the_other(void *argument, const struct cluster_service *service)
+{
+	strcpy(argument, service->overwritten_by == NULL ? "" : service->overwritten_by);
+}
+
+// Who it is that overwrites the one Service's status; "" for nobody.
+static const char *overwritten_by(struct place *p)
+{
+	static char name[128];
+
+	cluster_each(p->cluster, name_the_other, name);
+	return name;
+}
+
+static void a_status_that_is_overwritten_twice_in_a_minute_is_left(void **state)
+{
+	struct place *p = *state;
+
+	begin_conflict(p);
+	assert_string_equal(events(p), "StatusConflict");
+	assert_string_equal(overwritten_by(p), "kubectl-patch");
+	assert_string_equal(next_write(p), "");
+	assert_string_equal(served(p), "default/web:80/tcp 203.0.113.1 n1 n2");
+
+	p->now_ns += 599 * SECONDS;
+	cluster_tick(p->cluster, p->now_ns);
+	assert_string_equal(next_write(p), "");
+	p->now_ns += SECONDS;
+	cluster_tick(p->cluster, p->now_ns);
+	cluster_is_in_force(p->cluster, p->now_ns);
+	assert_write_has(p, "203.0.113.1");
+	assert_string_equal(overwritten_by(p), "");
+}
+
+static void a_status_that_is_overwritten_now_and_then_is_put_right(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	serve_web(p);
+	for (int i = 0; i < 3; i++) {
+		overwrite(p, BY_KUBECTL);
+		put_right(p, CLAIMED);
+		p->now_ns += 61 * SECONDS;
+	}
+	assert_string_equal(overwritten_by(p), "");
+}
+
+static void what_another_notes_down_does_not_end_a_conflict(void **state)
+{
+	struct place *p = *state;
+
+	begin_conflict(p);
+	overwrite(p, BY_KUBECTL "'annotations': {'metallb.io/ip-allocated-from-pool': 'a'},");
+	assert_string_equal(next_write(p), "");
+}
+
+static void a_service_that_changes_has_its_status_written_again(void **state)
+{
+	struct place *p = *state;
+
+	begin_conflict(p);
+	overwrite(p, BY_KUBECTL "'annotations': {'guideway.dev/forwarding': 'dsr'},");
+	join_in_force(p);
+	assert_write_has(p, "\"ip\": \"203.0.113.1\", \"ipMode\": \"VIP\"");
+}
+
+static void a_conflict_keeps_no_service_from_its_end(void **state)
+{
+	struct place *p = *state;
+
+	begin_conflict(p);
+	tell_service(p, "web", CLAIMED "'deletionTimestamp': '2026-01-01T00:00:00Z',", LB);
+	join_in_force(p);
+	assert_write_has(p, "$deleteFromPrimitiveList/finalizers");
+}
+
 #define AT_PLACE(test) cmocka_unit_test_setup_teardown(test, make_place, unmake_place)
 
 int main(void)
@@ -850,6 +958,11 @@ int main(void)
 		AT_PLACE(after_a_restart_a_local_service_knows_its_endpoints),
 		AT_PLACE(what_is_no_saved_cluster_is_refused),
 		AT_PLACE(a_write_that_fails_is_tried_again_after_longer_and_longer),
+		AT_PLACE(a_status_that_is_overwritten_twice_in_a_minute_is_left),
+		AT_PLACE(a_status_that_is_overwritten_now_and_then_is_put_right),
+		AT_PLACE(what_another_notes_down_does_not_end_a_conflict),
+		AT_PLACE(a_service_that_changes_has_its_status_written_again),
+		AT_PLACE(a_conflict_keeps_no_service_from_its_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
