@@ -71,6 +71,25 @@ static void show_service_table(const json_t *services)
 	table_print(&table);
 }
 
+void show_claim(const json_t *answer)
+{
+	printf("Services of the cluster are claimed%s\n",
+		is_true(answer, "synced") ? "" : ", as soon as the API server answers");
+}
+
+static json_int_t stage_of(const json_t *answer, const char *stage)
+{
+	return number_of(json_object_get(answer, "stages"), stage);
+}
+
+static void show_leaving(const json_t *answer)
+{
+	if (json_is_false(json_object_get(answer, "claiming")))
+		printf("all Services are given up, %lld of them are being released; "
+		       "guidewayctl kubernetes claim takes them again\n",
+			stage_of(answer, "release"));
+}
+
 void show_kubernetes(const json_t *answer)
 {
 	show_watch(answer, "Services", "watch_services");
@@ -79,5 +98,6 @@ void show_kubernetes(const json_t *answer)
 	printf("%lld nodes, %lld of them used; %lld writes of status, %lld of them failed\n",
 		number_of(answer, "nodes"), number_of(answer, "nodes_used"),
 		number_of(answer, "writes"), number_of(answer, "writes_failed"));
+	show_leaving(answer);
 	show_service_table(json_object_get(answer, "services"));
 }

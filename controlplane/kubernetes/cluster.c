@@ -191,6 +191,30 @@ void cluster_tick(struct cluster *cluster, uint64_t now_ns)
 	free(row.entries);
 }
 
+// Whether anything is ours
+
+static void set_leaving(struct cluster *c, bool is_leaving, uint64_t now_ns)
+{
+	c->is_leaving = is_leaving;
+	if (cluster_is_known(c))
+		cluster_judge_all(c, now_ns);
+}
+
+void cluster_release_all(struct cluster *cluster, uint64_t now_ns)
+{
+	set_leaving(cluster, true, now_ns);
+}
+
+void cluster_claim(struct cluster *cluster, uint64_t now_ns)
+{
+	set_leaving(cluster, false, now_ns);
+}
+
+bool cluster_is_claiming(const struct cluster *cluster)
+{
+	return !cluster->is_leaving;
+}
+
 // What is told of it
 
 void cluster_count(const struct cluster *cluster, struct cluster_counts *ret_counts)
@@ -221,6 +245,7 @@ void cluster_each(const struct cluster *cluster, cluster_each_fn *fn, void *argu
 			.mode = e->admission.mode,
 			.reason = e->reason,
 			.message = e->message,
+			.write_error = e->write_error[0] == '\0' ? NULL : e->write_error,
 			.overwritten_by =
 				status_conflict_is_on(&e->conflict) ? e->conflict.writer : NULL,
 		};

@@ -87,8 +87,16 @@ struct cluster_write {
 bool cluster_next_write(
 	struct cluster *cluster, uint64_t now_ns, int64_t now_s, struct cluster_write *ret_write);
 
-// The write of 'key' is over. 'object' is what the API server answered, or NULL if it failed.
+// The write of 'key' is over, and 'object' is what the API server answered.
 void cluster_wrote(struct cluster *cluster, const char *key, const json_t *object, uint64_t now_ns);
+
+// The write of 'key' is over, and nothing came of it. 'why' is a sentence for people.
+void cluster_write_failed(struct cluster *cluster, const char *key, const char *why);
+
+// From now on no Service is claimed, and all that are ours are released, until cluster_claim().
+void cluster_release_all(struct cluster *cluster, uint64_t now_ns);
+void cluster_claim(struct cluster *cluster, uint64_t now_ns);
+bool cluster_is_claiming(const struct cluster *cluster);
 
 // What people are to be told next of a Service. Returns false if there is nothing.
 bool cluster_next_event(struct cluster *cluster, struct service_event *ret_event);
@@ -112,6 +120,8 @@ struct cluster_service {
 	const char *message; // as is this.
 	const char *overwritten_by; // While its status is not written, since another overwrites
 	                            // it; else NULL.
+	const char *write_error;    // Why what is to be written of it could not be; NULL if it
+	                            // could.
 };
 
 // Of those that are or were ours, in the order of their keys.

@@ -14,6 +14,7 @@
 
 enum {
 	NOT_JOINED = 0, // The next join takes it in.
+	WRITE_ERROR_MAX = 160,
 };
 
 // Each kind of entry begins with its name, as entry_tree.h has it, and says whether it is in the
@@ -35,6 +36,7 @@ struct service_entry {
 	const char *telling; // The event of the one under way, once it is done; NULL for none.
 	unsigned n_writes;   // In a row, without its status being right once.
 	uint64_t write_due_ns;
+	char write_error[WRITE_ERROR_MAX]; // Of the last one; empty if it was good.
 	struct status_conflict conflict;
 };
 
@@ -55,6 +57,7 @@ struct cluster {
 	struct entry_tree entries[N_CLUSTER_RESOURCES];
 	bool is_listed[N_CLUSTER_RESOURCES];
 	bool is_restored;
+	bool is_leaving; // Nothing is ours any more, until someone says otherwise.
 	bool has_changed;
 	uint64_t join;     // Counts from 1.
 	uint64_t in_force; // The join by which every worker forwards; 0 for none.

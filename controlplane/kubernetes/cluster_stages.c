@@ -40,12 +40,14 @@ static bool says_already(
 
 // The stages
 
-static bool asks_for_us(const struct config *file, const struct service_object *object)
+static bool asks_for_us(const struct cluster *c, const struct service_object *object)
 {
-	if (!object->is_load_balancer || object->is_deleted)
+	const struct kubernetes_config *config = &c->file->kubernetes;
+
+	if (c->is_leaving || !object->is_load_balancer || object->is_deleted)
 		return false;
-	return object->class[0] == '\0' ? file->kubernetes.classless
-					: strcmp(object->class, file->kubernetes.class) == 0;
+	return object->class[0] == '\0' ? config->classless
+					: strcmp(object->class, config->class) == 0;
 }
 
 static bool has_its_finalizers(const struct service_object *object)
@@ -69,7 +71,9 @@ static void enter(struct cluster *c, struct service_entry *e, enum stage stage,
 		addresses = none;
 	if (e->stage == stage && same_addresses(e->address, addresses))
 		return;
-	c->has_changed |= e->stage == STAGE_SERVE || stage == STAGE_SERVE;
+	// What ends is written only once a join without it is in force, whether it was served or
+	// not.
+	c->has_changed |= e->stage == STAGE_SERVE || stage == STAGE_SERVE || stage == STAGE_RELEASE;
 	if (stage == STAGE_CLAIM)
 		cluster_tell_event(
 			c, e->object, false, "EnsuringLoadBalancer", "Ensuring load balancer");
@@ -221,7 +225,7 @@ void cluster_judge(struct cluster *c, struct service_entry *e, uint64_t now_ns)
 {
 	char before[STATUS_MESSAGE_MAX];
 
-	if (asks_for_us(c->file, e->object)) {
+	if (asks_for_us(c, e->object)) {
 		strcpy(before, e->message);
 		judge_ours(c, e, now_ns);
 		tell_why(c, e, before);

@@ -157,15 +157,24 @@ void cluster_wrote(struct cluster *cluster, const char *key, const json_t *objec
 {
 	struct service_entry *e = cluster_find_service(cluster, key);
 
-	if (e != NULL && object != NULL && e->telling != NULL)
+	if (e != NULL && e->telling != NULL)
 		cluster_tell_event(
 			cluster, e->object, false, e->telling, "%s", message_of(e->telling));
-
 	if (e != NULL) {
 		e->is_writing = false;
-		if (object != NULL && e->n_writes <= 2)
+		e->write_error[0] = '\0';
+		if (e->n_writes <= 2)
 			e->write_due_ns = 0; // What comes next is another thing, most likely.
 	}
-	if (object != NULL)
-		cluster_tell_service(cluster, false, object, now_ns);
+	cluster_tell_service(cluster, false, object, now_ns);
+}
+
+void cluster_write_failed(struct cluster *cluster, const char *key, const char *why)
+{
+	struct service_entry *e = cluster_find_service(cluster, key);
+
+	if (e == NULL)
+		return;
+	e->is_writing = false;
+	snprintf(e->write_error, sizeof(e->write_error), "%s", why);
 }

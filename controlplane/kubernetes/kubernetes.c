@@ -212,7 +212,10 @@ static void written(void *argument, const struct api_answer *answer)
 		log_about(w->key, LEVEL_WARNING,
 			"the status of Service %s is not written, and will be tried again: %s",
 			w->key, answer->why);
-	cluster_wrote(k->cluster, w->key, good ? answer->json : NULL, now_ns);
+	if (good)
+		cluster_wrote(k->cluster, w->key, answer->json, now_ns);
+	else
+		cluster_write_failed(k->cluster, w->key, answer->why);
 	join_soon(k, now_ns);
 	write_on(k, now_ns);
 }
@@ -251,7 +254,7 @@ static void write_on(struct kubernetes *k, uint64_t now_ns)
 		k->n_writes++;
 		if (begin_write(w, &write) < 0) {
 			w->request = NULL;
-			cluster_wrote(k->cluster, write.key, NULL, now_ns);
+			cluster_write_failed(k->cluster, write.key, "out of memory");
 		}
 		json_decref(write.patch);
 	}
@@ -345,6 +348,29 @@ static void synced(void *argument)
 		counts.n_nodes, counts.n_nodes_used,
 		counts.n_services[STAGE_CLAIM] + counts.n_services[STAGE_WAIT] +
 			counts.n_services[STAGE_SERVE]);
+}
+
+// Whether anything is ours
+
+void kubernetes_release_all(struct kubernetes *k)
+{
+	uint64_t now_ns = loop_clock_ns();
+
+	log_warning("all Services of the cluster are released, and none is claimed before a "
+		    "restart, or guidewayctl kubernetes claim");
+	cluster_release_all(k->cluster, now_ns);
+	join_soon(k, now_ns);
+	write_on(k, now_ns);
+}
+
+void kubernetes_claim(struct kubernetes *k)
+{
+	uint64_t now_ns = loop_clock_ns();
+
+	log_info("Services of the cluster are claimed again");
+	cluster_claim(k->cluster, now_ns);
+	join_soon(k, now_ns);
+	write_on(k, now_ns);
 }
 
 // Life
@@ -533,6 +559,7 @@ void kubernetes_read_status(const struct kubernetes *k, struct kubernetes_status
 {
 	struct kubernetes_status status = {
 		.is_synced = cluster_is_synced(k->cluster),
+		.is_claiming = cluster_is_claiming(k->cluster),
 		.n_joins = k->n_joins,
 		.n_writes = k->n_writes,
 		.n_writes_failed = k->n_writes_failed,

@@ -207,7 +207,10 @@ static void answer(struct place *p, const char *name, const char *document_text)
 	char key[SERVICE_KEY_MAX];
 
 	snprintf(key, sizeof(key), "default/%s", name);
-	cluster_wrote(p->cluster, key, json, p->now_ns);
+	if (json == NULL)
+		cluster_write_failed(p->cluster, key, "no answer");
+	else
+		cluster_wrote(p->cluster, key, json, p->now_ns);
 	json_decref(json);
 }
 
@@ -919,6 +922,60 @@ static void a_conflict_keeps_no_service_from_its_end(void **state)
 	assert_write_has(p, "$deleteFromPrimitiveList/finalizers");
 }
 
+// All are given up
+
+static void all_services_are_released_and_none_is_claimed_until_told(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	serve_web(p);
+	cluster_release_all(p->cluster, p->now_ns);
+	assert_string_equal(served(p), "");
+	cluster_is_in_force(p->cluster, p->now_ns);
+	assert_write_has(p, "\"loadBalancer\": {\"ingress\": null}");
+	answer(p, "web", service("web", "", LB, "{}"));
+	tell_service(p, "new", "", LB);
+	assert_string_equal(next_write(p), "");
+
+	cluster_claim(p->cluster, p->now_ns);
+	assert_write_has(p, "{\"finalizers\": [\"guideway.dev/lb-cleanup\"]");
+}
+
+static void name_the_error(void *argument, const struct cluster_service *service)
+{
+	strcpy(argument, service->write_error == NULL ? "" : service->write_error);
+}
+
+static void what_could_not_be_written_is_said(void **state)
+{
+	struct place *p = *state;
+	char error[256] = "none yet";
+
+	two_nodes(p);
+	serve_web(p);
+	cluster_release_all(p->cluster, p->now_ns);
+	join_in_force(p);
+	next_write(p);
+	cluster_write_failed(p->cluster, "default/web", "403: it may not be");
+	cluster_each(p->cluster, name_the_error, error);
+	assert_string_equal(error, "403: it may not be");
+}
+
+static void a_waiting_service_is_released_too(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	tell_service(p, "web", CLAIMED, LB "'clusterIP': 'None',");
+	join_in_force(p);
+	tell_service(p, "web", CLAIMED "'deletionTimestamp': '2026-01-01T00:00:00Z',",
+		LB "'clusterIP': 'None',");
+	assert_true(cluster_has_changed(p->cluster));
+	join_in_force(p);
+	assert_write_has(p, "$deleteFromPrimitiveList/finalizers");
+}
+
 #define AT_PLACE(test) cmocka_unit_test_setup_teardown(test, make_place, unmake_place)
 
 int main(void)
@@ -963,6 +1020,9 @@ int main(void)
 		AT_PLACE(what_another_notes_down_does_not_end_a_conflict),
 		AT_PLACE(a_service_that_changes_has_its_status_written_again),
 		AT_PLACE(a_conflict_keeps_no_service_from_its_end),
+		AT_PLACE(all_services_are_released_and_none_is_claimed_until_told),
+		AT_PLACE(what_could_not_be_written_is_said),
+		AT_PLACE(a_waiting_service_is_released_too),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
