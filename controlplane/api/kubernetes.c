@@ -9,8 +9,13 @@ static const char *const stage_words[N_STAGES] = {
 	[STAGE_RELEASE] = "release",
 };
 
-static json_t *watch_of(const struct watch_status *s)
+// Null if it is not followed.
+static json_t *watch_of(const struct kubernetes_status *status, enum cluster_resource resource)
 {
+	const struct watch_status *s = &status->watches[resource];
+
+	if (!status->is_followed[resource])
+		return json_null();
 	return json_pack("{s:b, s:s?, s:I, s:I, s:I}", "synced", s->synced, "failing",
 		s->failing ? s->why : NULL, "lists", (json_int_t)s->n_lists, "events",
 		(json_int_t)s->n_events, "failures", (json_int_t)s->n_failures);
@@ -73,11 +78,11 @@ static json_t *summary_of(const struct kubernetes *k)
 	struct kubernetes_status s;
 
 	kubernetes_read_status(k, &s);
-	return json_pack("{s:b, s:b, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:o}", "synced",
+	return json_pack("{s:b, s:b, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:o}", "synced",
 		s.is_synced, "claiming", s.is_claiming, "watch_services",
-		watch_of(&s.watches[CLUSTER_SERVICES]), "watch_nodes",
-		watch_of(&s.watches[CLUSTER_NODES]), "watch_endpointslices",
-		watch_of(&s.watches[CLUSTER_SLICES]), "nodes", (json_int_t)s.counts.n_nodes,
+		watch_of(&s, CLUSTER_SERVICES), "watch_nodes", watch_of(&s, CLUSTER_NODES),
+		"watch_endpointslices", watch_of(&s, CLUSTER_SLICES), "watch_namespaces",
+		watch_of(&s, CLUSTER_NAMESPACES), "nodes", (json_int_t)s.counts.n_nodes,
 		"nodes_used", (json_int_t)s.counts.n_nodes_used, "joins", (json_int_t)s.n_joins,
 		"writes", (json_int_t)s.n_writes, "writes_failed", (json_int_t)s.n_writes_failed,
 		"stages", stages_of(&s.counts));

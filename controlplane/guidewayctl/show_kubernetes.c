@@ -7,6 +7,8 @@ static void show_watch(const json_t *answer, const char *what, const char *membe
 {
 	const json_t *watch = json_object_get(answer, member);
 
+	if (!json_is_object(watch))
+		return;
 	if (json_is_string(json_object_get(watch, "failing")))
 		printf("%s: NOT FOLLOWED, what was known stays in force: %s\n", what,
 			text_of(watch, "failing"));
@@ -95,6 +97,7 @@ void show_kubernetes(const json_t *answer)
 	show_watch(answer, "Services", "watch_services");
 	show_watch(answer, "Nodes", "watch_nodes");
 	show_watch(answer, "EndpointSlices", "watch_endpointslices");
+	show_watch(answer, "Namespaces", "watch_namespaces");
 	printf("%lld nodes, %lld of them used; %lld writes of status, %lld of them failed\n",
 		number_of(answer, "nodes"), number_of(answer, "nodes_used"),
 		number_of(answer, "writes"), number_of(answer, "writes_failed"));

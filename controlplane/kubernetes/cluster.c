@@ -37,12 +37,24 @@ bool cluster_next_event(struct cluster *cluster, struct service_event *ret_event
 bool cluster_is_synced(const struct cluster *cluster)
 {
 	return cluster->is_listed[CLUSTER_SERVICES] && cluster->is_listed[CLUSTER_NODES] &&
-		cluster->is_listed[CLUSTER_SLICES];
+		cluster->is_listed[CLUSTER_SLICES] &&
+		(cluster->is_listed[CLUSTER_NAMESPACES] || !cluster_follows_namespaces(cluster));
 }
 
 bool cluster_is_known(const struct cluster *cluster)
 {
-	return cluster->is_restored || cluster_is_synced(cluster);
+	return cluster->is_known;
+}
+
+bool cluster_follows_namespaces(const struct cluster *cluster)
+{
+	const struct kubernetes_config *config = &cluster->file->kubernetes;
+
+	for (size_t i = 0; i < config->n_pools; i++) {
+		if (config->pools[i].namespace_labels.n > 0)
+			return true;
+	}
+	return false;
 }
 
 // Which nodes may be used
@@ -302,6 +314,18 @@ static void free_slice(void *entry)
 	free(entry);
 }
 
+static void free_namespace(void *entry)
+{
+	json_decref(((struct namespace_entry *)entry)->labels);
+	free(entry);
+}
+
+void cluster_forget_namespaces(struct cluster *cluster)
+{
+	entry_tree_clear(&cluster->entries[CLUSTER_NAMESPACES], free_namespace);
+	cluster->is_listed[CLUSTER_NAMESPACES] = false;
+}
+
 void cluster_destroy(struct cluster *cluster)
 {
 	if (cluster == NULL)
@@ -310,6 +334,7 @@ void cluster_destroy(struct cluster *cluster)
 	entry_tree_clear(&cluster->entries[CLUSTER_SERVICES], free_service);
 	entry_tree_clear(&cluster->entries[CLUSTER_NODES], free);
 	entry_tree_clear(&cluster->entries[CLUSTER_SLICES], free_slice);
+	cluster_forget_namespaces(cluster);
 	address_book_destroy(cluster->book);
 	event_queue_destroy(cluster->events);
 	free(cluster);

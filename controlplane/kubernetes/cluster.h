@@ -15,7 +15,13 @@
 
 struct cluster;
 
-enum cluster_resource { CLUSTER_SERVICES, CLUSTER_NODES, CLUSTER_SLICES, N_CLUSTER_RESOURCES };
+enum cluster_resource {
+	CLUSTER_SERVICES,
+	CLUSTER_NODES,
+	CLUSTER_SLICES,
+	CLUSTER_NAMESPACES, // Only to be told of if cluster_follows_namespaces().
+	N_CLUSTER_RESOURCES,
+};
 
 // How far a Service is.
 enum stage {
@@ -46,10 +52,17 @@ void cluster_end(struct cluster *cluster, enum cluster_resource resource, uint64
 int cluster_tell(struct cluster *cluster, enum cluster_resource resource, bool is_gone,
 	const json_t *object, uint64_t now_ns);
 
-// All resources were listed once. Before, nothing is written.
+// Whether some pool of the file selects Services by the labels of their namespaces.
+bool cluster_follows_namespaces(const struct cluster *cluster);
+
+// Namespaces are not told of any more.
+void cluster_forget_namespaces(struct cluster *cluster);
+
+// All resources that are followed were listed once. Before, nothing is written.
 bool cluster_is_synced(const struct cluster *cluster);
 
-// Or what was known before a restart is here again. Before, nothing is given or served.
+// They were once, or what was known before a restart is here again. Before, nothing is given or
+// served.
 bool cluster_is_known(const struct cluster *cluster);
 
 // What is served and by which nodes, as a document that cluster_restore() takes. NULL when out of

@@ -45,6 +45,12 @@ struct node_entry {
 	bool is_listed;
 };
 
+struct namespace_entry {
+	char name[SPACE_TEXT_MAX];
+	bool is_listed;
+	json_t *labels; // Or NULL.
+};
+
 struct slice_entry {
 	char key[SLICE_KEY_MAX];
 	bool is_listed;
@@ -56,7 +62,7 @@ struct cluster {
 	struct address_book *book;
 	struct entry_tree entries[N_CLUSTER_RESOURCES];
 	bool is_listed[N_CLUSTER_RESOURCES];
-	bool is_restored;
+	bool is_known;   // Stays true.
 	bool is_leaving; // Nothing is ours any more, until someone says otherwise.
 	bool has_changed;
 	uint64_t join;     // Counts from 1.
@@ -85,6 +91,9 @@ void cluster_keep_used(const struct cluster *c, struct entry_row *nodes);
 
 // Finds the stage of a Service.
 void cluster_judge(struct cluster *c, struct service_entry *e, uint64_t now_ns);
+
+// Of all of a namespace.
+void cluster_judge_namespace(struct cluster *c, const char *space, uint64_t now_ns);
 
 // Of all; those that have an address keep it.
 void cluster_judge_all(struct cluster *c, uint64_t now_ns);

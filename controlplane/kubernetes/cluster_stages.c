@@ -144,11 +144,15 @@ static enum book_answer ask_book(struct cluster *c, const struct service_entry *
 	struct address ret_addresses[N_FAMILIES], char ret_why[BOOK_WHY_MAX])
 {
 	const struct service_object *object = e->object;
+	const struct namespace_entry *space =
+		entry_tree_find(&c->entries[CLUSTER_NAMESPACES], object->space);
 	char **labels = label_list(object->labels);
+	char **space_labels = label_list(space == NULL ? NULL : space->labels);
 	struct book_port *ports = port_list(object);
 	struct address_wish wish = {
 		.owner = e->key,
 		.space = object->space,
+		.space_labels = (const char *const *)space_labels,
 		.labels = (const char *const *)labels,
 		.pool = request->pool[0] == '\0' ? NULL : request->pool,
 		.n_families = e->admission.n_families,
@@ -163,6 +167,7 @@ static enum book_answer ask_book(struct cluster *c, const struct service_entry *
 	take_published(object, &wish);
 	enum book_answer answer = address_book_ask(c->book, &wish, now_ns, ret_addresses, ret_why);
 	free_label_list(labels);
+	free_label_list(space_labels);
 	free(ports);
 	return answer;
 }
@@ -193,7 +198,8 @@ static void seek_address(struct cluster *c, struct service_entry *e, uint64_t no
 		explain(e, book_answer_word(answer), why);
 	else if (address_book_is_outside(c->book, e->key))
 		explain(e, "OutsidePools",
-			"the pool that its address is from has it no more; it is kept");
+			"the pool that its address is from has it no more, or is not for this "
+			"Service any more; it is kept");
 	bool is_given = !same_addresses(given, none);
 	enter(c, e, is_given ? STAGE_SERVE : STAGE_WAIT, given);
 }
@@ -235,6 +241,19 @@ void cluster_judge(struct cluster *c, struct service_entry *e, uint64_t now_ns)
 		enter(c, e, STAGE_NONE, NULL);
 		address_book_release(c->book, e->key, now_ns);
 	}
+}
+
+void cluster_judge_namespace(struct cluster *c, const char *space, uint64_t now_ns)
+{
+	struct entry_row row = cluster_list(c, CLUSTER_SERVICES);
+
+	for (size_t i = 0; i < row.n; i++) {
+		struct service_entry *e = row.entries[i];
+
+		if (strcmp(e->object->space, space) == 0)
+			cluster_judge(c, e, now_ns);
+	}
+	free(row.entries);
 }
 
 // Those that have an address keep it: they are asked first.

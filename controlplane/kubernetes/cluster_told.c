@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "json_read.h"
 #include "requests.h"
 
 // What the API server tells: objects that are there, change and go, and whole lists of them.
@@ -255,6 +256,58 @@ static int tell_slice(struct cluster *c, bool is_gone, const json_t *json)
 	return 0;
 }
 
+// Namespaces
+
+static void forget_namespace(struct cluster *c, struct namespace_entry *e)
+{
+	entry_tree_remove(&c->entries[CLUSTER_NAMESPACES], e);
+	json_decref(e->labels);
+	free(e);
+}
+
+static struct namespace_entry *add_namespace(struct cluster *c, const char *name)
+{
+	struct namespace_entry *e = calloc(1, sizeof(*e));
+
+	if (e == NULL)
+		return NULL;
+	strcpy(e->name, name);
+	if (entry_tree_put(&c->entries[CLUSTER_NAMESPACES], e) < 0) {
+		free(e);
+		return NULL;
+	}
+	return e;
+}
+
+// Of a namespace that goes, the Services are going, too.
+static int tell_namespace(struct cluster *c, bool is_gone, const json_t *json, uint64_t now_ns)
+{
+	json_t *labels = (json_t *)json_at(json, "metadata.labels");
+	char name[SPACE_TEXT_MAX];
+
+	if (!json_copy_text(json, "metadata.name", name, sizeof(name)) || *name == '\0')
+		return -EINVAL;
+
+	struct namespace_entry *e = entry_tree_find(&c->entries[CLUSTER_NAMESPACES], name);
+	if (is_gone) {
+		if (e != NULL)
+			forget_namespace(c, e);
+		return 0;
+	}
+	if (e == NULL)
+		e = add_namespace(c, name);
+	if (e == NULL)
+		return -ENOMEM;
+	e->is_listed = true;
+	if (e->labels == labels || json_equal(e->labels, labels))
+		return 0;
+	json_decref(e->labels);
+	e->labels = json_incref(labels);
+	if (c->is_listed[CLUSTER_NAMESPACES] && cluster_is_known(c))
+		cluster_judge_namespace(c, name, now_ns);
+	return 0;
+}
+
 // All of them
 
 int cluster_tell(struct cluster *cluster, enum cluster_resource resource, bool is_gone,
@@ -265,6 +318,8 @@ int cluster_tell(struct cluster *cluster, enum cluster_resource resource, bool i
 		return tell_node(cluster, is_gone, object);
 	case CLUSTER_SLICES:
 		return tell_slice(cluster, is_gone, object);
+	case CLUSTER_NAMESPACES:
+		return tell_namespace(cluster, is_gone, object, now_ns);
 	default:
 		return cluster_tell_service(cluster, is_gone, object, now_ns);
 	}
@@ -272,9 +327,16 @@ int cluster_tell(struct cluster *cluster, enum cluster_resource resource, bool i
 
 static bool *is_listed(enum cluster_resource resource, void *entry)
 {
-	return resource == CLUSTER_NODES     ? &((struct node_entry *)entry)->is_listed
-		: resource == CLUSTER_SLICES ? &((struct slice_entry *)entry)->is_listed
-					     : &((struct service_entry *)entry)->is_listed;
+	switch (resource) {
+	case CLUSTER_NODES:
+		return &((struct node_entry *)entry)->is_listed;
+	case CLUSTER_SLICES:
+		return &((struct slice_entry *)entry)->is_listed;
+	case CLUSTER_NAMESPACES:
+		return &((struct namespace_entry *)entry)->is_listed;
+	default:
+		return &((struct service_entry *)entry)->is_listed;
+	}
 }
 
 void cluster_begin(struct cluster *cluster, enum cluster_resource resource)
@@ -288,19 +350,26 @@ void cluster_begin(struct cluster *cluster, enum cluster_resource resource)
 
 static void forget(struct cluster *c, enum cluster_resource resource, void *entry, uint64_t now_ns)
 {
-	if (resource == CLUSTER_NODES)
+	switch (resource) {
+	case CLUSTER_NODES:
 		forget_node(c, entry);
-	else if (resource == CLUSTER_SLICES)
+		break;
+	case CLUSTER_SLICES:
 		forget_slice(c, entry);
-	else
+		break;
+	case CLUSTER_NAMESPACES:
+		forget_namespace(c, entry);
+		break;
+	default:
 		forget_service(c, entry, now_ns);
+	}
 }
 
+// The first list of namespaces may come when what was known before a restart is served already.
 void cluster_end(struct cluster *cluster, enum cluster_resource resource, uint64_t now_ns)
 {
-	bool was_known = cluster_is_known(cluster);
-
 	struct entry_row row = cluster_list(cluster, resource);
+	bool is_first = !cluster->is_listed[resource], was_known = cluster->is_known;
 
 	for (size_t i = 0; i < row.n; i++) {
 		if (!*is_listed(resource, row.entries[i]))
@@ -308,7 +377,8 @@ void cluster_end(struct cluster *cluster, enum cluster_resource resource, uint64
 	}
 	free(row.entries);
 	cluster->is_listed[resource] = true;
-	if (was_known || !cluster_is_known(cluster))
+	cluster->is_known |= cluster_is_synced(cluster);
+	if (!cluster->is_known || (was_known && !(is_first && resource == CLUSTER_NAMESPACES)))
 		return;
 	cluster_judge_all(cluster, now_ns);
 	cluster->has_changed = true;

@@ -31,7 +31,8 @@ int kubernetes_want(struct kubernetes *k, const struct config *file, char ret_wh
 struct kubernetes_status {
 	bool is_synced;
 	bool is_claiming;
-	struct watch_status watches[N_CLUSTER_RESOURCES];
+	bool is_followed[N_CLUSTER_RESOURCES];
+	struct watch_status watches[N_CLUSTER_RESOURCES]; // Of those.
 	struct cluster_counts counts;
 	uint64_t n_joins;  // Times that what is served changed.
 	uint64_t n_writes; // To Services' status, and

@@ -922,6 +922,88 @@ static void a_conflict_keeps_no_service_from_its_end(void **state)
 	assert_write_has(p, "$deleteFromPrimitiveList/finalizers");
 }
 
+// Namespaces
+
+static void tell_namespace(struct place *p, const char *labels)
+{
+	char text[256];
+
+	snprintf(text, sizeof(text), "{'metadata': {'name': 'default', 'labels': {%s}}}", labels);
+	tell(p, CLUSTER_NAMESPACES, false, text);
+}
+
+// The one pool is for namespaces with the label tier=front.
+static void select_by_namespace(struct place *p)
+{
+	static char *texts[] = {"tier=front"};
+
+	p->file.kubernetes.pools[0].namespace_labels = (struct text_set){texts, 1};
+	assert_int_equal(cluster_set_file(p->cluster, &p->file, p->now_ns), 0);
+}
+
+static void namespaces_are_waited_for_where_a_pool_selects_by_them(void **state)
+{
+	struct place *p = *state;
+
+	assert_false(cluster_follows_namespaces(p->cluster));
+	select_by_namespace(p);
+	assert_true(cluster_follows_namespaces(p->cluster));
+	for (int i = 0; i < N_CLUSTER_RESOURCES; i++) {
+		assert_false(cluster_is_synced(p->cluster));
+		cluster_end(p->cluster, (enum cluster_resource)i, p->now_ns);
+	}
+	assert_true(cluster_is_synced(p->cluster));
+}
+
+static void a_service_gets_an_address_once_its_namespace_may_have_one(void **state)
+{
+	struct place *p = *state;
+
+	select_by_namespace(p);
+	tell_namespace(p, "'tier': 'back'");
+	tell_service(p, "web", CLAIMED, LB);
+	two_nodes(p);
+	assert_string_equal(served(p), "");
+	tell_namespace(p, "'tier': 'front', 'more': ''");
+	assert_string_equal(served(p), "default/web:80/tcp 203.0.113.1 n1 n2");
+}
+
+static void a_namespace_that_loses_its_labels_costs_no_service_its_address(void **state)
+{
+	struct place *p = *state;
+
+	select_by_namespace(p);
+	tell_namespace(p, "'tier': 'front'");
+	two_nodes(p);
+	serve_web(p);
+	events(p);
+	tell_namespace(p, "");
+	assert_string_equal(events(p), "OutsidePools");
+	assert_write_has(p, "\"reason\": \"OutsidePools\"");
+	assert_string_equal(served(p), "default/web:80/tcp 203.0.113.1 n1 n2");
+
+	tell_service(p, "new", CLAIMED, LB);
+	assert_string_equal(served(p), "default/web:80/tcp 203.0.113.1 n1 n2");
+}
+
+static void namespaces_that_matter_from_now_on_end_nothing(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	cluster_forget_namespaces(p->cluster);
+	serve_web(p);
+	select_by_namespace(p);
+	assert_true(cluster_is_known(p->cluster));
+	assert_false(cluster_is_synced(p->cluster));
+	assert_string_equal(served(p), "default/web:80/tcp 203.0.113.1 n1 n2");
+	assert_string_equal(next_write(p), ""); // Nobody knows yet whether the pool is for it.
+	tell_namespace(p, "'tier': 'front'");
+	cluster_end(p->cluster, CLUSTER_NAMESPACES, p->now_ns);
+	join_in_force(p);
+	assert_string_equal(next_write(p), "");
+}
+
 // All are given up
 
 static void all_services_are_released_and_none_is_claimed_until_told(void **state)
@@ -1020,6 +1102,10 @@ int main(void)
 		AT_PLACE(what_another_notes_down_does_not_end_a_conflict),
 		AT_PLACE(a_service_that_changes_has_its_status_written_again),
 		AT_PLACE(a_conflict_keeps_no_service_from_its_end),
+		AT_PLACE(namespaces_are_waited_for_where_a_pool_selects_by_them),
+		AT_PLACE(a_service_gets_an_address_once_its_namespace_may_have_one),
+		AT_PLACE(a_namespace_that_loses_its_labels_costs_no_service_its_address),
+		AT_PLACE(namespaces_that_matter_from_now_on_end_nothing),
 		AT_PLACE(all_services_are_released_and_none_is_claimed_until_told),
 		AT_PLACE(what_could_not_be_written_is_said),
 		AT_PLACE(a_waiting_service_is_released_too),
