@@ -9,8 +9,13 @@ static const char *const stage_words[N_STAGES] = {
 	[STAGE_RELEASE] = "release",
 };
 
-static json_t *watch_of(const struct watch_status *s)
+// Null if it is not followed.
+static json_t *watch_of(const struct kubernetes_status *status, enum cluster_resource resource)
 {
+	const struct watch_status *s = &status->watches[resource];
+
+	if (!status->is_followed[resource])
+		return json_null();
 	return json_pack("{s:b, s:s?, s:I, s:I, s:I}", "synced", s->synced, "failing",
 		s->failing ? s->why : NULL, "lists", (json_int_t)s->n_lists, "events",
 		(json_int_t)s->n_events, "failures", (json_int_t)s->n_failures);
@@ -33,10 +38,12 @@ static void add_service(void *argument, const struct cluster_service *service)
 	const char *message = service->message[0] == '\0' ? NULL : service->message;
 
 	json_array_append_new(argument,
-		json_pack("{s:s, s:s, s:b, s:s, s:o, s:s?, s:s?}", "service", service->object->key,
-			"stage", stage_words[service->stage], "in_force", service->is_in_force,
-			"mode", forwarding_mode_word(service->mode), "addresses",
-			addresses_of(service), "reason", reason, "message", message));
+		json_pack("{s:s, s:s, s:b, s:s, s:o, s:s?, s:s?, s:s?, s:s?}", "service",
+			service->object->key, "stage", stage_words[service->stage], "in_force",
+			service->is_in_force, "mode", forwarding_mode_word(service->mode),
+			"addresses", addresses_of(service), "reason", reason, "message", message,
+			"overwritten_by", service->overwritten_by, "write_error",
+			service->write_error));
 }
 
 static json_t *services_of(const struct kubernetes *k)
@@ -47,25 +54,78 @@ static json_t *services_of(const struct kubernetes *k)
 	return list;
 }
 
-static void begin(struct api_call *call)
+static json_t *stages_of(const struct cluster_counts *counts)
 {
-	const struct kubernetes *k = call->from->kubernetes;
-	struct kubernetes_status s;
+	json_t *stages = json_object();
 
-	if (k == NULL) {
+	for (enum stage stage = STAGE_CLAIM; stage < N_STAGES; stage++)
+		json_object_set_new(stages, stage_words[stage],
+			json_integer((json_int_t)counts->n_services[stage]));
+	return stages;
+}
+
+// Returns NULL, having answered, where there is no cluster.
+static struct kubernetes *cluster_of(struct api_call *call)
+{
+	if (call->from->kubernetes == NULL)
 		api_fail(call, 404,
 			"there is no cluster: kubernetes.enabled is false in the configuration");
-		return;
-	}
+	return call->from->kubernetes;
+}
+
+static json_t *summary_of(const struct kubernetes *k)
+{
+	struct kubernetes_status s;
+
 	kubernetes_read_status(k, &s);
-	api_reply(call,
-		json_pack("{s:b, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:o}", "synced",
-			s.is_synced, "watch_services", watch_of(&s.watches[CLUSTER_SERVICES]),
-			"watch_nodes", watch_of(&s.watches[CLUSTER_NODES]), "watch_endpointslices",
-			watch_of(&s.watches[CLUSTER_SLICES]), "nodes", (json_int_t)s.counts.n_nodes,
-			"nodes_used", (json_int_t)s.counts.n_nodes_used, "joins",
-			(json_int_t)s.n_joins, "writes", (json_int_t)s.n_writes, "writes_failed",
-			(json_int_t)s.n_writes_failed, "services", services_of(k)));
+	return json_pack("{s:b, s:b, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:o}", "synced",
+		s.is_synced, "claiming", s.is_claiming, "watch_services",
+		watch_of(&s, CLUSTER_SERVICES), "watch_nodes", watch_of(&s, CLUSTER_NODES),
+		"watch_endpointslices", watch_of(&s, CLUSTER_SLICES), "watch_namespaces",
+		watch_of(&s, CLUSTER_NAMESPACES), "nodes", (json_int_t)s.counts.n_nodes,
+		"nodes_used", (json_int_t)s.counts.n_nodes_used, "joins", (json_int_t)s.n_joins,
+		"writes", (json_int_t)s.n_writes, "writes_failed", (json_int_t)s.n_writes_failed,
+		"stages", stages_of(&s.counts));
+}
+
+static void begin(struct api_call *call)
+{
+	const struct kubernetes *k = cluster_of(call);
+
+	if (k == NULL)
+		return;
+
+	json_t *document = summary_of(k);
+	json_object_set_new(document, "services", services_of(k));
+	api_reply(call, document);
+}
+
+static void begin_summary(struct api_call *call)
+{
+	const struct kubernetes *k = cluster_of(call);
+
+	if (k != NULL)
+		api_reply(call, summary_of(k));
+}
+
+static void release_all(struct api_call *call)
+{
+	struct kubernetes *k = cluster_of(call);
+
+	if (k == NULL)
+		return;
+	kubernetes_release_all(k);
+	api_reply(call, summary_of(k));
+}
+
+static void claim(struct api_call *call)
+{
+	struct kubernetes *k = cluster_of(call);
+
+	if (k == NULL)
+		return;
+	kubernetes_claim(k);
+	api_reply(call, summary_of(k));
 }
 
 const struct api_route kubernetes_route = {
@@ -73,4 +133,25 @@ const struct api_route kubernetes_route = {
 	.path = "/v1/kubernetes",
 	.arguments = (const char *const[]){NULL},
 	.begin = begin,
+};
+
+const struct api_route kubernetes_summary_route = {
+	.method = "GET",
+	.path = "/v1/kubernetes/summary",
+	.arguments = (const char *const[]){NULL},
+	.begin = begin_summary,
+};
+
+const struct api_route kubernetes_release_route = {
+	.method = "POST",
+	.path = "/v1/kubernetes/release",
+	.arguments = (const char *const[]){NULL},
+	.begin = release_all,
+};
+
+const struct api_route kubernetes_claim_route = {
+	.method = "POST",
+	.path = "/v1/kubernetes/claim",
+	.arguments = (const char *const[]){NULL},
+	.begin = claim,
 };

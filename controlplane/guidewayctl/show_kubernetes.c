@@ -7,6 +7,8 @@ static void show_watch(const json_t *answer, const char *what, const char *membe
 {
 	const json_t *watch = json_object_get(answer, member);
 
+	if (!json_is_object(watch))
+		return;
 	if (json_is_string(json_object_get(watch, "failing")))
 		printf("%s: NOT FOLLOWED, what was known stays in force: %s\n", what,
 			text_of(watch, "failing"));
@@ -37,6 +39,19 @@ static const char *state_of(const json_t *service)
 	return *stage == 'c' ? "being claimed" : "waiting";
 }
 
+// Why it is not as asked, or its status not as it is.
+static void show_reason(struct table *table, const json_t *service)
+{
+	const char *other = json_string_value(json_object_get(service, "overwritten_by"));
+	const char *message = json_string_value(json_object_get(service, "message"));
+
+	if (other == NULL)
+		table_cell(table, "%s", text_of(service, "message"));
+	else
+		table_cell(table, "StatusConflict: its status is left to %s, who overwrites it%s%s",
+			other, message == NULL ? "" : "; ", message == NULL ? "" : message);
+}
+
 static void show_service_table(const json_t *services)
 {
 	static const char *const headers[] = {
@@ -52,10 +67,29 @@ static void show_service_table(const json_t *services)
 		table_cell(&table, "%s", state_of(service));
 		table_cell(&table, "%s", text_of(service, "mode"));
 		show_addresses(&table, json_object_get(service, "addresses"));
-		table_cell(&table, "%s", text_of(service, "message"));
+		show_reason(&table, service);
 	}
 	printf("\n");
 	table_print(&table);
+}
+
+void show_claim(const json_t *answer)
+{
+	printf("Services of the cluster are claimed%s\n",
+		is_true(answer, "synced") ? "" : ", as soon as the API server answers");
+}
+
+static json_int_t stage_of(const json_t *answer, const char *stage)
+{
+	return number_of(json_object_get(answer, "stages"), stage);
+}
+
+static void show_leaving(const json_t *answer)
+{
+	if (json_is_false(json_object_get(answer, "claiming")))
+		printf("all Services are given up, %lld of them are being released; "
+		       "guidewayctl kubernetes claim takes them again\n",
+			stage_of(answer, "release"));
 }
 
 void show_kubernetes(const json_t *answer)
@@ -63,8 +97,10 @@ void show_kubernetes(const json_t *answer)
 	show_watch(answer, "Services", "watch_services");
 	show_watch(answer, "Nodes", "watch_nodes");
 	show_watch(answer, "EndpointSlices", "watch_endpointslices");
+	show_watch(answer, "Namespaces", "watch_namespaces");
 	printf("%lld nodes, %lld of them used; %lld writes of status, %lld of them failed\n",
 		number_of(answer, "nodes"), number_of(answer, "nodes_used"),
 		number_of(answer, "writes"), number_of(answer, "writes_failed"));
+	show_leaving(answer);
 	show_service_table(json_object_get(answer, "services"));
 }

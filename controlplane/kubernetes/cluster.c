@@ -37,12 +37,24 @@ bool cluster_next_event(struct cluster *cluster, struct service_event *ret_event
 bool cluster_is_synced(const struct cluster *cluster)
 {
 	return cluster->is_listed[CLUSTER_SERVICES] && cluster->is_listed[CLUSTER_NODES] &&
-		cluster->is_listed[CLUSTER_SLICES];
+		cluster->is_listed[CLUSTER_SLICES] &&
+		(cluster->is_listed[CLUSTER_NAMESPACES] || !cluster_follows_namespaces(cluster));
 }
 
 bool cluster_is_known(const struct cluster *cluster)
 {
-	return cluster->is_restored || cluster_is_synced(cluster);
+	return cluster->is_known;
+}
+
+bool cluster_follows_namespaces(const struct cluster *cluster)
+{
+	const struct kubernetes_config *config = &cluster->file->kubernetes;
+
+	for (size_t i = 0; i < config->n_pools; i++) {
+		if (config->pools[i].namespace_labels.n > 0)
+			return true;
+	}
+	return false;
 }
 
 // Which nodes may be used
@@ -186,8 +198,33 @@ void cluster_tick(struct cluster *cluster, uint64_t now_ns)
 
 		if (e->stage == STAGE_WAIT && e->admission.is_admitted)
 			cluster_judge(cluster, e, now_ns);
+		status_conflict_ends(&e->conflict, now_ns);
 	}
 	free(row.entries);
+}
+
+// Whether anything is ours
+
+static void set_leaving(struct cluster *c, bool is_leaving, uint64_t now_ns)
+{
+	c->is_leaving = is_leaving;
+	if (cluster_is_known(c))
+		cluster_judge_all(c, now_ns);
+}
+
+void cluster_release_all(struct cluster *cluster, uint64_t now_ns)
+{
+	set_leaving(cluster, true, now_ns);
+}
+
+void cluster_claim(struct cluster *cluster, uint64_t now_ns)
+{
+	set_leaving(cluster, false, now_ns);
+}
+
+bool cluster_is_claiming(const struct cluster *cluster)
+{
+	return !cluster->is_leaving;
 }
 
 // What is told of it
@@ -220,6 +257,9 @@ void cluster_each(const struct cluster *cluster, cluster_each_fn *fn, void *argu
 			.mode = e->admission.mode,
 			.reason = e->reason,
 			.message = e->message,
+			.write_error = e->write_error[0] == '\0' ? NULL : e->write_error,
+			.overwritten_by =
+				status_conflict_is_on(&e->conflict) ? e->conflict.writer : NULL,
 		};
 
 		memcpy(service.address, e->address, sizeof(service.address));
@@ -274,6 +314,18 @@ static void free_slice(void *entry)
 	free(entry);
 }
 
+static void free_namespace(void *entry)
+{
+	json_decref(((struct namespace_entry *)entry)->labels);
+	free(entry);
+}
+
+void cluster_forget_namespaces(struct cluster *cluster)
+{
+	entry_tree_clear(&cluster->entries[CLUSTER_NAMESPACES], free_namespace);
+	cluster->is_listed[CLUSTER_NAMESPACES] = false;
+}
+
 void cluster_destroy(struct cluster *cluster)
 {
 	if (cluster == NULL)
@@ -282,6 +334,7 @@ void cluster_destroy(struct cluster *cluster)
 	entry_tree_clear(&cluster->entries[CLUSTER_SERVICES], free_service);
 	entry_tree_clear(&cluster->entries[CLUSTER_NODES], free);
 	entry_tree_clear(&cluster->entries[CLUSTER_SLICES], free_slice);
+	cluster_forget_namespaces(cluster);
 	address_book_destroy(cluster->book);
 	event_queue_destroy(cluster->events);
 	free(cluster);

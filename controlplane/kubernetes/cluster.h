@@ -15,7 +15,13 @@
 
 struct cluster;
 
-enum cluster_resource { CLUSTER_SERVICES, CLUSTER_NODES, CLUSTER_SLICES, N_CLUSTER_RESOURCES };
+enum cluster_resource {
+	CLUSTER_SERVICES,
+	CLUSTER_NODES,
+	CLUSTER_SLICES,
+	CLUSTER_NAMESPACES, // Only to be told of if cluster_follows_namespaces().
+	N_CLUSTER_RESOURCES,
+};
 
 // How far a Service is.
 enum stage {
@@ -46,10 +52,17 @@ void cluster_end(struct cluster *cluster, enum cluster_resource resource, uint64
 int cluster_tell(struct cluster *cluster, enum cluster_resource resource, bool is_gone,
 	const json_t *object, uint64_t now_ns);
 
-// All resources were listed once. Before, nothing is written.
+// Whether some pool of the file selects Services by the labels of their namespaces.
+bool cluster_follows_namespaces(const struct cluster *cluster);
+
+// Namespaces are not told of any more.
+void cluster_forget_namespaces(struct cluster *cluster);
+
+// All resources that are followed were listed once. Before, nothing is written.
 bool cluster_is_synced(const struct cluster *cluster);
 
-// Or what was known before a restart is here again. Before, nothing is given or served.
+// They were once, or what was known before a restart is here again. Before, nothing is given or
+// served.
 bool cluster_is_known(const struct cluster *cluster);
 
 // What is served and by which nodes, as a document that cluster_restore() takes. NULL when out of
@@ -70,7 +83,8 @@ int cluster_join(struct cluster *cluster, struct cluster_config **ret_joined,
 // What cluster_join() made last is what every worker forwards by.
 void cluster_is_in_force(struct cluster *cluster, uint64_t now_ns);
 
-// Tries again what waits for an address. To be called about once a second.
+// Tries again what waits for an address, and to write what another overwrote. To be called about
+// once a second.
 void cluster_tick(struct cluster *cluster, uint64_t now_ns);
 
 // What has to be written next to services/status of the Service 'key', if its uid is 'uid' still.
@@ -86,8 +100,16 @@ struct cluster_write {
 bool cluster_next_write(
 	struct cluster *cluster, uint64_t now_ns, int64_t now_s, struct cluster_write *ret_write);
 
-// The write of 'key' is over. 'object' is what the API server answered, or NULL if it failed.
+// The write of 'key' is over, and 'object' is what the API server answered.
 void cluster_wrote(struct cluster *cluster, const char *key, const json_t *object, uint64_t now_ns);
+
+// The write of 'key' is over, and nothing came of it. 'why' is a sentence for people.
+void cluster_write_failed(struct cluster *cluster, const char *key, const char *why);
+
+// From now on no Service is claimed, and all that are ours are released, until cluster_claim().
+void cluster_release_all(struct cluster *cluster, uint64_t now_ns);
+void cluster_claim(struct cluster *cluster, uint64_t now_ns);
+bool cluster_is_claiming(const struct cluster *cluster);
 
 // What people are to be told next of a Service. Returns false if there is nothing.
 bool cluster_next_event(struct cluster *cluster, struct service_event *ret_event);
@@ -109,6 +131,10 @@ struct cluster_service {
 	struct address address[N_FAMILIES];
 	const char *reason;  // Why it waits, or is not served as asked; empty if all is well,
 	const char *message; // as is this.
+	const char *overwritten_by; // While its status is not written, since another overwrites
+	                            // it; else NULL.
+	const char *write_error;    // Why what is to be written of it could not be; NULL if it
+	                            // could.
 };
 
 // Of those that are or were ours, in the order of their keys.

@@ -6,6 +6,7 @@
 #include "event_queue.h"
 #include "service_status.h"
 #include "slice_object.h"
+#include "status_conflict.h"
 
 // What the parts of a cluster share, and nobody else sees: cluster_told.c takes what
 // the API server tells, cluster_stages.c judges Services, cluster.c joins, cluster_writes.c has
@@ -13,6 +14,7 @@
 
 enum {
 	NOT_JOINED = 0, // The next join takes it in.
+	WRITE_ERROR_MAX = 160,
 };
 
 // Each kind of entry begins with its name, as entry_tree.h has it, and says whether it is in the
@@ -34,11 +36,19 @@ struct service_entry {
 	const char *telling; // The event of the one under way, once it is done; NULL for none.
 	unsigned n_writes;   // In a row, without its status being right once.
 	uint64_t write_due_ns;
+	char write_error[WRITE_ERROR_MAX]; // Of the last one; empty if it was good.
+	struct status_conflict conflict;
 };
 
 struct node_entry {
 	struct node_object object; // Its name first.
 	bool is_listed;
+};
+
+struct namespace_entry {
+	char name[SPACE_TEXT_MAX];
+	bool is_listed;
+	json_t *labels; // Or NULL.
 };
 
 struct slice_entry {
@@ -52,7 +62,8 @@ struct cluster {
 	struct address_book *book;
 	struct entry_tree entries[N_CLUSTER_RESOURCES];
 	bool is_listed[N_CLUSTER_RESOURCES];
-	bool is_restored;
+	bool is_known;   // Stays true.
+	bool is_leaving; // Nothing is ours any more, until someone says otherwise.
 	bool has_changed;
 	uint64_t join;     // Counts from 1.
 	uint64_t in_force; // The join by which every worker forwards; 0 for none.
@@ -81,8 +92,14 @@ void cluster_keep_used(const struct cluster *c, struct entry_row *nodes);
 // Finds the stage of a Service.
 void cluster_judge(struct cluster *c, struct service_entry *e, uint64_t now_ns);
 
+// Of all of a namespace.
+void cluster_judge_namespace(struct cluster *c, const char *space, uint64_t now_ns);
+
 // Of all; those that have an address keep it.
 void cluster_judge_all(struct cluster *c, uint64_t now_ns);
+
+// Whether its status has the ingress that it is to have, written by us or not.
+bool cluster_has_its_ingress(const struct cluster *c, const struct service_entry *e);
 
 // Takes what the API server has of a Service. As of cluster_tell().
 int cluster_tell_service(struct cluster *c, bool is_gone, const json_t *json, uint64_t now_ns);

@@ -40,12 +40,14 @@ static bool says_already(
 
 // The stages
 
-static bool asks_for_us(const struct config *file, const struct service_object *object)
+static bool asks_for_us(const struct cluster *c, const struct service_object *object)
 {
-	if (!object->is_load_balancer || object->is_deleted)
+	const struct kubernetes_config *config = &c->file->kubernetes;
+
+	if (c->is_leaving || !object->is_load_balancer || object->is_deleted)
 		return false;
-	return object->class[0] == '\0' ? file->kubernetes.classless
-					: strcmp(object->class, file->kubernetes.class) == 0;
+	return object->class[0] == '\0' ? config->classless
+					: strcmp(object->class, config->class) == 0;
 }
 
 static bool has_its_finalizers(const struct service_object *object)
@@ -69,7 +71,9 @@ static void enter(struct cluster *c, struct service_entry *e, enum stage stage,
 		addresses = none;
 	if (e->stage == stage && same_addresses(e->address, addresses))
 		return;
-	c->has_changed |= e->stage == STAGE_SERVE || stage == STAGE_SERVE;
+	// What ends is written only once a join without it is in force, whether it was served or
+	// not.
+	c->has_changed |= e->stage == STAGE_SERVE || stage == STAGE_SERVE || stage == STAGE_RELEASE;
 	if (stage == STAGE_CLAIM)
 		cluster_tell_event(
 			c, e->object, false, "EnsuringLoadBalancer", "Ensuring load balancer");
@@ -140,11 +144,15 @@ static enum book_answer ask_book(struct cluster *c, const struct service_entry *
 	struct address ret_addresses[N_FAMILIES], char ret_why[BOOK_WHY_MAX])
 {
 	const struct service_object *object = e->object;
+	const struct namespace_entry *space =
+		entry_tree_find(&c->entries[CLUSTER_NAMESPACES], object->space);
 	char **labels = label_list(object->labels);
+	char **space_labels = label_list(space == NULL ? NULL : space->labels);
 	struct book_port *ports = port_list(object);
 	struct address_wish wish = {
 		.owner = e->key,
 		.space = object->space,
+		.space_labels = (const char *const *)space_labels,
 		.labels = (const char *const *)labels,
 		.pool = request->pool[0] == '\0' ? NULL : request->pool,
 		.n_families = e->admission.n_families,
@@ -159,6 +167,7 @@ static enum book_answer ask_book(struct cluster *c, const struct service_entry *
 	take_published(object, &wish);
 	enum book_answer answer = address_book_ask(c->book, &wish, now_ns, ret_addresses, ret_why);
 	free_label_list(labels);
+	free_label_list(space_labels);
 	free(ports);
 	return answer;
 }
@@ -189,7 +198,8 @@ static void seek_address(struct cluster *c, struct service_entry *e, uint64_t no
 		explain(e, book_answer_word(answer), why);
 	else if (address_book_is_outside(c->book, e->key))
 		explain(e, "OutsidePools",
-			"the pool that its address is from has it no more; it is kept");
+			"the pool that its address is from has it no more, or is not for this "
+			"Service any more; it is kept");
 	bool is_given = !same_addresses(given, none);
 	enter(c, e, is_given ? STAGE_SERVE : STAGE_WAIT, given);
 }
@@ -221,7 +231,7 @@ void cluster_judge(struct cluster *c, struct service_entry *e, uint64_t now_ns)
 {
 	char before[STATUS_MESSAGE_MAX];
 
-	if (asks_for_us(c->file, e->object)) {
+	if (asks_for_us(c, e->object)) {
 		strcpy(before, e->message);
 		judge_ours(c, e, now_ns);
 		tell_why(c, e, before);
@@ -231,6 +241,19 @@ void cluster_judge(struct cluster *c, struct service_entry *e, uint64_t now_ns)
 		enter(c, e, STAGE_NONE, NULL);
 		address_book_release(c->book, e->key, now_ns);
 	}
+}
+
+void cluster_judge_namespace(struct cluster *c, const char *space, uint64_t now_ns)
+{
+	struct entry_row row = cluster_list(c, CLUSTER_SERVICES);
+
+	for (size_t i = 0; i < row.n; i++) {
+		struct service_entry *e = row.entries[i];
+
+		if (strcmp(e->object->space, space) == 0)
+			cluster_judge(c, e, now_ns);
+	}
+	free(row.entries);
 }
 
 // Those that have an address keep it: they are asked first.

@@ -63,12 +63,22 @@ static bool want(
 		want_waiting(e, &wanted);
 	if (e->stage == STAGE_SERVE && service_is_in_force(c, e))
 		want_served(e, &wanted);
+	if (status_conflict_is_on(&e->conflict))
+		wanted.says_ingress = wanted.says_conditions = false;
 	if (e->stage == STAGE_RELEASE) {
 		wanted.says_ingress = object->is_load_balancer;
 		wanted.says_conditions = true;
 	}
 	*ret_wanted = wanted;
 	return true;
+}
+
+bool cluster_has_its_ingress(const struct cluster *c, const struct service_entry *e)
+{
+	struct wanted_status wanted;
+
+	return e->stage == STAGE_SERVE && want(c, e, &wanted) && wanted.says_ingress &&
+		service_status_has_ingress(e->object, &wanted);
 }
 
 static json_t *patch_of(const struct cluster *c, const struct service_entry *e, int64_t now_s)
@@ -147,15 +157,24 @@ void cluster_wrote(struct cluster *cluster, const char *key, const json_t *objec
 {
 	struct service_entry *e = cluster_find_service(cluster, key);
 
-	if (e != NULL && object != NULL && e->telling != NULL)
+	if (e != NULL && e->telling != NULL)
 		cluster_tell_event(
 			cluster, e->object, false, e->telling, "%s", message_of(e->telling));
-
 	if (e != NULL) {
 		e->is_writing = false;
-		if (object != NULL && e->n_writes <= 2)
+		e->write_error[0] = '\0';
+		if (e->n_writes <= 2)
 			e->write_due_ns = 0; // What comes next is another thing, most likely.
 	}
-	if (object != NULL)
-		cluster_tell_service(cluster, false, object, now_ns);
+	cluster_tell_service(cluster, false, object, now_ns);
+}
+
+void cluster_write_failed(struct cluster *cluster, const char *key, const char *why)
+{
+	struct service_entry *e = cluster_find_service(cluster, key);
+
+	if (e == NULL)
+		return;
+	e->is_writing = false;
+	snprintf(e->write_error, sizeof(e->write_error), "%s", why);
 }

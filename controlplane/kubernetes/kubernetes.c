@@ -37,19 +37,21 @@ static const char *const paths[N_CLUSTER_RESOURCES] = {
 	[CLUSTER_SERVICES] = "/api/v1/services",
 	[CLUSTER_NODES] = "/api/v1/nodes",
 	[CLUSTER_SLICES] = "/apis/discovery.k8s.io/v1/endpointslices",
+	[CLUSTER_NAMESPACES] = "/api/v1/namespaces",
 };
 
 static const char *const names[N_CLUSTER_RESOURCES] = {
 	[CLUSTER_SERVICES] = "services",
 	[CLUSTER_NODES] = "nodes",
 	[CLUSTER_SLICES] = "endpointslices",
+	[CLUSTER_NAMESPACES] = "namespaces",
 };
 
 // One watch's ears.
 struct ear {
 	struct kubernetes *k;
 	enum cluster_resource resource;
-	struct watch *watch;
+	struct watch *watch; // NULL for one that is not followed.
 };
 
 // A patch under way.
@@ -212,7 +214,10 @@ static void written(void *argument, const struct api_answer *answer)
 		log_about(w->key, LEVEL_WARNING,
 			"the status of Service %s is not written, and will be tried again: %s",
 			w->key, answer->why);
-	cluster_wrote(k->cluster, w->key, good ? answer->json : NULL, now_ns);
+	if (good)
+		cluster_wrote(k->cluster, w->key, answer->json, now_ns);
+	else
+		cluster_write_failed(k->cluster, w->key, answer->why);
 	join_soon(k, now_ns);
 	write_on(k, now_ns);
 }
@@ -251,7 +256,7 @@ static void write_on(struct kubernetes *k, uint64_t now_ns)
 		k->n_writes++;
 		if (begin_write(w, &write) < 0) {
 			w->request = NULL;
-			cluster_wrote(k->cluster, write.key, NULL, now_ns);
+			cluster_write_failed(k->cluster, write.key, "out of memory");
 		}
 		json_decref(write.patch);
 	}
@@ -347,6 +352,73 @@ static void synced(void *argument)
 			counts.n_services[STAGE_SERVE]);
 }
 
+// Whether anything is ours
+
+void kubernetes_release_all(struct kubernetes *k)
+{
+	uint64_t now_ns = loop_clock_ns();
+
+	log_warning("all Services of the cluster are released, and none is claimed before a "
+		    "restart, or guidewayctl kubernetes claim");
+	cluster_release_all(k->cluster, now_ns);
+	join_soon(k, now_ns);
+	write_on(k, now_ns);
+}
+
+void kubernetes_claim(struct kubernetes *k)
+{
+	uint64_t now_ns = loop_clock_ns();
+
+	log_info("Services of the cluster are claimed again");
+	cluster_claim(k->cluster, now_ns);
+	join_soon(k, now_ns);
+	write_on(k, now_ns);
+}
+
+// What is followed
+
+static int start_watch(struct kubernetes *k, enum cluster_resource resource)
+{
+	struct ear *ear = &k->ears[resource];
+	struct watch_config config = {
+		.loop = k->loop,
+		.client = k->client,
+		.name = names[resource],
+		.path = paths[resource],
+		.begun = begun,
+		.told = told,
+		.synced = synced,
+		.argument = ear,
+	};
+
+	*ear = (struct ear){.k = k, .resource = resource};
+	return watch_start(&config, &ear->watch);
+}
+
+static bool matters(const struct kubernetes *k, enum cluster_resource resource)
+{
+	return resource != CLUSTER_NAMESPACES || cluster_follows_namespaces(k->cluster);
+}
+
+// Namespaces only while a pool selects by their labels. Returns 0 or -ENOMEM.
+static int follow_what_matters(struct kubernetes *k)
+{
+	int r = 0;
+
+	for (enum cluster_resource i = 0; r == 0 && i < N_CLUSTER_RESOURCES; i++) {
+		struct ear *ear = &k->ears[i];
+
+		if (matters(k, i) && ear->watch == NULL) {
+			r = start_watch(k, i);
+		} else if (!matters(k, i) && ear->watch != NULL) {
+			watch_stop(ear->watch);
+			ear->watch = NULL;
+			cluster_forget_namespaces(k->cluster);
+		}
+	}
+	return r;
+}
+
 // Life
 
 int kubernetes_want(struct kubernetes *k, const struct config *file, char ret_why[WHY_MAX])
@@ -366,6 +438,8 @@ int kubernetes_want(struct kubernetes *k, const struct config *file, char ret_wh
 		return r;
 	}
 	k->file = file;
+	if (follow_what_matters(k) < 0)
+		log_error("namespaces are not followed: out of memory");
 	return 0;
 }
 
@@ -407,24 +481,6 @@ static int start_client(struct kubernetes *k, char ret_why[WHY_MAX])
 	log_info("the API server is %s", k->access.servers[0]);
 	r = api_client_create(k->loop, &k->access, &k->client);
 	return r < 0 ? refuse(&mistakes, r, ret_why) : 0;
-}
-
-static int start_watch(struct kubernetes *k, enum cluster_resource resource)
-{
-	struct ear *ear = &k->ears[resource];
-	struct watch_config config = {
-		.loop = k->loop,
-		.client = k->client,
-		.name = names[resource],
-		.path = paths[resource],
-		.begun = begun,
-		.told = told,
-		.synced = synced,
-		.argument = ear,
-	};
-
-	*ear = (struct ear){.k = k, .resource = resource};
-	return watch_start(&config, &ear->watch);
 }
 
 // What the last process knew, if anything. Without it the API server is waited for.
@@ -469,8 +525,7 @@ static int start(struct kubernetes *k, struct state_directory *directory, char r
 	r = start_client(k, ret_why);
 	if (r < 0)
 		return r;
-	for (int i = 0; r == 0 && i < N_CLUSTER_RESOURCES; i++)
-		r = start_watch(k, (enum cluster_resource)i);
+	r = follow_what_matters(k);
 	if (r < 0)
 		snprintf(ret_why, WHY_MAX, "the API server cannot be watched: %s", strerror(-r));
 	return r;
@@ -533,13 +588,17 @@ void kubernetes_read_status(const struct kubernetes *k, struct kubernetes_status
 {
 	struct kubernetes_status status = {
 		.is_synced = cluster_is_synced(k->cluster),
+		.is_claiming = cluster_is_claiming(k->cluster),
 		.n_joins = k->n_joins,
 		.n_writes = k->n_writes,
 		.n_writes_failed = k->n_writes_failed,
 	};
 
-	for (size_t i = 0; i < N_CLUSTER_RESOURCES; i++)
-		watch_read_status(k->ears[i].watch, &status.watches[i]);
+	for (size_t i = 0; i < N_CLUSTER_RESOURCES; i++) {
+		status.is_followed[i] = k->ears[i].watch != NULL;
+		if (status.is_followed[i])
+			watch_read_status(k->ears[i].watch, &status.watches[i]);
+	}
 	cluster_count(k->cluster, &status.counts);
 	*ret_status = status;
 }

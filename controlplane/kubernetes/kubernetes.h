@@ -30,7 +30,9 @@ int kubernetes_want(struct kubernetes *k, const struct config *file, char ret_wh
 
 struct kubernetes_status {
 	bool is_synced;
-	struct watch_status watches[N_CLUSTER_RESOURCES];
+	bool is_claiming;
+	bool is_followed[N_CLUSTER_RESOURCES];
+	struct watch_status watches[N_CLUSTER_RESOURCES]; // Of those.
 	struct cluster_counts counts;
 	uint64_t n_joins;  // Times that what is served changed.
 	uint64_t n_writes; // To Services' status, and
@@ -38,6 +40,11 @@ struct kubernetes_status {
 };
 
 void kubernetes_read_status(const struct kubernetes *k, struct kubernetes_status *ret_status);
+
+// Nothing of the cluster is served any more, and all marks of ours are taken from its Services,
+// until kubernetes_claim(), or a restart.
+void kubernetes_release_all(struct kubernetes *k);
+void kubernetes_claim(struct kubernetes *k);
 
 // For listing what is served: good until the next step of the loop.
 const struct cluster *kubernetes_cluster(const struct kubernetes *k);

@@ -123,6 +123,16 @@ static bool same_ingress(const json_t *is, const json_t *wanted)
 	return true;
 }
 
+bool service_status_has_ingress(
+	const struct service_object *object, const struct wanted_status *wanted)
+{
+	json_t *list = ingress_list(object, wanted);
+	bool has = same_ingress(object->ingress_json, list);
+
+	json_decref(list);
+	return has;
+}
+
 // Returns NULL if nothing is to change.
 static json_t *ingress_patch(
 	const struct service_object *object, const struct wanted_status *wanted)

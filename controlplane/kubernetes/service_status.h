@@ -40,6 +40,10 @@ struct wanted_status {
 	struct condition conditions[N_CONDITIONS];
 };
 
+// Whether its ingress is the one that is wanted.
+bool service_status_has_ingress(
+	const struct service_object *object, const struct wanted_status *wanted);
+
 // A strategic merge patch of services/status that makes 'object' say what is wanted, or NULL if it
 // says so already, or when out of memory. 'now_s' is the time of day, since 1970, for when a
 // condition changed.

@@ -207,9 +207,19 @@ static void answer(struct place *p, const char *name, const char *document_text)
 	char key[SERVICE_KEY_MAX];
 
 	snprintf(key, sizeof(key), "default/%s", name);
-	cluster_wrote(p->cluster, key, json, p->now_ns);
+	if (json == NULL)
+		cluster_write_failed(p->cluster, key, "no answer");
+	else
+		cluster_wrote(p->cluster, key, json, p->now_ns);
 	json_decref(json);
 }
+
+static const char web_is_right[] =
+	"{'loadBalancer': {'ingress': [{'ip': '203.0.113.1', 'ipMode': 'Proxy'}]}, 'conditions': ["
+	"{'type': 'guideway.dev/Accepted', 'status': 'True', 'reason': 'AddressAssigned',"
+	" 'message': 'an address is assigned to the Service'},"
+	"{'type': 'guideway.dev/Programmed', 'status': 'True', 'reason': 'Forwarding',"
+	" 'message': 'every worker forwards what is sent to it'}]}";
 
 // Serves a Service, whose status then says so.
 static void serve_web(struct place *p)
@@ -217,16 +227,7 @@ static void serve_web(struct place *p)
 	tell_service(p, "web", CLAIMED, LB);
 	join_in_force(p);
 	assert_write_has(p, "203.0.113.1");
-	answer(p, "web",
-		service("web", CLAIMED, LB,
-			"{'loadBalancer': {'ingress': [{'ip': '203.0.113.1', 'ipMode': 'Proxy'}]},"
-			" 'conditions': ["
-			"{'type': 'guideway.dev/Accepted', 'status': 'True',"
-			" 'reason': 'AddressAssigned',"
-			" 'message': 'an address is assigned to the Service'},"
-			"{'type': 'guideway.dev/Programmed', 'status': 'True',"
-			" 'reason': 'Forwarding',"
-			" 'message': 'every worker forwards what is sent to it'}]}"));
+	answer(p, "web", service("web", CLAIMED, LB, web_is_right));
 	assert_string_equal(next_write(p), "");
 }
 
@@ -811,6 +812,252 @@ static void a_write_that_fails_is_tried_again_after_longer_and_longer(void **sta
 	}
 }
 
+// Another writer
+
+static const char web_is_another[] = "{'loadBalancer': {'ingress': [{'ip': '198.51.100.9'}]}}";
+
+// Another overwrites the ingress of a Service that was right.
+static void overwrite(struct place *p, const char *metadata)
+{
+	tell(p, CLUSTER_SERVICES, false, service("web", metadata, LB, web_is_another));
+}
+
+// It is written anew.
+static void put_right(struct place *p, const char *metadata)
+{
+	assert_write_has(p, "203.0.113.1");
+	answer(p, "web", service("web", metadata, LB, web_is_right));
+}
+
+#define BY_KUBECTL                                                                    \
+	CLAIMED "'managedFields': [{'manager': 'guideway', 'fieldsV1': {'f:status': " \
+		"{'f:conditions': {}}}}, {'manager': 'kubectl-patch', 'fieldsV1': {"  \
+		"'f:status': {'f:loadBalancer': {'f:ingress': {}}}}}],"
+
+static void begin_conflict(struct place *p)
+{
+	two_nodes(p);
+	serve_web(p);
+	overwrite(p, BY_KUBECTL);
+	put_right(p, CLAIMED);
+	p->now_ns += 59 * SECONDS;
+	events(p);
+	overwrite(p, BY_KUBECTL);
+}
+
+static void name_the_other(void *argument, const struct cluster_service *service)
+{
+	strcpy(argument, service->overwritten_by == NULL ? "" : service->overwritten_by);
+}
+
+// Who it is that overwrites the one Service's status; "" for nobody.
+static const char *overwritten_by(struct place *p)
+{
+	static char name[128];
+
+	cluster_each(p->cluster, name_the_other, name);
+	return name;
+}
+
+static void a_status_that_is_overwritten_twice_in_a_minute_is_left(void **state)
+{
+	struct place *p = *state;
+
+	begin_conflict(p);
+	assert_string_equal(events(p), "StatusConflict");
+	assert_string_equal(overwritten_by(p), "kubectl-patch");
+	assert_string_equal(next_write(p), "");
+	assert_string_equal(served(p), "default/web:80/tcp 203.0.113.1 n1 n2");
+
+	p->now_ns += 599 * SECONDS;
+	cluster_tick(p->cluster, p->now_ns);
+	assert_string_equal(next_write(p), "");
+	p->now_ns += SECONDS;
+	cluster_tick(p->cluster, p->now_ns);
+	cluster_is_in_force(p->cluster, p->now_ns);
+	assert_write_has(p, "203.0.113.1");
+	assert_string_equal(overwritten_by(p), "");
+}
+
+static void a_status_that_is_overwritten_now_and_then_is_put_right(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	serve_web(p);
+	for (int i = 0; i < 3; i++) {
+		overwrite(p, BY_KUBECTL);
+		put_right(p, CLAIMED);
+		p->now_ns += 61 * SECONDS;
+	}
+	assert_string_equal(overwritten_by(p), "");
+}
+
+static void what_another_notes_down_does_not_end_a_conflict(void **state)
+{
+	struct place *p = *state;
+
+	begin_conflict(p);
+	overwrite(p, BY_KUBECTL "'annotations': {'metallb.io/ip-allocated-from-pool': 'a'},");
+	assert_string_equal(next_write(p), "");
+}
+
+static void a_service_that_changes_has_its_status_written_again(void **state)
+{
+	struct place *p = *state;
+
+	begin_conflict(p);
+	overwrite(p, BY_KUBECTL "'annotations': {'guideway.dev/forwarding': 'dsr'},");
+	join_in_force(p);
+	assert_write_has(p, "\"ip\": \"203.0.113.1\", \"ipMode\": \"VIP\"");
+}
+
+static void a_conflict_keeps_no_service_from_its_end(void **state)
+{
+	struct place *p = *state;
+
+	begin_conflict(p);
+	tell_service(p, "web", CLAIMED "'deletionTimestamp': '2026-01-01T00:00:00Z',", LB);
+	join_in_force(p);
+	assert_write_has(p, "$deleteFromPrimitiveList/finalizers");
+}
+
+// Namespaces
+
+static void tell_namespace(struct place *p, const char *labels)
+{
+	char text[256];
+
+	snprintf(text, sizeof(text), "{'metadata': {'name': 'default', 'labels': {%s}}}", labels);
+	tell(p, CLUSTER_NAMESPACES, false, text);
+}
+
+// The one pool is for namespaces with the label tier=front.
+static void select_by_namespace(struct place *p)
+{
+	static char *texts[] = {"tier=front"};
+
+	p->file.kubernetes.pools[0].namespace_labels = (struct text_set){texts, 1};
+	assert_int_equal(cluster_set_file(p->cluster, &p->file, p->now_ns), 0);
+}
+
+static void namespaces_are_waited_for_where_a_pool_selects_by_them(void **state)
+{
+	struct place *p = *state;
+
+	assert_false(cluster_follows_namespaces(p->cluster));
+	select_by_namespace(p);
+	assert_true(cluster_follows_namespaces(p->cluster));
+	for (int i = 0; i < N_CLUSTER_RESOURCES; i++) {
+		assert_false(cluster_is_synced(p->cluster));
+		cluster_end(p->cluster, (enum cluster_resource)i, p->now_ns);
+	}
+	assert_true(cluster_is_synced(p->cluster));
+}
+
+static void a_service_gets_an_address_once_its_namespace_may_have_one(void **state)
+{
+	struct place *p = *state;
+
+	select_by_namespace(p);
+	tell_namespace(p, "'tier': 'back'");
+	tell_service(p, "web", CLAIMED, LB);
+	two_nodes(p);
+	assert_string_equal(served(p), "");
+	tell_namespace(p, "'tier': 'front', 'more': ''");
+	assert_string_equal(served(p), "default/web:80/tcp 203.0.113.1 n1 n2");
+}
+
+static void a_namespace_that_loses_its_labels_costs_no_service_its_address(void **state)
+{
+	struct place *p = *state;
+
+	select_by_namespace(p);
+	tell_namespace(p, "'tier': 'front'");
+	two_nodes(p);
+	serve_web(p);
+	events(p);
+	tell_namespace(p, "");
+	assert_string_equal(events(p), "OutsidePools");
+	assert_write_has(p, "\"reason\": \"OutsidePools\"");
+	assert_string_equal(served(p), "default/web:80/tcp 203.0.113.1 n1 n2");
+
+	tell_service(p, "new", CLAIMED, LB);
+	assert_string_equal(served(p), "default/web:80/tcp 203.0.113.1 n1 n2");
+}
+
+static void namespaces_that_matter_from_now_on_end_nothing(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	cluster_forget_namespaces(p->cluster);
+	serve_web(p);
+	select_by_namespace(p);
+	assert_true(cluster_is_known(p->cluster));
+	assert_false(cluster_is_synced(p->cluster));
+	assert_string_equal(served(p), "default/web:80/tcp 203.0.113.1 n1 n2");
+	assert_string_equal(next_write(p), ""); // Nobody knows yet whether the pool is for it.
+	tell_namespace(p, "'tier': 'front'");
+	cluster_end(p->cluster, CLUSTER_NAMESPACES, p->now_ns);
+	join_in_force(p);
+	assert_string_equal(next_write(p), "");
+}
+
+// All are given up
+
+static void all_services_are_released_and_none_is_claimed_until_told(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	serve_web(p);
+	cluster_release_all(p->cluster, p->now_ns);
+	assert_string_equal(served(p), "");
+	cluster_is_in_force(p->cluster, p->now_ns);
+	assert_write_has(p, "\"loadBalancer\": {\"ingress\": null}");
+	answer(p, "web", service("web", "", LB, "{}"));
+	tell_service(p, "new", "", LB);
+	assert_string_equal(next_write(p), "");
+
+	cluster_claim(p->cluster, p->now_ns);
+	assert_write_has(p, "{\"finalizers\": [\"guideway.dev/lb-cleanup\"]");
+}
+
+static void name_the_error(void *argument, const struct cluster_service *service)
+{
+	strcpy(argument, service->write_error == NULL ? "" : service->write_error);
+}
+
+static void what_could_not_be_written_is_said(void **state)
+{
+	struct place *p = *state;
+	char error[256] = "none yet";
+
+	two_nodes(p);
+	serve_web(p);
+	cluster_release_all(p->cluster, p->now_ns);
+	join_in_force(p);
+	next_write(p);
+	cluster_write_failed(p->cluster, "default/web", "403: it may not be");
+	cluster_each(p->cluster, name_the_error, error);
+	assert_string_equal(error, "403: it may not be");
+}
+
+static void a_waiting_service_is_released_too(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	tell_service(p, "web", CLAIMED, LB "'clusterIP': 'None',");
+	join_in_force(p);
+	tell_service(p, "web", CLAIMED "'deletionTimestamp': '2026-01-01T00:00:00Z',",
+		LB "'clusterIP': 'None',");
+	assert_true(cluster_has_changed(p->cluster));
+	join_in_force(p);
+	assert_write_has(p, "$deleteFromPrimitiveList/finalizers");
+}
+
 #define AT_PLACE(test) cmocka_unit_test_setup_teardown(test, make_place, unmake_place)
 
 int main(void)
@@ -850,6 +1097,18 @@ int main(void)
 		AT_PLACE(after_a_restart_a_local_service_knows_its_endpoints),
 		AT_PLACE(what_is_no_saved_cluster_is_refused),
 		AT_PLACE(a_write_that_fails_is_tried_again_after_longer_and_longer),
+		AT_PLACE(a_status_that_is_overwritten_twice_in_a_minute_is_left),
+		AT_PLACE(a_status_that_is_overwritten_now_and_then_is_put_right),
+		AT_PLACE(what_another_notes_down_does_not_end_a_conflict),
+		AT_PLACE(a_service_that_changes_has_its_status_written_again),
+		AT_PLACE(a_conflict_keeps_no_service_from_its_end),
+		AT_PLACE(namespaces_are_waited_for_where_a_pool_selects_by_them),
+		AT_PLACE(a_service_gets_an_address_once_its_namespace_may_have_one),
+		AT_PLACE(a_namespace_that_loses_its_labels_costs_no_service_its_address),
+		AT_PLACE(namespaces_that_matter_from_now_on_end_nothing),
+		AT_PLACE(all_services_are_released_and_none_is_claimed_until_told),
+		AT_PLACE(what_could_not_be_written_is_said),
+		AT_PLACE(a_waiting_service_is_released_too),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
