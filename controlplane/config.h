@@ -27,6 +27,9 @@ enum check_kind {
 	CHECK_TCP,  // A connection can be made.
 	CHECK_HTTP, // GET answers with one of the expected statuses.
 	CHECK_HTTPS,
+
+	// Of clusters, and no words of the file.
+	CHECK_KUBE_PROXY, // What kube-proxy says of the node.
 };
 
 // How it is found out whether a node serves.

@@ -40,15 +40,15 @@ struct health {
 
 // Verdicts
 
-bool standing_take(struct standing *standing, bool good, uint32_t rise, uint32_t fall)
+bool standing_take(struct standing *standing, enum verdict answer, uint32_t rise, uint32_t fall)
 {
 	enum verdict before = standing->verdict;
-	enum verdict named = good ? VERDICT_UP : VERDICT_DOWN;
+	bool good = answer != VERDICT_DOWN;
 
 	standing->run = standing->last == good ? standing->run + 1 : 1;
 	standing->last = good;
 	if (before == VERDICT_NONE || standing->run >= (good ? rise : fall))
-		standing->verdict = named;
+		standing->verdict = answer;
 	return standing->verdict != before;
 }
 
@@ -133,7 +133,7 @@ static void set_next(struct probe *probe, uint64_t now_ns)
 	loop_timer_set(probe->health->loop, &probe->next, due_ns > now_ns ? due_ns : now_ns);
 }
 
-void probe_answer(struct probe *probe, bool good, const char *reason, uint64_t now_ns)
+void probe_answer(struct probe *probe, enum verdict answer, const char *reason, uint64_t now_ns)
 {
 	const struct check_config *check = &probe->config.check;
 
@@ -143,7 +143,7 @@ void probe_answer(struct probe *probe, bool good, const char *reason, uint64_t n
 	snprintf(probe->reason, sizeof(probe->reason), "%s", reason);
 	set_next(probe, now_ns);
 	enum verdict before = probe->standing.verdict;
-	if (standing_take(&probe->standing, good, check->rise, check->fall))
+	if (standing_take(&probe->standing, answer, check->rise, check->fall))
 		probe->health->changed(probe->health->argument, probe, before);
 }
 
@@ -188,7 +188,7 @@ void probe_unable(struct probe *probe, int error, uint64_t now_ns)
 	const char *reason = probe_error_words(error);
 
 	if (!is_ours(probe, error)) {
-		probe_answer(probe, false, reason, now_ns);
+		probe_answer(probe, VERDICT_DOWN, reason, now_ns);
 		return;
 	}
 	snprintf(probe->reason, sizeof(probe->reason), "%s", reason);
@@ -212,7 +212,7 @@ static void run_out(void *argument, uint64_t now_ns)
 	snprintf(reason, sizeof(reason), "%s after %g s",
 		probe->config.check.kind == CHECK_TCP ? "connection timed out" : "no answer",
 		timeout_ms / 1000.0);
-	probe_answer(probe, false, reason, now_ns);
+	probe_answer(probe, VERDICT_DOWN, reason, now_ns);
 }
 
 static void begin_check(void *argument, uint64_t now_ns)

@@ -159,9 +159,10 @@ enum target_state member_state(
 
 	if (member->gone || now_ns >= member->until_ns || now_ns >= node->until_ns)
 		return TARGET_ABSENT;
-	if (verdict != VERDICT_UP)
+	if (verdict == VERDICT_NONE || verdict == VERDICT_DOWN)
 		return TARGET_DOWN;
-	return member->leaving || node->drained ? TARGET_DRAINING : TARGET_UP;
+	return member->leaving || node->drained || verdict == VERDICT_DRAINING ? TARGET_DRAINING
+									       : TARGET_UP;
 }
 
 // Of one that drains or leaves: none, even while it is down and the service fails open. Its old

@@ -22,17 +22,19 @@ struct probe {
 	bool under_way;
 
 	int fd;                        // CHECK_TCP: the socket, or -1.
-	struct http_transfer transfer; // CHECK_HTTP and CHECK_HTTPS: 'easy' is NULL without one.
+	struct http_transfer transfer; // The other kinds: 'easy' is NULL without one.
 	struct curl_slist *connect_to;
 	struct curl_slist *headers;
 	char error[CURL_ERROR_SIZE];
+	char *body; // [body_len], of kinds that read it. NULL before its first byte.
+	size_t body_len;
 };
 
 struct loop *health_loop(const struct health *health);
 struct http_client *health_http_client(const struct health *health);
 
-// The answer to the check under way; 'reason' is why it is bad.
-void probe_answer(struct probe *probe, bool good, const char *reason, uint64_t now_ns);
+// The answer to the check under way; 'reason' is why it is not the best.
+void probe_answer(struct probe *probe, enum verdict answer, const char *reason, uint64_t now_ns);
 
 // The check under way could not be made, for 'error', an errno. Most say something of this machine,
 // and the check is repeated. So is one without a route to a node that has no verdict yet: at start
