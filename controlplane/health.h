@@ -30,7 +30,8 @@ struct probe_config {
 
 enum { REASON_MAX = 256 };
 
-// Called whenever a probe's verdict changes from 'before'; the first one is a change.
+// Called whenever a probe's verdict changes from 'before'; the first one is a change. With 'before'
+// as it is now, only its weight has changed.
 typedef void health_changed_fn(void *argument, const struct probe *probe, enum verdict before);
 
 // Returns 0 or -ENOMEM.
@@ -65,6 +66,9 @@ void health_read_status(const struct health *health, struct health_status *ret_s
 
 const struct probe_config *probe_config_of(const struct probe *probe);
 enum verdict probe_verdict(const struct probe *probe);
+
+// What the node gave itself with its last good answer; 0 for none.
+uint32_t probe_weight(const struct probe *probe);
 
 // What health_is_settled() asks of all, of one.
 bool probe_is_settled(const struct probe *probe);

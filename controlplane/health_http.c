@@ -12,7 +12,9 @@
 
 static bool reads_body(const struct probe *probe)
 {
-	return probe->config.check.kind == CHECK_KUBE_PROXY;
+	enum check_kind kind = probe->config.check.kind;
+
+	return kind == CHECK_KUBE_PROXY || kind == CHECK_SERVICE;
 }
 
 // A return of 0 ends the transfer with CURLE_WRITE_ERROR, the status being known by then.
@@ -63,22 +65,45 @@ static enum verdict judge_status(
 	return VERDICT_DOWN;
 }
 
-// Writes why, if the answer is not the best.
-static enum verdict judge(const struct probe *probe, CURLcode result, char ret_reason[REASON_MAX])
+// The weight that a Service's node gives itself in a header; 0 if it does not.
+static uint32_t read_weight(CURL *easy)
+{
+	struct curl_header *header;
+
+	if (curl_easy_header(easy, PROXY_WEIGHT_HEADER, 0, CURLH_HEADER, -1, &header) != CURLHE_OK)
+		return 0;
+	return proxy_answer_weight(header->value);
+}
+
+static void judge_answer(const struct probe *probe, struct answer *answer)
 {
 	const struct check_config *check = &probe->config.check;
 	const char *body = probe->body == NULL ? "" : probe->body;
 	long status = 0;
 
 	curl_easy_getinfo(probe->transfer.easy, CURLINFO_RESPONSE_CODE, &status);
-	if (result != CURLE_OK && result != CURLE_WRITE_ERROR) {
-		snprintf(ret_reason, REASON_MAX, "%s",
-			probe->error[0] != '\0' ? probe->error : curl_easy_strerror(result));
-		return VERDICT_DOWN;
+	if (check->kind == CHECK_KUBE_PROXY) {
+		answer->verdict =
+			proxy_answer_of_node(status, body, probe->body_len, answer->reason);
+	} else if (check->kind == CHECK_SERVICE) {
+		answer->verdict = proxy_answer_of_service(
+			status, body, probe->body_len, check->service, answer->reason);
+		answer->weight = read_weight(probe->transfer.easy);
+	} else {
+		answer->verdict = judge_status(check, status, answer->reason);
 	}
-	if (check->kind == CHECK_KUBE_PROXY)
-		return proxy_answer_of_node(status, body, probe->body_len, ret_reason);
-	return judge_status(check, status, ret_reason);
+}
+
+static struct answer judge(const struct probe *probe, CURLcode result)
+{
+	struct answer answer = {.verdict = VERDICT_DOWN};
+
+	if (result == CURLE_OK || result == CURLE_WRITE_ERROR)
+		judge_answer(probe, &answer);
+	else
+		snprintf(answer.reason, sizeof(answer.reason), "%s",
+			probe->error[0] != '\0' ? probe->error : curl_easy_strerror(result));
+	return answer;
 }
 
 static void set_url(CURL *easy, const struct probe_config *config)
@@ -152,15 +177,14 @@ static void clean_up(struct probe *probe)
 static void answered(void *argument, CURLcode result)
 {
 	struct probe *probe = argument;
-	char reason[REASON_MAX] = "";
 	int error = connect_error(probe, result);
-	enum verdict answer = judge(probe, result, reason);
+	struct answer answer = judge(probe, result);
 
 	clean_up(probe);
 	if (error != 0)
 		probe_unable(probe, error, loop_clock_ns());
 	else
-		probe_answer(probe, answer, reason, loop_clock_ns());
+		probe_answer(probe, &answer, loop_clock_ns());
 }
 
 static bool begin(struct probe *probe)

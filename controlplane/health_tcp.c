@@ -54,9 +54,9 @@ static void connected(void *argument, uint32_t, uint64_t now_ns)
 
 	getsockopt(probe->fd, SOL_SOCKET, SO_ERROR, &error, &len);
 	if (error == 0)
-		probe_answer(probe, VERDICT_UP, "", now_ns);
+		probe_answer(probe, &(struct answer){.verdict = VERDICT_UP}, now_ns);
 	else
-		probe_answer(probe, VERDICT_DOWN, probe_error_words(error), now_ns);
+		probe_answer_bad(probe, probe_error_words(error), now_ns);
 }
 
 // Returns 0 while it waits for the handshake, or -errno.

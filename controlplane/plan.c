@@ -165,13 +165,20 @@ enum target_state member_state(
 									       : TARGET_UP;
 }
 
+uint32_t member_weight(const struct member *member)
+{
+	uint32_t said = member->probe == NULL ? 0 : probe_weight(member->probe);
+
+	return said != 0 ? said : member->weight;
+}
+
 // Of one that drains or leaves: none, even while it is down and the service fails open. Its old
 // flows may go on then, and new ones are for others.
 static uint32_t weight_of(const struct plan *plan, const struct member *member)
 {
 	const struct plan_node *node = &plan->nodes[member->node];
 
-	return member->leaving || node->drained ? 0 : member->weight;
+	return member->leaving || node->drained ? 0 : member_weight(member);
 }
 
 static bool is_settled(const struct pool *pool)

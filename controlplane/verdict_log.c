@@ -25,6 +25,7 @@ const char *check_kind_word(enum check_kind kind)
 		[CHECK_HTTP] = "http",
 		[CHECK_HTTPS] = "https",
 		[CHECK_KUBE_PROXY] = "kube-proxy",
+		[CHECK_SERVICE] = "service",
 	};
 
 	return words[kind];

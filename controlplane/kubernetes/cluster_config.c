@@ -271,7 +271,7 @@ static struct check_config check_of(const struct config *file, const struct serv
 		!object->is_local && node_check == NODE_CHECK_NODE_PORT && can_be_connected(port);
 	struct check_config check = file->check;
 
-	check.kind = by_http && object->is_local ? CHECK_HTTP
+	check.kind = by_http && object->is_local ? CHECK_SERVICE
 		: by_http                        ? CHECK_KUBE_PROXY
 		: by_tcp                         ? CHECK_TCP
 						 : CHECK_NONE;
@@ -279,6 +279,7 @@ static struct check_config check_of(const struct config *file, const struct serv
 	check.status_first = check.status_last = 200;
 	check.host[0] = '\0';
 	strcpy(check.path, HEALTHZ);
+	strcpy(check.service, check.kind == CHECK_SERVICE ? object->key : "");
 	return check;
 }
 

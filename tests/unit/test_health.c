@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "canned_server.h"
 #include "health.h"
 
 // Verdicts, without a socket
@@ -289,34 +290,62 @@ static void a_check_that_cannot_begin_settles_nothing_before_its_timeout(void **
 	health_release(b->health, probe);
 }
 
-// Answers one connection: 503, and a body.
-static void *serve_one_that_goes(void *argument)
-{
-	static const char body[] = "{\"nodeEligible\": false, \"healthy\": true}";
-	char request[2048];
-	int fd = accept(*(int *)argument, NULL, NULL);
+#define SERVICE_WEB \
+	"{\"service\": {\"namespace\": \"shop\", \"name\": \"web\"}, \"localEndpoints\": 3}"
 
-	if (read(fd, request, sizeof(request)) > 0)
-		dprintf(fd, "HTTP/1.1 503 Service Unavailable\r\nContent-Length: %zu\r\n\r\n%s",
-			strlen(body), body);
-	close(fd);
-	return NULL;
+static void serve(struct bench *b, struct canned_server *server, const char *head, const char *body)
+{
+	struct address loopback = address_from_ipv4(htonl(INADDR_LOOPBACK));
+
+	assert_int_equal(canned_server_start(server, &loopback, 0, head, body), 0);
+	b->port = server->port;
 }
 
 static void a_node_whose_kube_proxy_says_that_it_goes_drains(void **state)
 {
 	struct bench *b = *state;
-	struct probe_config config = probe_of(b, CHECK_KUBE_PROXY);
-	pthread_t server;
+	struct canned_server server;
 
-	pthread_create(&server, NULL, serve_one_that_goes, &b->listener);
+	serve(b, &server, "503 Service Unavailable",
+		"{\"nodeEligible\": false, \"healthy\": true}");
+	struct probe_config config = probe_of(b, CHECK_KUBE_PROXY);
 	struct probe *probe = health_acquire(b->health, &config, VERDICT_NONE);
 	run_for(b, 2000);
-	pthread_join(server, NULL);
 
 	assert_int_equal(probe_verdict(probe), VERDICT_DRAINING);
 	assert_string_equal(probe_reason(probe), "the node is about to go");
 	health_release(b->health, probe);
+	canned_server_stop(&server);
+}
+
+static void a_services_port_tells_a_weight_and_that_it_changed(void **state)
+{
+	struct bench *b = *state;
+	struct canned_server server;
+
+	serve(b, &server, "200 OK\r\nX-Load-Balancing-Endpoint-Weight: 3", SERVICE_WEB);
+	struct probe_config config = probe_of(b, CHECK_SERVICE);
+	strcpy(config.check.service, "shop/web");
+	struct probe *probe = health_acquire(b->health, &config, VERDICT_NONE);
+	run_for(b, 2000);
+	assert_int_equal(probe_verdict(probe), VERDICT_UP);
+	assert_int_equal(probe_weight(probe), 3);
+
+	server.head = "200 OK\r\nX-Load-Balancing-Endpoint-Weight: 5";
+	b->stop_after = 2;
+	run_for(b, 2000);
+	assert_int_equal(b->n_changes, 2);
+	assert_int_equal(probe_weight(probe), 5);
+
+	// One bad answer is not enough for a verdict, nor for a weight.
+	server.head = "503 Service Unavailable";
+	server.body = "";
+	b->stop_after = 3;
+	run_for(b, 2000);
+	assert_int_equal(probe_verdict(probe), VERDICT_DOWN);
+	assert_int_equal(probe_weight(probe), 5);
+	health_release(b->health, probe);
+	canned_server_stop(&server);
 }
 
 // Answers every connection with the status that its path names.
@@ -417,6 +446,7 @@ int main(void)
 		WITH_BENCH(a_check_that_cannot_begin_settles_nothing_before_its_timeout),
 		WITH_BENCH(an_http_check_goes_by_the_status_and_names_its_host),
 		WITH_BENCH(a_node_whose_kube_proxy_says_that_it_goes_drains),
+		WITH_BENCH(a_services_port_tells_a_weight_and_that_it_changed),
 		WITH_BENCH(a_probe_released_under_way_says_nothing_more),
 		WITH_BENCH(a_thousand_probes_need_no_thread_each),
 	};

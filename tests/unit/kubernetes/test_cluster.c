@@ -720,7 +720,9 @@ static void kube_proxy_is_asked_about_nodes_or_about_a_local_service(void **stat
 	assert_int_equal(a->port, 10256);
 	assert_string_equal(a->path, "/healthz");
 	assert_int_equal(a->interval_ms, 2000);
+	assert_int_equal(b->kind, CHECK_SERVICE);
 	assert_int_equal(b->port, 31000);
+	assert_string_equal(b->service, "default/b");
 }
 
 // A restart

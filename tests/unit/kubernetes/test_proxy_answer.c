@@ -59,10 +59,75 @@ static void a_node_is_what_its_kube_proxy_says(void **)
 	}
 }
 
+#define SERVICE(space, name) "\"service\":{\"namespace\":\"" space "\",\"name\":\"" name "\"}"
+
+static const struct service_case {
+	const char *name;
+	long status;
+	const char *body;
+	enum verdict want;
+	const char *reason;
+} service_cases[] = {
+	{"well", 200,
+		"{" SERVICE("shop", "web") ",\"localEndpoints\":2,\"serviceProxyHealthy\":true}",
+		VERDICT_UP, ""},
+	{"an older one, well", 200, "{" SERVICE("shop", "web") ",\"localEndpoints\":2}", VERDICT_UP,
+		""},
+	{"closing", 200, "", VERDICT_DOWN, "the answer names no Service"},
+	{"another's port", 200,
+		"{" SERVICE("mail", "web") ",\"localEndpoints\":1,\"serviceProxyHealthy\":true}",
+		VERDICT_DOWN, "the port is that of Service mail/web"},
+	{"a name that begins alike", 200, "{" SERVICE("shop", "we") ",\"localEndpoints\":1}",
+		VERDICT_DOWN, "the port is that of Service shop/we"},
+	{"a namespace that begins alike", 200, "{" SERVICE("sho", "web") ",\"localEndpoints\":1}",
+		VERDICT_DOWN, "the port is that of Service sho/web"},
+	{"without endpoints", 503,
+		"{" SERVICE("shop", "web") ",\"localEndpoints\":0,\"serviceProxyHealthy\":true}",
+		VERDICT_DRAINING, "no endpoint is ready on it"},
+	{"another's, without endpoints", 503,
+		"{" SERVICE("mail", "web") ",\"localEndpoints\":0,\"serviceProxyHealthy\":true}",
+		VERDICT_DOWN, "the port is that of Service mail/web"},
+	{"unwell", 503,
+		"{" SERVICE("shop", "web") ",\"localEndpoints\":2,\"serviceProxyHealthy\":false}",
+		VERDICT_DOWN, "kube-proxy's rules are late"},
+	{"an older one, unwell", 503, "{" SERVICE("shop", "web") ",\"localEndpoints\":2}",
+		VERDICT_DOWN, "HTTP status 503"},
+	{"no JSON", 200, "ok", VERDICT_DOWN, "the answer names no Service"},
+	{"of other types", 200, "{\"service\":\"shop/web\"}", VERDICT_DOWN,
+		"the answer names no Service"},
+};
+
+static void a_service_is_what_its_port_says_if_it_is_its_own(void **)
+{
+	for (size_t i = 0; i < sizeof(service_cases) / sizeof(service_cases[0]); i++) {
+		const struct service_case *c = &service_cases[i];
+		char reason[REASON_MAX] = "";
+		enum verdict verdict = proxy_answer_of_service(
+			c->status, c->body, strlen(c->body), "shop/web", reason);
+
+		if (verdict != c->want || strcmp(reason, c->reason) != 0)
+			fail_msg("%s: verdict %d, \"%s\"", c->name, verdict, reason);
+	}
+}
+
+static void a_weight_is_a_number_of_endpoints(void **)
+{
+	assert_int_equal(proxy_answer_weight("1"), 1);
+	assert_int_equal(proxy_answer_weight("1000000"), 1000000);
+	assert_int_equal(proxy_answer_weight("0"), 0);
+	assert_int_equal(proxy_answer_weight("1000001"), 0);
+	assert_int_equal(proxy_answer_weight("99999999999999999999999"), 0);
+	assert_int_equal(proxy_answer_weight("-1"), 0);
+	assert_int_equal(proxy_answer_weight("2x"), 0);
+	assert_int_equal(proxy_answer_weight(""), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_node_is_what_its_kube_proxy_says),
+		cmocka_unit_test(a_service_is_what_its_port_says_if_it_is_its_own),
+		cmocka_unit_test(a_weight_is_a_number_of_endpoints),
 	};
 
 	return cmocka_run_group_tests_name("proxy_answer", tests, NULL, NULL);
