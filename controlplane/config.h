@@ -27,17 +27,22 @@ enum check_kind {
 	CHECK_TCP,  // A connection can be made.
 	CHECK_HTTP, // GET answers with one of the expected statuses.
 	CHECK_HTTPS,
+
+	// Of clusters, and no words of the file.
+	CHECK_KUBE_PROXY, // What kube-proxy says of the node,
+	CHECK_SERVICE,    // and of a Service on it.
 };
 
 // How it is found out whether a node serves.
 struct check_config {
 	enum check_kind kind;
-	uint16_t port;            // Host byte order; 0 for the service's node port.
-	char path[PATH_TEXT_MAX]; // Of HTTP and HTTPS, as are the next four.
-	char host[NAME_TEXT_MAX]; // What the Host header says; empty for the node's address.
-	uint16_t status_first;    // Statuses that count as up, from
-	uint16_t status_last;     // to.
-	bool verify;              // HTTPS: the certificate must be good for 'host'.
+	uint16_t port;               // Host byte order; 0 for the service's node port.
+	char path[PATH_TEXT_MAX];    // Of HTTP and HTTPS, as are the next four.
+	char host[NAME_TEXT_MAX];    // What the Host header says; empty for the node's address.
+	uint16_t status_first;       // Statuses that count as up, from
+	uint16_t status_last;        // to.
+	bool verify;                 // HTTPS: the certificate must be good for 'host'.
+	char service[NAME_TEXT_MAX]; // CHECK_SERVICE: of whom it has to speak, "namespace/name".
 	uint32_t interval_ms;
 	uint32_t timeout_ms; // Never above interval_ms.
 	uint32_t rise;       // As many good answers in a row make a node up,

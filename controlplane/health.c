@@ -40,15 +40,15 @@ struct health {
 
 // Verdicts
 
-bool standing_take(struct standing *standing, bool good, uint32_t rise, uint32_t fall)
+bool standing_take(struct standing *standing, enum verdict answer, uint32_t rise, uint32_t fall)
 {
 	enum verdict before = standing->verdict;
-	enum verdict named = good ? VERDICT_UP : VERDICT_DOWN;
+	bool good = answer != VERDICT_DOWN;
 
 	standing->run = standing->last == good ? standing->run + 1 : 1;
 	standing->last = good;
 	if (before == VERDICT_NONE || standing->run >= (good ? rise : fall))
-		standing->verdict = named;
+		standing->verdict = answer;
 	return standing->verdict != before;
 }
 
@@ -82,6 +82,11 @@ enum verdict probe_verdict(const struct probe *probe)
 bool probe_is_settled(const struct probe *probe)
 {
 	return probe->settled;
+}
+
+uint32_t probe_weight(const struct probe *probe)
+{
+	return probe->weight;
 }
 
 const char *probe_reason(const struct probe *probe)
@@ -133,18 +138,37 @@ static void set_next(struct probe *probe, uint64_t now_ns)
 	loop_timer_set(probe->health->loop, &probe->next, due_ns > now_ns ? due_ns : now_ns);
 }
 
-void probe_answer(struct probe *probe, bool good, const char *reason, uint64_t now_ns)
+// Returns true if that made another of the probe's verdict or weight.
+static bool take_answer(struct probe *probe, const struct answer *answer)
 {
 	const struct check_config *check = &probe->config.check;
+	uint32_t weight_before = probe->weight;
+
+	if (answer->verdict == VERDICT_UP)
+		probe->weight = answer->weight;
+	return standing_take(&probe->standing, answer->verdict, check->rise, check->fall) ||
+		probe->weight != weight_before;
+}
+
+void probe_answer(struct probe *probe, const struct answer *answer, uint64_t now_ns)
+{
+	enum verdict before = probe->standing.verdict;
 
 	end_check(probe);
 	settle(probe);
 	probe->n_repeated = 0;
-	snprintf(probe->reason, sizeof(probe->reason), "%s", reason);
+	snprintf(probe->reason, sizeof(probe->reason), "%s", answer->reason);
 	set_next(probe, now_ns);
-	enum verdict before = probe->standing.verdict;
-	if (standing_take(&probe->standing, good, check->rise, check->fall))
+	if (take_answer(probe, answer))
 		probe->health->changed(probe->health->argument, probe, before);
+}
+
+void probe_answer_bad(struct probe *probe, const char *reason, uint64_t now_ns)
+{
+	struct answer answer = {.verdict = VERDICT_DOWN};
+
+	snprintf(answer.reason, sizeof(answer.reason), "%s", reason);
+	probe_answer(probe, &answer, now_ns);
 }
 
 static void repeat_check(struct probe *probe, uint64_t due_ns)
@@ -188,7 +212,7 @@ void probe_unable(struct probe *probe, int error, uint64_t now_ns)
 	const char *reason = probe_error_words(error);
 
 	if (!is_ours(probe, error)) {
-		probe_answer(probe, false, reason, now_ns);
+		probe_answer_bad(probe, reason, now_ns);
 		return;
 	}
 	snprintf(probe->reason, sizeof(probe->reason), "%s", reason);
@@ -212,7 +236,7 @@ static void run_out(void *argument, uint64_t now_ns)
 	snprintf(reason, sizeof(reason), "%s after %g s",
 		probe->config.check.kind == CHECK_TCP ? "connection timed out" : "no answer",
 		timeout_ms / 1000.0);
-	probe_answer(probe, false, reason, now_ns);
+	probe_answer_bad(probe, reason, now_ns);
 }
 
 static void begin_check(void *argument, uint64_t now_ns)
@@ -252,6 +276,7 @@ int check_config_compare(const struct check_config *a, const struct check_config
 		order(a->fall, b->fall),
 		strcmp(a->path, b->path),
 		strcmp(a->host, b->host),
+		strcmp(a->service, b->service),
 	};
 
 	for (size_t i = 0; i < sizeof(orders) / sizeof(orders[0]); i++) {

@@ -14,7 +14,12 @@
 struct health;
 struct probe;
 
-enum verdict { VERDICT_NONE, VERDICT_UP, VERDICT_DOWN };
+enum verdict {
+	VERDICT_NONE,
+	VERDICT_UP,
+	VERDICT_DRAINING, // It serves, and says that it is about to end.
+	VERDICT_DOWN,
+};
 
 // What is asked, and where. Two that are equal are one probe.
 struct probe_config {
@@ -25,7 +30,8 @@ struct probe_config {
 
 enum { REASON_MAX = 256 };
 
-// Called whenever a probe's verdict changes from 'before'; the first one is a change.
+// Called whenever a probe's verdict changes from 'before'; the first one is a change. With 'before'
+// as it is now, only its weight has changed.
 typedef void health_changed_fn(void *argument, const struct probe *probe, enum verdict before);
 
 // Returns 0 or -ENOMEM.
@@ -61,29 +67,33 @@ void health_read_status(const struct health *health, struct health_status *ret_s
 const struct probe_config *probe_config_of(const struct probe *probe);
 enum verdict probe_verdict(const struct probe *probe);
 
+// What the node gave itself with its last good answer; 0 for none.
+uint32_t probe_weight(const struct probe *probe);
+
 // What health_is_settled() asks of all, of one.
 bool probe_is_settled(const struct probe *probe);
 
-// Why the last check failed ("connection refused"), or empty.
+// Why the last answer was not the best ("connection refused"), or empty.
 const char *probe_reason(const struct probe *probe);
 
-// How many results in a row were as the last one.
+// How many answers in a row were as good or as bad as the last one.
 unsigned probe_run(const struct probe *probe);
 
 // As of strcmp(): 0 for two checks that ask the same in the same way. Their ports are not looked
 // at.
 int check_config_compare(const struct check_config *a, const struct check_config *b);
 
-// From results to a verdict: after 'rise' good ones in a row the node is up, after 'fall' bad ones
-// it is down, and where there is no verdict yet one result decides alone.
+// From answers to a verdict: each answer is one. After 'rise' good ones in a row the node is what
+// the last of them says, after 'fall' bad ones it is down, and where there is no verdict yet one
+// answer decides alone.
 struct standing {
 	enum verdict verdict;
-	bool last;    // The last result.
+	bool last;    // Whether the last answer was a good one: any but VERDICT_DOWN.
 	unsigned run; // So many in a row.
 };
 
 // Returns true if the verdict changed.
-bool standing_take(struct standing *standing, bool good, uint32_t rise, uint32_t fall);
+bool standing_take(struct standing *standing, enum verdict answer, uint32_t rise, uint32_t fall);
 
 // Whether a check that ran out says something of the node. It does not if the loop was late for
 // more than a tenth of the check's time, unless that happened often in a row: a machine that is

@@ -53,7 +53,10 @@ static void connected(void *argument, uint32_t, uint64_t now_ns)
 	socklen_t len = sizeof(error);
 
 	getsockopt(probe->fd, SOL_SOCKET, SO_ERROR, &error, &len);
-	probe_answer(probe, error == 0, error == 0 ? "" : probe_error_words(error), now_ns);
+	if (error == 0)
+		probe_answer(probe, &(struct answer){.verdict = VERDICT_UP}, now_ns);
+	else
+		probe_answer_bad(probe, probe_error_words(error), now_ns);
 }
 
 // Returns 0 while it waits for the handshake, or -errno.

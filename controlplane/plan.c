@@ -159,9 +159,17 @@ enum target_state member_state(
 
 	if (member->gone || now_ns >= member->until_ns || now_ns >= node->until_ns)
 		return TARGET_ABSENT;
-	if (verdict != VERDICT_UP)
+	if (verdict == VERDICT_NONE || verdict == VERDICT_DOWN)
 		return TARGET_DOWN;
-	return member->leaving || node->drained ? TARGET_DRAINING : TARGET_UP;
+	return member->leaving || node->drained || verdict == VERDICT_DRAINING ? TARGET_DRAINING
+									       : TARGET_UP;
+}
+
+uint32_t member_weight(const struct member *member)
+{
+	uint32_t said = member->probe == NULL ? 0 : probe_weight(member->probe);
+
+	return said != 0 ? said : member->weight;
 }
 
 // Of one that drains or leaves: none, even while it is down and the service fails open. Its old
@@ -170,7 +178,7 @@ static uint32_t weight_of(const struct plan *plan, const struct member *member)
 {
 	const struct plan_node *node = &plan->nodes[member->node];
 
-	return member->leaving || node->drained ? 0 : member->weight;
+	return member->leaving || node->drained ? 0 : member_weight(member);
 }
 
 static bool is_settled(const struct pool *pool)

@@ -20,7 +20,7 @@ enum { N_TARGET_STATES = TARGET_DOWN + 1 };
 struct member {
 	size_t node;         // Index into the plan's nodes.
 	struct probe *probe; // NULL if it is not checked: then it is up.
-	uint32_t weight;     // Its share of new flows, relative to the pool's others.
+	uint32_t weight;     // Its share of new flows, as long as it says no other.
 	bool leaving;        // The services do not name it any more.
 	bool gone;           // Its time is over: no flow may name it.
 	uint64_t until_ns;   // When its time is over if it leaves; UINT64_MAX for never.
@@ -104,6 +104,9 @@ size_t plan_find_nodes(const struct plan *plan, const char *name, const size_t *
 
 // Index of the service, or SIZE_MAX.
 size_t plan_find_service(const struct plan *plan, const char *name);
+
+// A member's share of new flows, relative to the pool's others, while it takes any.
+uint32_t member_weight(const struct member *member);
 
 // What the services of a pool may do with a member now.
 enum target_state member_state(

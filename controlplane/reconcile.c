@@ -374,7 +374,8 @@ static void verdict_changed(void *argument, const struct probe *probe, enum verd
 	struct reconcile *r = argument;
 
 	// That all is well at first is said once for all of them, when the first table is out.
-	if (before != VERDICT_NONE || probe_verdict(probe) == VERDICT_DOWN)
+	if (probe_verdict(probe) != before &&
+		(before != VERDICT_NONE || probe_verdict(probe) == VERDICT_DOWN))
 		log_verdict(r->plan, probe, loop_clock_ns());
 	touch(r);
 }

@@ -24,6 +24,8 @@ const char *check_kind_word(enum check_kind kind)
 		[CHECK_TCP] = "tcp",
 		[CHECK_HTTP] = "http",
 		[CHECK_HTTPS] = "https",
+		[CHECK_KUBE_PROXY] = "kube-proxy",
+		[CHECK_SERVICE] = "service",
 	};
 
 	return words[kind];
@@ -65,6 +67,10 @@ static void add_verdict(struct line *line, const struct plan *plan, const struct
 		add(line, " %s", config->check.path);
 	if (probe_verdict(member->probe) == VERDICT_UP) {
 		add(line, ") is up");
+		return;
+	}
+	if (probe_verdict(member->probe) == VERDICT_DRAINING) {
+		add(line, ") takes no new flows: %s", probe_reason(member->probe));
 		return;
 	}
 	add(line, ") is down: %s", probe_reason(member->probe));

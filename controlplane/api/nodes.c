@@ -12,7 +12,8 @@ struct node_summary {
 	size_t n_services;
 	size_t n_pools;
 	size_t n_up;
-	bool is_unknown; // Some probe has no result yet.
+	size_t n_draining; // By their own word.
+	bool is_unknown;   // Some probe has no result yet.
 };
 
 // Members that do not leave stand in the order of their nodes.
@@ -64,6 +65,7 @@ static struct node_summary summarize(const struct plan *plan, size_t node)
 		summary.n_pools++;
 		summary.n_services += plan->pools[i].n_services;
 		summary.n_up += verdict == VERDICT_UP;
+		summary.n_draining += verdict == VERDICT_DRAINING;
 		summary.is_unknown |= verdict == VERDICT_NONE;
 		if (m->probe != NULL)
 			add_probe(&summary, m->probe);
@@ -77,9 +79,9 @@ static const char *state_of(const struct plan_node *node, const struct node_summ
 		return "unused";
 	if (summary->is_unknown)
 		return "unknown";
-	if (summary->n_up == 0)
+	if (summary->n_up == 0 && summary->n_draining == 0)
 		return "down";
-	if (node->drained || !node->configured)
+	if (node->drained || !node->configured || summary->n_draining == summary->n_pools)
 		return "draining";
 	return summary->n_up == summary->n_pools ? "up" : "partly up";
 }

@@ -19,7 +19,7 @@ static json_t *members_of(const struct plan *plan, const struct pool *pool, uint
 		json_array_append_new(members,
 			json_pack("{s:s, s:s, s:i, s:b}", "node", plan->names[m->node].name,
 				"state", target_state_word(member_state(plan, m, now_ns)), "weight",
-				(int)m->weight, "leaving", m->leaving));
+				(int)member_weight(m), "leaving", m->leaving));
 	}
 	return members;
 }

@@ -88,6 +88,7 @@ const char *verdict_word(enum verdict verdict)
 	static const char *const words[] = {
 		[VERDICT_NONE] = "unknown",
 		[VERDICT_UP] = "up",
+		[VERDICT_DRAINING] = "draining",
 		[VERDICT_DOWN] = "down",
 	};
 

@@ -271,11 +271,15 @@ static struct check_config check_of(const struct config *file, const struct serv
 		!object->is_local && node_check == NODE_CHECK_NODE_PORT && can_be_connected(port);
 	struct check_config check = file->check;
 
-	check.kind = by_http ? CHECK_HTTP : by_tcp ? CHECK_TCP : CHECK_NONE;
+	check.kind = by_http && object->is_local ? CHECK_SERVICE
+		: by_http                        ? CHECK_KUBE_PROXY
+		: by_tcp                         ? CHECK_TCP
+						 : CHECK_NONE;
 	check.port = by_tcp ? 0 : object->is_local ? object->health_check_port : KUBE_PROXY_PORT;
 	check.status_first = check.status_last = 200;
 	check.host[0] = '\0';
 	strcpy(check.path, HEALTHZ);
+	strcpy(check.service, check.kind == CHECK_SERVICE ? object->key : "");
 	return check;
 }
 

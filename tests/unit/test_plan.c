@@ -7,6 +7,7 @@
 
 #include <curl/curl.h>
 
+#include "canned_server.h"
 #include "clock.h"
 #include "intent.h"
 #include "plan.h"
@@ -126,6 +127,56 @@ static void a_service_may_weigh_its_nodes_for_itself(void **state)
 	assert_int_equal(model->sets[p->plan->pool_of[1]].targets[0].weight, 3);
 	assert_int_equal(model->sets[p->plan->pool_of[1]].targets[1].weight, 1);
 	assert_int_equal(model->sets[p->plan->pool_of[2]].targets[0].weight, 1);
+}
+
+static void give_up(void *argument, uint64_t)
+{
+	loop_stop(argument);
+}
+
+// The probes' turn.
+static void run_for(struct place *p, uint64_t ms)
+{
+	struct loop_timer patience = {.name = "patience", .fn = give_up, .argument = p->loop};
+
+	loop_timer_set(p->loop, &patience, loop_clock_ns() + ms * NSEC_PER_MSEC);
+	assert_int_equal(loop_run(p->loop), 0);
+}
+
+static void check(struct service_config *service, enum check_kind kind, uint16_t port)
+{
+	service->check = (struct check_config){.kind = kind,
+		.port = port,
+		.path = "/healthz",
+		.service = "shop/web",
+		.interval_ms = 50,
+		.timeout_ms = 1000,
+		.rise = 1,
+		.fall = 1};
+}
+
+static void a_weight_that_a_node_gives_itself_wins(void **state)
+{
+	struct place *p = *state;
+	struct config *config = configure(p, "a b");
+	const uint32_t weights[] = {2, 2};
+	struct service_config *service = add_service(config, "web", "ab");
+	struct canned_server server;
+
+	assert_int_equal(canned_server_start(&server, &config->nodes[0].address[IPV4], 0,
+				 "200 OK\r\nX-Load-Balancing-Endpoint-Weight: 7",
+				 "{\"service\": {\"namespace\": \"shop\", \"name\": \"web\"}}"),
+		0);
+	service->weights = weights;
+	check(service, CHECK_SERVICE, server.port);
+	plan(p, config, 0);
+	run_for(p, 200);
+	canned_server_stop(&server);
+
+	const struct model *model = plan_refresh(p->plan, 0);
+	assert_string_equal(nodes_of(p, "web", 0), "a:up b:down");
+	assert_int_equal(model->sets[0].targets[0].weight, 7);
+	assert_int_equal(model->sets[0].targets[1].weight, 2);
 }
 
 static void services_with_the_same_nodes_and_checks_share_a_pool(void **state)
@@ -544,6 +595,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		IN_PLACE(a_service_may_weigh_its_nodes_for_itself),
+		IN_PLACE(a_weight_that_a_node_gives_itself_wins),
 		IN_PLACE(services_with_the_same_nodes_and_checks_share_a_pool),
 		IN_PLACE(a_check_without_a_port_asks_the_services_own_node_port),
 		IN_PLACE(a_node_removed_drains_while_flows_hold_it_and_is_then_gone),
