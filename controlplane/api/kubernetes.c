@@ -16,6 +16,14 @@ static json_t *watch_of(const struct watch_status *s)
 		(json_int_t)s->n_events, "failures", (json_int_t)s->n_failures);
 }
 
+static json_t *instance_of(const struct instance_status *s)
+{
+	const char *leader = s->leader[0] == '\0' ? NULL : s->leader;
+
+	return json_pack("{s:s, s:b, s:b, s:s?}", "name", s->name, "election", s->election, "leads",
+		s->leads, "leader", leader);
+}
+
 static json_t *addresses_of(const struct cluster_service *service)
 {
 	json_t *list = json_array();
@@ -59,9 +67,10 @@ static void begin(struct api_call *call)
 	}
 	kubernetes_read_status(k, &s);
 	api_reply(call,
-		json_pack("{s:b, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:o}", "synced",
-			s.is_synced, "watch_services", watch_of(&s.watches[CLUSTER_SERVICES]),
-			"watch_nodes", watch_of(&s.watches[CLUSTER_NODES]), "watch_endpointslices",
+		json_pack("{s:b, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:o}", "synced",
+			s.is_synced, "instance", instance_of(&s.instance), "watch_services",
+			watch_of(&s.watches[CLUSTER_SERVICES]), "watch_nodes",
+			watch_of(&s.watches[CLUSTER_NODES]), "watch_endpointslices",
 			watch_of(&s.watches[CLUSTER_SLICES]), "nodes", (json_int_t)s.counts.n_nodes,
 			"nodes_used", (json_int_t)s.counts.n_nodes_used, "joins",
 			(json_int_t)s.n_joins, "writes", (json_int_t)s.n_writes, "writes_failed",
