@@ -709,6 +709,7 @@ void config_check(struct reading *reading, const config_setting_t *root)
 	check_services(reading);
 	check_addresses(reading, root);
 	config_check_pools(reading, root);
+	config_check_instances(reading, root);
 	fill_in_paths(reading->config);
 	count_addresses(reading->config);
 }

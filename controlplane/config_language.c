@@ -327,6 +327,29 @@ static const struct key pools[] = {
 };
 const struct keys pool_keys = KEYS(pools);
 
+static const struct key instances[] = {
+	{"namespace", "the namespace of the cluster where they meet, which is there already",
+		VALUE_TEXT, KEY_RESTART, FIELD(struct config, kubernetes.instances.space),
+		.text = "guideway", .must = "the name of a namespace, such as \"guideway\"",
+		.is_good = is_namespace},
+	{"name", "tells this one from the others; the machine's name if empty", VALUE_TEXT,
+		KEY_RESTART, FIELD(struct config, kubernetes.instances.name), .text = "",
+		.must = "a name of at most 63 small letters, digits, - or .",
+		.is_good = is_instance_name},
+	{"election",
+		"elect the one that gives addresses and writes to Services, by a Lease; if false, "
+		"this one does, and must be the only one",
+		VALUE_TRUTH, KEY_RESTART, FIELD(struct config, kubernetes.instances.election),
+		.standard = true},
+	{"lease", "seconds that a leader that is silent is waited for", VALUE_SECONDS, KEY_RESTART,
+		FIELD(struct config, kubernetes.instances.lease_ms), 1000, 3600000, 15000},
+	{"renew", "seconds that a leader writes on that cannot renew its Lease", VALUE_SECONDS,
+		KEY_RESTART, FIELD(struct config, kubernetes.instances.renew_ms), 500, 3600000,
+		10000},
+	{"retry", "seconds between two renewals, or attempts", VALUE_SECONDS, KEY_RESTART,
+		FIELD(struct config, kubernetes.instances.retry_ms), 100, 3600000, 2000},
+};
+
 static const struct key kubernetes[] = {
 	{"enabled", "be the load balancer of a cluster, whose Services and nodes join those here",
 		VALUE_TRUTH, KEY_RESTART, FIELD(struct config, kubernetes.enabled),
@@ -359,6 +382,7 @@ static const struct key kubernetes[] = {
 		.must = "a list of at most 1024 pools, such as ( { name = \"edge\"; addresses = [ "
 			"\"192.0.2.128/25\" ]; } )",
 		.parse = parse_pools, .keys = KEYS(pools)},
+	{"instances", "several Guidewayes on one cluster", VALUE_GROUP, 0, .keys = KEYS(instances)},
 };
 
 static const struct key control[] = {

@@ -240,7 +240,10 @@ static void take_signal(void *argument, uint32_t, uint64_t)
 	}
 	log_info("ending, as told by signal %u", info.ssi_signo);
 	notify("STOPPING=1");
-	loop_stop(d->loop);
+	if (d->kubernetes != NULL)
+		kubernetes_end(d->kubernetes);
+	else
+		loop_stop(d->loop);
 }
 
 static void take_kernel(void *argument, uint32_t, uint64_t now_ns)

@@ -21,6 +21,14 @@ static json_t *watch_of(const struct kubernetes_status *status, enum cluster_res
 		(json_int_t)s->n_events, "failures", (json_int_t)s->n_failures);
 }
 
+static json_t *instance_of(const struct instance_status *s)
+{
+	const char *leader = s->leader[0] == '\0' ? NULL : s->leader;
+
+	return json_pack("{s:s, s:b, s:b, s:s?}", "name", s->name, "election", s->election, "leads",
+		s->leads, "leader", leader);
+}
+
 static json_t *addresses_of(const struct cluster_service *service)
 {
 	json_t *list = json_array();
@@ -78,14 +86,15 @@ static json_t *summary_of(const struct kubernetes *k)
 	struct kubernetes_status s;
 
 	kubernetes_read_status(k, &s);
-	return json_pack("{s:b, s:b, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:o}", "synced",
-		s.is_synced, "claiming", s.is_claiming, "watch_services",
-		watch_of(&s, CLUSTER_SERVICES), "watch_nodes", watch_of(&s, CLUSTER_NODES),
-		"watch_endpointslices", watch_of(&s, CLUSTER_SLICES), "watch_namespaces",
-		watch_of(&s, CLUSTER_NAMESPACES), "nodes", (json_int_t)s.counts.n_nodes,
-		"nodes_used", (json_int_t)s.counts.n_nodes_used, "joins", (json_int_t)s.n_joins,
-		"writes", (json_int_t)s.n_writes, "writes_failed", (json_int_t)s.n_writes_failed,
-		"stages", stages_of(&s.counts));
+	return json_pack("{s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:o}",
+		"synced", s.is_synced, "claiming", s.is_claiming, "instance",
+		instance_of(&s.instance), "watch_services", watch_of(&s, CLUSTER_SERVICES),
+		"watch_nodes", watch_of(&s, CLUSTER_NODES), "watch_endpointslices",
+		watch_of(&s, CLUSTER_SLICES), "watch_namespaces", watch_of(&s, CLUSTER_NAMESPACES),
+		"nodes", (json_int_t)s.counts.n_nodes, "nodes_used",
+		(json_int_t)s.counts.n_nodes_used, "joins", (json_int_t)s.n_joins, "writes",
+		(json_int_t)s.n_writes, "writes_failed", (json_int_t)s.n_writes_failed, "stages",
+		stages_of(&s.counts));
 }
 
 static void begin(struct api_call *call)

@@ -92,8 +92,22 @@ static void show_leaving(const json_t *answer)
 			stage_of(answer, "release"));
 }
 
+static void show_instance(const json_t *instance)
+{
+	const char *name = text_of(instance, "name"), *leader = text_of(instance, "leader");
+
+	if (!is_true(instance, "election"))
+		printf("%s writes to Services, without an election\n", name);
+	else if (is_true(instance, "leads"))
+		printf("%s leads: it writes to Services\n", name);
+	else
+		printf("%s does not lead; the leader is %s\n", name,
+			*leader == '\0' ? "nobody" : leader);
+}
+
 void show_kubernetes(const json_t *answer)
 {
+	show_instance(json_object_get(answer, "instance"));
 	show_watch(answer, "Services", "watch_services");
 	show_watch(answer, "Nodes", "watch_nodes");
 	show_watch(answer, "EndpointSlices", "watch_endpointslices");

@@ -74,7 +74,9 @@ struct kubernetes {
 	struct cluster *cluster;
 	struct cluster_config *joined; // What is wanted of 'reconcile'; NULL before it is the file.
 	struct api_access access;
+	struct instances_config instances; // As it was at the start.
 	struct api_client *client;
+	struct instance *instance;
 	struct ear ears[N_CLUSTER_RESOURCES];
 	struct writing writings[WRITES_AT_A_TIME];
 	struct event_filter *filter;
@@ -152,6 +154,12 @@ static void join_now(void *argument, uint64_t now_ns)
 	loop_timer_set(k->loop, &k->join, now_ns + TICK_NS);
 }
 
+// Only one of several instances writes.
+static bool leads(const struct kubernetes *k)
+{
+	return instance_leads(k->instance, loop_clock_ns());
+}
+
 // Events: what cannot be sent is not sent again, since the status says the same.
 
 static void tell_on(struct kubernetes *k);
@@ -191,6 +199,9 @@ static void tell_on(struct kubernetes *k)
 {
 	struct service_event event;
 
+	// The leader says the same.
+	while (!leads(k) && cluster_next_event(k->cluster, &event))
+		;
 	for (size_t i = 0; i < EVENTS_AT_A_TIME; i++) {
 		while (k->tellings[i].request == NULL && cluster_next_event(k->cluster, &event))
 			send_event(&k->tellings[i], &event);
@@ -251,7 +262,7 @@ static void write_on(struct kubernetes *k, uint64_t now_ns)
 
 		if (w->request != NULL)
 			continue;
-		if (!cluster_next_write(k->cluster, now_ns, time(NULL), &write))
+		if (!leads(k) || !cluster_next_write(k->cluster, now_ns, time(NULL), &write))
 			return;
 		k->n_writes++;
 		if (begin_write(w, &write) < 0) {
@@ -260,6 +271,11 @@ static void write_on(struct kubernetes *k, uint64_t now_ns)
 		}
 		json_decref(write.patch);
 	}
+}
+
+static void lead_changed(void *argument, uint64_t now_ns)
+{
+	write_on(argument, now_ns);
 }
 
 static void poll_force(void *argument, uint64_t now_ns)
@@ -483,6 +499,28 @@ static int start_client(struct kubernetes *k, char ret_why[WHY_MAX])
 	return r < 0 ? refuse(&mistakes, r, ret_why) : 0;
 }
 
+static int start_instance(
+	struct kubernetes *k, struct state_directory *directory, char ret_why[WHY_MAX])
+{
+	struct instance_config config = {
+		.loop = k->loop,
+		.client = k->client,
+		.directory = directory,
+		.file = &k->instances,
+		.changed = lead_changed,
+		.argument = k,
+	};
+
+	k->instances = k->file->kubernetes.instances;
+	int r = instance_start(&config, &k->instance);
+	if (r < 0)
+		snprintf(ret_why, WHY_MAX,
+			"the id of this instance can be neither read nor made in the state "
+			"directory: %s",
+			strerror(-r));
+	return r;
+}
+
 // What the last process knew, if anything. Without it the API server is waited for.
 static void restore(struct kubernetes *k)
 {
@@ -525,6 +563,9 @@ static int start(struct kubernetes *k, struct state_directory *directory, char r
 	r = start_client(k, ret_why);
 	if (r < 0)
 		return r;
+	r = start_instance(k, directory, ret_why);
+	if (r < 0)
+		return r;
 	r = follow_what_matters(k);
 	if (r < 0)
 		snprintf(ret_why, WHY_MAX, "the API server cannot be watched: %s", strerror(-r));
@@ -561,6 +602,18 @@ int kubernetes_start(struct loop *loop, struct reconcile *reconcile,
 	return 0;
 }
 
+static void ended(void *argument)
+{
+	struct kubernetes *k = argument;
+
+	loop_stop(k->loop);
+}
+
+void kubernetes_end(struct kubernetes *k)
+{
+	instance_end(k->instance, ended, k, loop_clock_ns());
+}
+
 void kubernetes_stop(struct kubernetes *k)
 {
 	if (k == NULL)
@@ -572,6 +625,7 @@ void kubernetes_stop(struct kubernetes *k)
 		api_client_cancel(k->client, k->writings[i].request);
 	for (size_t i = 0; i < EVENTS_AT_A_TIME; i++)
 		api_client_cancel(k->client, k->tellings[i].request);
+	instance_stop(k->instance);
 	api_client_destroy(k->client);
 	event_filter_destroy(k->filter);
 	api_access_clear(&k->access);
@@ -599,6 +653,7 @@ void kubernetes_read_status(const struct kubernetes *k, struct kubernetes_status
 		if (status.is_followed[i])
 			watch_read_status(k->ears[i].watch, &status.watches[i]);
 	}
+	instance_read_status(k->instance, &status.instance);
 	cluster_count(k->cluster, &status.counts);
 	*ret_status = status;
 }

@@ -4,6 +4,7 @@
 
 #include "cluster.h"
 #include "config.h"
+#include "instance.h"
 #include "loop.h"
 #include "reconcile.h"
 #include "state_directory.h"
@@ -25,6 +26,10 @@ int kubernetes_start(struct loop *loop, struct reconcile *reconcile,
 // Nothing is written any more, and what is served is served on. Accepts NULL.
 void kubernetes_stop(struct kubernetes *k);
 
+// To be called before the loop ends: what others wait for is given up, and the loop is stopped once
+// that is done, or after a second.
+void kubernetes_end(struct kubernetes *k);
+
 // The file was read anew: as of reconcile_want(), for the file and the cluster together.
 int kubernetes_want(struct kubernetes *k, const struct config *file, char ret_why[WHY_MAX]);
 
@@ -37,6 +42,7 @@ struct kubernetes_status {
 	uint64_t n_joins;  // Times that what is served changed.
 	uint64_t n_writes; // To Services' status, and
 	uint64_t n_writes_failed;
+	struct instance_status instance;
 };
 
 void kubernetes_read_status(const struct kubernetes *k, struct kubernetes_status *ret_status);

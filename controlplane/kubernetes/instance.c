@@ -1,0 +1,264 @@
+#include "instance.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "log.h"
+
+#define LEADER_LEASE "guideway-leader"
+#define END_PATIENCE_NS NSEC_PER_SEC
+
+// A Lease, and what is asked of it.
+struct errand {
+	struct instance *instance;
+	struct lease_keeper *keeper; // NULL for none.
+	struct api_request *request; // NULL for none.
+};
+
+struct instance {
+	struct instance_config config;
+	char name[LEASE_HOLDER_MAX];
+	struct errand leader; // Who writes.
+	struct loop_timer next;
+	bool led; // As was said last.
+
+	// At the end.
+	void (*ended)(void *argument);
+	void *ended_argument;
+	uint64_t end_ns;
+};
+
+// Who leads
+
+bool instance_leads(const struct instance *instance, uint64_t now_ns)
+{
+	if (instance->ended != NULL)
+		return false;
+	return !instance->config.file->election ||
+		lease_keeper_holds(instance->leader.keeper, now_ns);
+}
+
+static void say_who_leads(const struct instance *i, bool leads)
+{
+	const char *holder = lease_keeper_holder(i->leader.keeper);
+
+	if (leads)
+		log_info("%s leads: it gives addresses, and writes to Services", i->name);
+	else
+		log_warning("%s does not lead any more, and writes nothing to Services; it "
+			    "forwards as before. The leader is %s",
+			i->name,
+			strcmp(holder, i->name) == 0 || holder[0] == '\0' ? "nobody" : holder);
+}
+
+static void note_change(struct instance *i, uint64_t now_ns)
+{
+	bool leads = instance_leads(i, now_ns);
+
+	if (leads == i->led || i->ended != NULL)
+		return;
+	i->led = leads;
+	if (i->config.file->election)
+		say_who_leads(i, leads);
+	i->config.changed(i->config.argument, now_ns);
+}
+
+// What is asked
+
+static void go_on(struct instance *i, uint64_t now_ns);
+
+static int64_t time_of_day_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return now.tv_sec * INT64_C(1000000) + now.tv_nsec / 1000;
+}
+
+static void answered(void *argument, const struct api_answer *answer)
+{
+	struct errand *e = argument;
+	uint64_t now_ns = loop_clock_ns();
+
+	e->request = NULL;
+	// Of a Lease, 404 and 409 are how others are met.
+	if ((answer->status < 200 || answer->status >= 300) && answer->status != 404 &&
+		answer->status != 409)
+		log_about("lease", LEVEL_WARNING,
+			"a Lease in namespace %s is neither read nor written, and will be tried "
+			"again: %s",
+			e->instance->config.file->space, answer->why);
+	lease_keeper_answered(e->keeper, answer->status, answer->json, now_ns);
+	go_on(e->instance, now_ns);
+}
+
+static void run(struct errand *e, uint64_t now_ns)
+{
+	struct lease_request asked;
+
+	if (e->keeper == NULL || !lease_keeper_next(e->keeper, now_ns, time_of_day_us(), &asked))
+		return;
+	struct client_call call = {
+		.method = asked.method,
+		.path = asked.path,
+		.content_type = asked.body == NULL ? NULL : "application/json",
+		.body = asked.body,
+		.timeout_ms = e->instance->config.file->renew_ms / 2,
+		.is_urgent = true,
+		.fn = answered,
+		.argument = e,
+	};
+	if (api_client_call(e->instance->config.client, &call, &e->request) < 0) {
+		e->request = NULL;
+		lease_keeper_answered(e->keeper, 0, NULL, now_ns);
+	}
+	json_decref(asked.body);
+}
+
+static uint64_t due_ns(const struct errand *e)
+{
+	return e->keeper == NULL ? UINT64_MAX : lease_keeper_due_ns(e->keeper);
+}
+
+static bool has_ended(const struct errand *e)
+{
+	return e->keeper == NULL || lease_keeper_has_ended(e->keeper);
+}
+
+static void end_if_done(struct instance *i, uint64_t now_ns)
+{
+	void (*ended)(void *argument) = i->ended;
+
+	if (!has_ended(&i->leader) && now_ns < i->end_ns)
+		return;
+	api_client_cancel(i->config.client, i->leader.request);
+	i->leader.request = NULL;
+	loop_timer_cancel(i->config.loop, &i->next);
+	ended(i->ended_argument);
+}
+
+static void go_on(struct instance *i, uint64_t now_ns)
+{
+	run(&i->leader, now_ns);
+	note_change(i, now_ns);
+
+	// A hold that runs out is noted at once.
+	uint64_t next_ns = now_ns + i->config.file->retry_ms * NSEC_PER_MSEC;
+	next_ns = due_ns(&i->leader) < next_ns ? due_ns(&i->leader) : next_ns;
+	loop_timer_set(i->config.loop, &i->next, next_ns);
+	if (i->ended != NULL)
+		end_if_done(i, now_ns);
+}
+
+static void next(void *argument, uint64_t now_ns)
+{
+	go_on(argument, now_ns);
+}
+
+// Life
+
+static void end_errand(struct errand *e, uint64_t now_ns)
+{
+	if (e->keeper != NULL)
+		lease_keeper_end(e->keeper, now_ns);
+}
+
+void instance_end(
+	struct instance *instance, void (*ended)(void *argument), void *argument, uint64_t now_ns)
+{
+	if (instance->ended != NULL)
+		return;
+	instance->ended = ended;
+	instance->ended_argument = argument;
+	instance->end_ns = now_ns + END_PATIENCE_NS;
+	end_errand(&instance->leader, now_ns);
+	loop_timer_set(instance->config.loop, &instance->next, now_ns);
+}
+
+// What the state directory has tells two apart that have one name by mistake.
+static int name_it(struct instance *i)
+{
+	const char *given = i->config.file->name;
+	char machine[INSTANCE_TEXT_MAX] = "";
+	uint32_t id;
+
+	gethostname(machine, sizeof(machine) - 1);
+	for (char *c = machine; *c != '\0'; c++)
+		*c = (char)tolower((unsigned char)*c);
+	int r = state_directory_instance_id(i->config.directory, &id);
+	snprintf(i->name, sizeof(i->name), "%s_%08" PRIx32, given[0] == '\0' ? machine : given, id);
+	return r;
+}
+
+static int start_leader(struct instance *i)
+{
+	const struct instances_config *file = i->config.file;
+	struct lease_keeper_config config = {
+		.space = file->space,
+		.name = LEADER_LEASE,
+		.holder = i->name,
+		.lease_ms = file->lease_ms,
+		.renew_ms = file->renew_ms,
+		.retry_ms = file->retry_ms,
+	};
+
+	if (!file->election)
+		return 0;
+	i->leader.keeper = lease_keeper_create(&config);
+	return i->leader.keeper == NULL ? -ENOMEM : 0;
+}
+
+int instance_start(const struct instance_config *config, struct instance **ret_instance)
+{
+	struct instance *i = calloc(1, sizeof(*i));
+
+	if (i == NULL)
+		return -ENOMEM;
+	i->config = *config;
+	i->leader.instance = i;
+	i->next = (struct loop_timer){.name = "leases", .fn = next, .argument = i};
+	i->led = !config->file->election;
+	int r = name_it(i);
+	if (r == 0)
+		r = start_leader(i);
+	if (r < 0) {
+		instance_stop(i);
+		return r;
+	}
+	loop_timer_set(config->loop, &i->next, loop_clock_ns());
+	*ret_instance = i;
+	return 0;
+}
+
+void instance_stop(struct instance *instance)
+{
+	if (instance == NULL)
+		return;
+
+	api_client_cancel(instance->config.client, instance->leader.request);
+	loop_timer_cancel(instance->config.loop, &instance->next);
+	lease_keeper_destroy(instance->leader.keeper);
+	free(instance);
+}
+
+void instance_read_status(const struct instance *instance, struct instance_status *ret_status)
+{
+	struct instance_status status = {
+		.election = instance->config.file->election,
+		.leads = instance_leads(instance, loop_clock_ns()),
+	};
+
+	strcpy(status.name, instance->name);
+	if (status.leads)
+		strcpy(status.leader, status.name);
+	else if (instance->leader.keeper != NULL)
+		strcpy(status.leader, lease_keeper_holder(instance->leader.keeper));
+	*ret_status = status;
+}
