@@ -213,6 +213,7 @@ int main(int argc, char **argv)
 	bench_modes(&b);
 	bench_sources(&b);
 	bench_tables(&b);
+	bench_cluster(&b);
 
 	json_t *all = json_pack("{s:o, s:o}", "machine", b.machine, "results", b.results);
 	if (b.json)

@@ -68,3 +68,4 @@ void bench_snat(struct bench *b);
 void bench_modes(struct bench *b);
 void bench_sources(struct bench *b);
 void bench_tables(struct bench *b);
+void bench_cluster(struct bench *b);
