@@ -259,6 +259,21 @@ static bool can_be_connected(const struct service_port *port)
 	return port->protocol == IPPROTO_TCP && port->node_port != 0;
 }
 
+// As its annotations have it.
+static void tune_check(const struct service_options *options, struct check_config *check)
+{
+	if (options->check_interval_ms > 0)
+		check->interval_ms = options->check_interval_ms;
+	if (options->check_timeout_ms > 0)
+		check->timeout_ms = options->check_timeout_ms;
+	if (check->timeout_ms > check->interval_ms)
+		check->timeout_ms = check->interval_ms;
+	if (options->check_rise > 0)
+		check->rise = options->check_rise;
+	if (options->check_fall > 0)
+		check->fall = options->check_fall;
+}
+
 // How its nodes are asked: where only those with endpoints of its own may be used, about the
 // Service; else, kube-proxy about the node as a whole.
 static struct check_config check_of(const struct config *file, const struct service_object *object,
@@ -300,6 +315,7 @@ static struct service_config service_at(const struct joining *j, const struct se
 	const struct service_port *port, enum family family)
 {
 	const struct config *file = j->file;
+	const struct service_options *options = &served->admission->options;
 	enum family target = target_family(j->joined, served->admission, family);
 	struct service_config service = {
 		.vip = served->address[family],
@@ -312,13 +328,18 @@ static struct service_config service_at(const struct joining *j, const struct se
 		.check = check_of(file, served->object, port),
 		.nodes = j->joined->nodes_of[target],
 		.n_nodes = j->joined->n_nodes_of[target],
-		.idle_s = port->protocol == IPPROTO_TCP ? file->tcp_idle_s : file->udp_idle_s,
+		.mss = port->protocol == IPPROTO_TCP ? options->mss : 0,
+		.idle_s = options->idle_s > 0           ? options->idle_s
+			: port->protocol == IPPROTO_TCP ? file->tcp_idle_s
+							: file->udp_idle_s,
 		.affinity_s = served->object->affinity_s,
+		.fail_open = options->all_down == ALL_DOWN_FAIL_OPEN,
 		.announce = true,
 		.answers_arp = true,
 		.rejects = true,
 	};
 
+	tune_check(options, &service.check);
 	cluster_service_name(served->object, port, family, service.name);
 	return service;
 }

@@ -92,6 +92,17 @@ static void explain(struct service_entry *e, const char *reason, const char *mes
 	snprintf(e->message, sizeof(e->message), "%s", message == NULL ? "" : message);
 }
 
+// Of its address; what else is not as asked stays said of one that is served.
+static void explain_address(
+	struct service_entry *e, bool is_served, const char *reason, const char *message)
+{
+	explain(e, reason, message);
+	size_t len = strlen(e->message);
+	if (is_served && e->admission.reason != NULL)
+		snprintf(e->message + len, sizeof(e->message) - len, "; %s", e->admission.message);
+	text_end_whole(e->message);
+}
+
 // What a Service is given
 
 // "key=value" of each member; ends with NULL, and is the caller's to free. NULL when out of memory.
@@ -189,18 +200,18 @@ static void seek_address(struct cluster *c, struct service_entry *e, uint64_t no
 
 	if (address_request_parse(e->object->annotations,
 		    json_string_value(e->object->load_balancer_ip), &request, why) < 0) {
-		explain(e, "BadAddressRequest", why);
+		explain_address(e, e->stage == STAGE_SERVE, "BadAddressRequest", why);
 		stay(c, e);
 		return;
 	}
 	enum book_answer answer = ask_book(c, e, &request, now_ns, given, why);
+	bool is_given = !same_addresses(given, none);
 	if (answer != BOOK_GIVEN)
-		explain(e, book_answer_word(answer), why);
+		explain_address(e, is_given, book_answer_word(answer), why);
 	else if (address_book_is_outside(c->book, e->key))
-		explain(e, "OutsidePools",
+		explain_address(e, true, "OutsidePools",
 			"the pool that its address is from has it no more, or is not for this "
 			"Service any more; it is kept");
-	bool is_given = !same_addresses(given, none);
 	enter(c, e, is_given ? STAGE_SERVE : STAGE_WAIT, given);
 }
 

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "json_read.h"
-#include "requests.h"
 
 // What the API server tells: objects that are there, change and go, and whole lists of them.
 
@@ -42,13 +41,7 @@ static bool is_stale(const struct service_object *is, const struct service_objec
 		told->version < is->version;
 }
 
-// What load balancers other than us write of their doings asks for nothing.
-static bool is_read(const char *annotation)
-{
-	return strncmp(annotation, "guideway.dev/", strlen("guideway.dev/")) == 0 ||
-		is_request_annotation(annotation);
-}
-
+// What others note down of their own doings asks for nothing.
 // Of those that are read, all that 'a' has.
 static bool has_annotations_of(const json_t *b, const json_t *a)
 {
@@ -57,7 +50,7 @@ static bool has_annotations_of(const json_t *b, const json_t *a)
 
 	json_object_foreach((json_t *)a, name, value)
 	{
-		if (is_read(name) && !json_equal(value, json_object_get(b, name)))
+		if (is_read_annotation(name) && !json_equal(value, json_object_get(b, name)))
 			return false;
 	}
 	return true;

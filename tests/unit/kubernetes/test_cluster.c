@@ -726,6 +726,51 @@ static void kube_proxy_is_asked_about_nodes_or_about_a_local_service(void **stat
 	assert_string_equal(b->service, "default/b");
 }
 
+// Annotations
+
+#define TUNED                                                                             \
+	CLAIMED "'annotations': {'guideway.dev/idle-timeout': '90', 'guideway.dev/mss': " \
+		"'1360', 'guideway.dev/on-all-down': 'fail-open', "                       \
+		"'guideway.dev/check-interval': '0.5', 'guideway.dev/check-fall': '7'},"
+
+static void annotations_tune_a_service(void **state)
+{
+	struct place *p = *state;
+
+	p->file.check.timeout_ms = 1000;
+	two_nodes(p);
+	tell_service(p, "plain", CLAIMED, LB);
+	tell_service(p, "web", TUNED, LB);
+
+	const struct service_config *plain = &join(p)->services[0], *web = plain + 1;
+	assert_int_equal(web->idle_s, 90);
+	assert_int_equal(web->mss, 1360);
+	assert_true(web->fail_open);
+	assert_int_equal(web->check.interval_ms, 500);
+	assert_int_equal(web->check.timeout_ms, 500); // Never more than the interval.
+	assert_int_equal(web->check.fall, 7);
+	assert_int_equal(plain->idle_s, 3600);
+	assert_int_equal(plain->mss, 0);
+	assert_false(plain->fail_open);
+	assert_int_equal(plain->check.interval_ms, 2000);
+	assert_int_equal(plain->check.timeout_ms, 1000);
+}
+
+static void an_annotation_that_is_no_good_degrades_that_service_alone(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	tell_service(p, "bad", CLAIMED "'annotations': {'guideway.dev/mss': 'big'},", LB);
+	tell_service(p, "web", CLAIMED, LB);
+	assert_string_equal(events(p), "BadAnnotation");
+	assert_string_equal(served(p),
+		"default/bad:80/tcp 203.0.113.1 n1 n2; default/web:80/tcp 203.0.113.2 n1 n2");
+	cluster_is_in_force(p->cluster, p->now_ns);
+	assert_write_has(p, "guideway.dev/Degraded");
+	assert_true(strstr(next_write(p), "guideway.dev/Degraded") == NULL);
+}
+
 // A restart
 
 // What the cluster would know after a restart.
@@ -1091,6 +1136,8 @@ int main(void)
 		AT_PLACE(a_node_of_the_file_and_the_cluster_is_one),
 		AT_PLACE(what_there_is_no_room_for_is_left_out_and_named),
 		AT_PLACE(kube_proxy_is_asked_about_nodes_or_about_a_local_service),
+		AT_PLACE(annotations_tune_a_service),
+		AT_PLACE(an_annotation_that_is_no_good_degrades_that_service_alone),
 		AT_PLACE(after_a_restart_what_was_known_is_served_and_nothing_written),
 		AT_PLACE(after_a_restart_a_list_says_what_is_still_so),
 		AT_PLACE(a_local_service_goes_where_its_endpoints_are),
