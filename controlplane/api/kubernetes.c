@@ -46,12 +46,12 @@ static void add_service(void *argument, const struct cluster_service *service)
 	const char *message = service->message[0] == '\0' ? NULL : service->message;
 
 	json_array_append_new(argument,
-		json_pack("{s:s, s:s, s:b, s:s, s:o, s:s?, s:s?, s:s?, s:s?}", "service",
+		json_pack("{s:s, s:s, s:b, s:b, s:s, s:o, s:s?, s:s?, s:s?, s:s?}", "service",
 			service->object->key, "stage", stage_words[service->stage], "in_force",
-			service->is_in_force, "mode", forwarding_mode_word(service->mode),
-			"addresses", addresses_of(service), "reason", reason, "message", message,
-			"overwritten_by", service->overwritten_by, "write_error",
-			service->write_error));
+			service->is_in_force, "lacks_nodes", service->lacks_nodes, "mode",
+			forwarding_mode_word(service->mode), "addresses", addresses_of(service),
+			"reason", reason, "message", message, "overwritten_by",
+			service->overwritten_by, "write_error", service->write_error));
 }
 
 static json_t *services_of(const struct kubernetes *k)

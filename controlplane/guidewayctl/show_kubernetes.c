@@ -32,6 +32,8 @@ static const char *state_of(const json_t *service)
 	const char *stage = text_of(service, "stage");
 	bool is_in_force = is_true(service, "in_force");
 
+	if (*stage == 's' && is_true(service, "lacks_nodes"))
+		return "served, but by no node";
 	if (*stage == 's')
 		return is_in_force ? "served" : "about to be served";
 	if (*stage == 'r')

@@ -57,6 +57,26 @@ bool cluster_follows_namespaces(const struct cluster *cluster)
 	return false;
 }
 
+void cluster_tell_availability(struct cluster *cluster, const char *key, bool is_available)
+{
+	struct service_entry *e = cluster_find_service(cluster, key);
+
+	if (e == NULL || e->lacks_nodes == !is_available)
+		return;
+	e->lacks_nodes = !is_available;
+	if (e->stage != STAGE_SERVE)
+		return; // It is on its way out, and nobody sends anything to it.
+	if (is_available)
+		cluster_tell_event(cluster, e->object, false, "UpdatedLoadBalancer",
+			"There are nodes again that can serve it");
+	else
+		cluster_tell_event(cluster, e->object, true, "UnAvailableLoadBalancer",
+			"There are no available nodes for LoadBalancer: none of them that it may "
+			"use is well%s",
+			e->object->is_local ? " and has endpoints, with externalTrafficPolicy Local"
+					    : "");
+}
+
 // Which nodes may be used
 
 static bool is_used(const struct cluster *c, const struct node_object *node)
@@ -257,6 +277,7 @@ void cluster_each(const struct cluster *cluster, cluster_each_fn *fn, void *argu
 			.mode = e->admission.mode,
 			.reason = e->reason,
 			.message = e->message,
+			.lacks_nodes = e->stage == STAGE_SERVE && e->lacks_nodes,
 			.write_error = e->write_error[0] == '\0' ? NULL : e->write_error,
 			.overwritten_by =
 				status_conflict_is_on(&e->conflict) ? e->conflict.writer : NULL,

@@ -111,6 +111,9 @@ void cluster_release_all(struct cluster *cluster, uint64_t now_ns);
 void cluster_claim(struct cluster *cluster, uint64_t now_ns);
 bool cluster_is_claiming(const struct cluster *cluster);
 
+// No node can serve the Service, or one can again: people are told.
+void cluster_tell_availability(struct cluster *cluster, const char *key, bool is_available);
+
 // What people are to be told next of a Service. Returns false if there is nothing.
 bool cluster_next_event(struct cluster *cluster, struct service_event *ret_event);
 
@@ -133,6 +136,7 @@ struct cluster_service {
 	const char *message; // as is this.
 	const char *overwritten_by; // While its status is not written, since another overwrites
 	                            // it; else NULL.
+	bool lacks_nodes;           // No node can serve it.
 	const char *write_error;    // Why what is to be written of it could not be; NULL if it
 	                            // could.
 };

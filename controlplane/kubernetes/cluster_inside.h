@@ -27,6 +27,7 @@ struct service_entry {
 	struct admission admission;
 	struct address address[N_FAMILIES]; // What it is served by; none unless STAGE_SERVE.
 	enum stage stage;
+	bool lacks_nodes;   // As far as people are told.
 	uint64_t since;     // The join by which it is served so, or not any more.
 	const char *reason; // One word, or ""; a constant.
 	char message[STATUS_MESSAGE_MAX];

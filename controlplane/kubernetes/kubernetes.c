@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "api_client.h"
+#include "availability.h"
 #include "clock.h"
 #include "cluster_file.h"
 #include "kubeconfig.h"
@@ -82,6 +83,7 @@ struct kubernetes {
 	struct event_filter *filter;
 	struct telling tellings[EVENTS_AT_A_TIME];
 	struct cluster_file *cluster_file;
+	struct availability *availability;
 	bool awaits_force;    // Of what was joined last.
 	bool is_to_be_saved;  // Likewise.
 	uint64_t save_due_ns; // Not before.
@@ -310,6 +312,26 @@ static void save(struct kubernetes *k, uint64_t now_ns)
 			strerror(-r));
 }
 
+static void availability_changed(void *argument, const char *key, bool is_available)
+{
+	struct kubernetes *k = argument;
+
+	cluster_tell_availability(k->cluster, key, is_available);
+}
+
+// Which Services have no node. Nobody knows while what is joined is not in force.
+static void look_for_nodes(struct kubernetes *k, uint64_t now_ns)
+{
+	const struct plan *plan = reconcile_plan(k->reconcile);
+
+	if (k->joined == NULL || plan == NULL || plan->config != cluster_config_of(k->joined))
+		return;
+	if (availability_look(k->availability, plan, k->file->n_services, now_ns,
+		    availability_changed, k) < 0)
+		log_limited(
+			LEVEL_WARNING, "which Services have no node is not known: out of memory");
+}
+
 static void tick(void *argument, uint64_t now_ns)
 {
 	struct kubernetes *k = argument;
@@ -317,6 +339,7 @@ static void tick(void *argument, uint64_t now_ns)
 	loop_timer_set(k->loop, &k->tick, now_ns + TICK_NS);
 	save(k, now_ns);
 	cluster_tick(k->cluster, now_ns);
+	look_for_nodes(k, now_ns);
 	join_soon(k, now_ns);
 	write_on(k, now_ns);
 }
@@ -555,7 +578,8 @@ static int start(struct kubernetes *k, struct state_directory *directory, char r
 	if (r == 0)
 		r = cluster_file_open(directory, &k->cluster_file);
 	k->filter = event_filter_create(k->file->dataplane.instance);
-	if (r < 0 || k->filter == NULL) {
+	k->availability = availability_create();
+	if (r < 0 || k->filter == NULL || k->availability == NULL) {
 		snprintf(ret_why, WHY_MAX, "there is not enough memory for a cluster");
 		return -ENOMEM;
 	}
@@ -628,6 +652,7 @@ void kubernetes_stop(struct kubernetes *k)
 	instance_stop(k->instance);
 	api_client_destroy(k->client);
 	event_filter_destroy(k->filter);
+	availability_destroy(k->availability);
 	api_access_clear(&k->access);
 	loop_timer_cancel(k->loop, &k->join);
 	loop_timer_cancel(k->loop, &k->poll);

@@ -418,6 +418,21 @@ static void the_life_of_a_service_is_told_by_events(void **state)
 	assert_string_equal(events(p), "DeletedLoadBalancer");
 }
 
+static void a_service_without_nodes_is_told_of_once(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	serve_web(p);
+	events(p);
+	cluster_tell_availability(p->cluster, "default/web", false);
+	cluster_tell_availability(p->cluster, "default/web", false);
+	assert_string_equal(events(p), "UnAvailableLoadBalancer");
+	cluster_tell_availability(p->cluster, "default/web", true);
+	cluster_tell_availability(p->cluster, "default/other", false);
+	assert_string_equal(events(p), "UpdatedLoadBalancer");
+}
+
 static void what_cannot_be_served_is_told_once(void **state)
 {
 	struct place *p = *state;
@@ -1122,6 +1137,7 @@ int main(void)
 		AT_PLACE(a_service_that_is_gone_frees_its_address),
 		AT_PLACE(late_news_do_not_undo_an_answer),
 		AT_PLACE(the_life_of_a_service_is_told_by_events),
+		AT_PLACE(a_service_without_nodes_is_told_of_once),
 		AT_PLACE(what_cannot_be_served_is_told_once),
 		AT_PLACE(what_has_no_address_waits_and_says_why),
 		AT_PLACE(what_waits_is_served_when_there_is_room),
