@@ -134,6 +134,8 @@ static void serve(struct joining *j, const struct service_entry *e)
 
 	*served = (struct served){.object = e->object, .admission = &e->admission};
 	memcpy(served->address, e->address, sizeof(e->address));
+	memcpy(served->leaving, e->leaving, sizeof(e->leaving));
+	memcpy(served->first, e->first, sizeof(e->first));
 	for (enum family f = IPV4; e->object->is_local && f < N_FAMILIES; f++)
 		served->shares[f] = endpoint_shares_find(j->shares, e->key, f);
 }
@@ -199,7 +201,7 @@ void cluster_is_in_force(struct cluster *cluster, uint64_t now_ns)
 		if (!service_is_in_force(cluster, e))
 			continue;
 		if (e->stage == STAGE_SERVE)
-			address_book_settle(cluster->book, e->key, now_ns);
+			cluster_settle(cluster, e, now_ns);
 		else
 			address_book_release(cluster->book, e->key, now_ns);
 	}

@@ -47,15 +47,19 @@ struct joining {
 	                 // one that is left out.
 };
 
-void cluster_service_name(const struct service_object *object, const struct service_port *port,
-	enum family family, char ret_name[NAME_TEXT_MAX])
+void cluster_service_name(const struct served *served, const struct service_port *port,
+	const struct address *vip, char ret_name[NAME_TEXT_MAX])
 {
 	const char *protocol = port->protocol == IPPROTO_TCP ? "tcp"
 		: port->protocol == IPPROTO_UDP              ? "udp"
 							     : "sctp";
+	enum family family = address_family(vip);
+	bool is_first = address_equal(vip, &served->first[family]);
+	char text[ADDRESS_TEXT_MAX];
 
-	snprintf(ret_name, NAME_TEXT_MAX, "%s:%u/%s%s", object->key, port->port, protocol,
-		family == IPV6 ? "6" : "");
+	snprintf(ret_name, NAME_TEXT_MAX, "%s:%u/%s%s%s%s", served->object->key, port->port,
+		protocol, family == IPV6 ? "6" : "", is_first ? "" : "@",
+		is_first ? "" : address_format(vip, text));
 }
 
 // Who has which address
@@ -102,8 +106,12 @@ static void claim_what_is_given(struct joining *j)
 {
 	for (size_t i = 0; i < j->view->n_services; i++) {
 		for (enum family f = IPV4; f < N_FAMILIES; f++) {
-			if (!address_is_none(&j->view->services[i].address[f]))
-				claim(j, &j->view->services[i].address[f], NOT_A_NODE);
+			const struct served *served = &j->view->services[i];
+
+			if (!address_is_none(&served->address[f]))
+				claim(j, &served->address[f], NOT_A_NODE);
+			if (!address_is_none(&served->leaving[f]))
+				claim(j, &served->leaving[f], NOT_A_NODE);
 		}
 	}
 }
@@ -312,13 +320,14 @@ static enum family target_family(
 }
 
 static struct service_config service_at(const struct joining *j, const struct served *served,
-	const struct service_port *port, enum family family)
+	const struct service_port *port, const struct address *vip)
 {
 	const struct config *file = j->file;
+	enum family family = address_family(vip);
 	const struct service_options *options = &served->admission->options;
 	enum family target = target_family(j->joined, served->admission, family);
 	struct service_config service = {
-		.vip = served->address[family],
+		.vip = *vip,
 		.port = port->port,
 		.node_port = port->node_port,
 		.protocol = port->protocol,
@@ -340,7 +349,7 @@ static struct service_config service_at(const struct joining *j, const struct se
 	};
 
 	tune_check(options, &service.check);
-	cluster_service_name(served->object, port, family, service.name);
+	cluster_service_name(served, port, vip, service.name);
 	return service;
 }
 
@@ -396,6 +405,34 @@ static int add_service(struct joining *j, const struct service_config *service)
 	return 0;
 }
 
+// All its ports at one of its addresses, if that is one.
+static int add_ports(
+	struct joining *j, const struct served *served, const struct address *vip, size_t sources)
+{
+	const struct service_object *object = served->object;
+	int r = 0;
+
+	for (size_t i = 0; !address_is_none(vip) && r == 0 && i < object->n_ports; i++) {
+		const struct service_port *port = &object->ports[i];
+
+		if (admission_port_error(served->admission, port) != NULL)
+			continue;
+		struct service_config service = service_at(j, served, port, vip);
+
+		service.sources = sources;
+		if (object->is_local)
+			take_shares(j, &served->shares[address_family(vip)], &service);
+		r = add_service(j, &service);
+	}
+	return r;
+}
+
+// In dnat a NodePort has the way back to one VIP.
+static bool may_have_two(const struct served *served)
+{
+	return served->admission->mode != MODE_DNAT;
+}
+
 static int add_served(struct joining *j, const struct served *served)
 {
 	const struct service_object *object = served->object;
@@ -407,32 +444,33 @@ static int add_served(struct joining *j, const struct served *served)
 		if (sources == 0)
 			return -ENOMEM;
 	}
-	for (enum family f = IPV4; f < N_FAMILIES; f++) {
-		for (size_t i = 0; r == 0 && i < object->n_ports; i++) {
-			const struct service_port *port = &object->ports[i];
-
-			if (address_is_none(&served->address[f]) ||
-				admission_port_error(served->admission, port) != NULL)
-				continue;
-			struct service_config service = service_at(j, served, port, f);
-
-			service.sources = sources;
-			if (object->is_local)
-				take_shares(j, &served->shares[f], &service);
-			r = add_service(j, &service);
-		}
+	for (enum family f = IPV4; r == 0 && f < N_FAMILIES; f++) {
+		r = add_ports(j, served, &served->address[f], sources);
+		if (r == 0 && may_have_two(served))
+			r = add_ports(j, served, &served->leaving[f], sources);
 	}
 	return r;
 }
 
 // Life
 
+// At how many addresses it is served.
+static size_t count_addresses(const struct served *served)
+{
+	size_t n = 0;
+
+	for (enum family f = IPV4; f < N_FAMILIES; f++)
+		n += (size_t)!address_is_none(&served->address[f]) +
+			(size_t)!address_is_none(&served->leaving[f]);
+	return n;
+}
+
 static size_t count_ports(const struct cluster_view *view)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < view->n_services; i++)
-		n += view->services[i].object->n_ports * N_FAMILIES;
+		n += view->services[i].object->n_ports * count_addresses(&view->services[i]);
 	return n;
 }
 
@@ -440,9 +478,12 @@ static size_t count_shares(const struct cluster_view *view)
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i < view->n_services; i++)
-		n += view->services[i].object->n_ports *
-			(view->services[i].shares[IPV4].n + view->services[i].shares[IPV6].n);
+	for (size_t i = 0; i < view->n_services; i++) {
+		const struct served *served = &view->services[i];
+
+		n += served->object->n_ports * count_addresses(served) *
+			(served->shares[IPV4].n + served->shares[IPV6].n);
+	}
 	return n;
 }
 
@@ -469,7 +510,7 @@ static bool allocate(struct joining *j)
 	struct config *config = &joined->config;
 	size_t n_nodes = file->n_nodes + view->n_nodes;
 	size_t n_claims = file->n_snat[IPV4] + file->n_snat[IPV6] + file->n_services +
-		(n_nodes + view->n_services) * N_FAMILIES;
+		(n_nodes + 2 * view->n_services) * N_FAMILIES;
 
 	config->nodes = array(n_nodes, sizeof(*config->nodes));
 	config->services = array(file->n_services + count_ports(view), sizeof(*config->services));

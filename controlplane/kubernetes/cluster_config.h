@@ -19,6 +19,8 @@ struct served {
 	const struct service_object *object;
 	const struct admission *admission;
 	struct address address[N_FAMILIES];   // No address where it has none of a family.
+	struct address leaving[N_FAMILIES];   // Likewise; what it had before, and is to have still.
+	struct address first[N_FAMILIES];     // At another, names say at which.
 	struct share_list shares[N_FAMILIES]; // Of one that is Local: who has endpoints, by the
 	                                      // family of their addresses.
 };
@@ -44,6 +46,7 @@ void cluster_config_free(struct cluster_config *joined);
 // The whole, as a file could have said it. It is the joined one's.
 const struct config *cluster_config_of(const struct cluster_config *joined);
 
-// What a service is called: "default/web:80/tcp", "default/web:80/tcp6" at its IPv6 address.
-void cluster_service_name(const struct service_object *object, const struct service_port *port,
-	enum family family, char ret_name[NAME_TEXT_MAX]);
+// What a service is called: "default/web:80/tcp", "default/web:80/tcp6" at its IPv6 address; where
+// its Service has come to be at another address than its first, "default/web:80/tcp@203.0.113.8".
+void cluster_service_name(const struct served *served, const struct service_port *port,
+	const struct address *vip, char ret_name[NAME_TEXT_MAX]);

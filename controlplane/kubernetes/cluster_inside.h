@@ -26,6 +26,8 @@ struct service_entry {
 	struct service_object *object;
 	struct admission admission;
 	struct address address[N_FAMILIES]; // What it is served by; none unless STAGE_SERVE.
+	struct address leaving[N_FAMILIES]; // And still is, until its status says where it is now.
+	struct address first[N_FAMILIES];   // Of those, the one that its services are called by.
 	enum stage stage;
 	bool lacks_nodes;   // As far as people are told.
 	uint64_t since;     // The join by which it is served so, or not any more.
@@ -89,6 +91,9 @@ static inline bool service_is_in_force(const struct cluster *c, const struct ser
 
 // Keeps the entries of nodes that may be used. Of a node_entry, the object is the first member.
 void cluster_keep_used(const struct cluster *c, struct entry_row *nodes);
+
+// What it was served by before is free, if its status says where it is now.
+void cluster_settle(struct cluster *c, struct service_entry *e, uint64_t now_ns);
 
 // Finds the stage of a Service.
 void cluster_judge(struct cluster *c, struct service_entry *e, uint64_t now_ns);

@@ -61,6 +61,37 @@ static bool same_addresses(const struct address *a, const struct address *b)
 	return memcmp(a, b, N_FAMILIES * sizeof(*a)) == 0;
 }
 
+static bool has_address(const struct address addresses[N_FAMILIES])
+{
+	return !address_is_none(&addresses[IPV4]) || !address_is_none(&addresses[IPV6]);
+}
+
+// Those of one Service at another address are other services, whose flows are others, too.
+static void keep_first(struct service_entry *e)
+{
+	for (enum family f = IPV4; f < N_FAMILIES; f++) {
+		if (address_is_none(&e->first[f]))
+			e->first[f] = e->address[f];
+	}
+}
+
+static void forget_before(struct service_entry *e)
+{
+	memset(e->leaving, 0, sizeof(e->leaving));
+	memset(e->first, 0, sizeof(e->first));
+}
+
+void cluster_settle(struct cluster *c, struct service_entry *e, uint64_t now_ns)
+{
+	if (e->stage != STAGE_SERVE || !has_address(e->leaving) || !service_is_in_force(c, e))
+		return;
+	if (!cluster_has_its_ingress(c, e) && !status_conflict_is_on(&e->conflict))
+		return;
+	address_book_settle(c->book, e->key, now_ns);
+	memset(e->leaving, 0, sizeof(e->leaving));
+	c->has_changed = true;
+}
+
 // 'addresses' are those that it is served by, or NULL.
 static void enter(struct cluster *c, struct service_entry *e, enum stage stage,
 	const struct address *addresses)
@@ -84,6 +115,10 @@ static void enter(struct cluster *c, struct service_entry *e, enum stage stage,
 	e->since = NOT_JOINED;
 	e->write_due_ns = 0;
 	memcpy(e->address, addresses, sizeof(e->address));
+	if (stage == STAGE_SERVE)
+		keep_first(e);
+	else
+		forget_before(e);
 }
 
 static void explain(struct service_entry *e, const char *reason, const char *message)
@@ -190,10 +225,18 @@ static void stay(struct cluster *c, struct service_entry *e)
 	enter(c, e, is_served ? STAGE_SERVE : STAGE_WAIT, is_served ? e->address : NULL);
 }
 
+static void read_leaving(struct cluster *c, struct service_entry *e)
+{
+	struct book_holder holder = {0};
+
+	address_book_read(c->book, e->key, &holder);
+	c->has_changed |= !same_addresses(e->leaving, holder.leaving);
+	memcpy(e->leaving, holder.leaving, sizeof(e->leaving));
+}
+
 // What is refused a change keeps what it has.
 static void seek_address(struct cluster *c, struct service_entry *e, uint64_t now_ns)
 {
-	static const struct address none[N_FAMILIES];
 	struct address given[N_FAMILIES] = {0};
 	struct address_request request;
 	char why[BOOK_WHY_MAX];
@@ -205,7 +248,7 @@ static void seek_address(struct cluster *c, struct service_entry *e, uint64_t no
 		return;
 	}
 	enum book_answer answer = ask_book(c, e, &request, now_ns, given, why);
-	bool is_given = !same_addresses(given, none);
+	bool is_given = has_address(given);
 	if (answer != BOOK_GIVEN)
 		explain_address(e, is_given, book_answer_word(answer), why);
 	else if (address_book_is_outside(c->book, e->key))
@@ -213,6 +256,8 @@ static void seek_address(struct cluster *c, struct service_entry *e, uint64_t no
 			"the pool that its address is from has it no more, or is not for this "
 			"Service any more; it is kept");
 	enter(c, e, is_given ? STAGE_SERVE : STAGE_WAIT, given);
+	if (is_given)
+		read_leaving(c, e);
 }
 
 static void judge_ours(struct cluster *c, struct service_entry *e, uint64_t now_ns)

@@ -92,6 +92,7 @@ static void replace_object(struct cluster *c, struct service_entry *e,
 		cluster_judge(c, e, now_ns);
 	if (has_another && e->stage == STAGE_SERVE)
 		ingress_overwritten(c, e, json, now_ns);
+	cluster_settle(c, e, now_ns);
 }
 
 // Takes 'object', which was read from 'json'. Under the same name, one with another uid is another

@@ -518,6 +518,67 @@ static void a_bad_request_on_a_live_service_leaves_it_served(void **state)
 	assert_write_has(p, "\"reason\": \"BadAddressRequest\"");
 }
 
+static const char asks_for_2[] =
+	CLAIMED "'annotations': {'guideway.dev/load-balancer-ips': '203.0.113.2'},";
+
+static void an_address_that_is_asked_for_serves_before_the_old_one_goes(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	serve_web(p);
+	tell(p, CLUSTER_SERVICES, false, service("web", asks_for_2, LB, web_is_right));
+	assert_string_equal(served(p),
+		"default/web:80/tcp@203.0.113.2 203.0.113.2 n1 n2; "
+		"default/web:80/tcp 203.0.113.1 n1 n2");
+	assert_string_equal(next_write(p), "");
+	cluster_is_in_force(p->cluster, p->now_ns);
+	assert_string_equal(served(p),
+		"default/web:80/tcp@203.0.113.2 203.0.113.2 n1 n2; "
+		"default/web:80/tcp 203.0.113.1 n1 n2");
+	assert_write_has(p, "\"ingress\": [{\"ip\": \"203.0.113.2\", \"ipMode\": \"Proxy\"}]");
+	answer(p, "web",
+		service("web", asks_for_2, LB,
+			"{'loadBalancer': {'ingress': [{'ip': '203.0.113.2', 'ipMode': "
+	                "'Proxy'}]}}"));
+	assert_true(cluster_has_changed(p->cluster));
+	assert_string_equal(served(p), "default/web:80/tcp@203.0.113.2 203.0.113.2 n1 n2");
+
+	// What it had rests, and then is another's.
+	tell_service(p, "other", CLAIMED, LB);
+	assert_null(strstr(served(p), "other"));
+	p->now_ns += 61 * SECONDS;
+	cluster_tick(p->cluster, p->now_ns);
+	assert_non_null(strstr(served(p), "default/other:80/tcp 203.0.113.1"));
+}
+
+static void one_that_comes_back_has_its_name_again(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	serve_web(p);
+	tell(p, CLUSTER_SERVICES, false, service("web", asks_for_2, LB, web_is_right));
+	join_in_force(p);
+	tell(p, CLUSTER_SERVICES, false,
+		service("web",
+			CLAIMED "'annotations': {'guideway.dev/load-balancer-ips': '203.0.113.1'},",
+			LB, web_is_right));
+	assert_string_equal(served(p), "default/web:80/tcp 203.0.113.1 n1 n2");
+}
+
+static void in_dnat_a_service_has_one_address_at_a_time(void **state)
+{
+	struct place *p = *state;
+
+	p->file.mode = MODE_DNAT;
+	two_nodes(p);
+	tell_service(p, "web", CLAIMED, LB);
+	join_in_force(p);
+	tell(p, CLUSTER_SERVICES, false, service("web", asks_for_2, LB, web_is_right));
+	assert_string_equal(served(p), "default/web:80/tcp@203.0.113.2 203.0.113.2 n1 n2");
+}
+
 // Nodes
 
 static const struct node_case {
@@ -1144,6 +1205,9 @@ int main(void)
 		AT_PLACE(after_a_restart_each_keeps_what_its_status_says),
 		AT_PLACE(both_families_are_served),
 		AT_PLACE(a_bad_request_on_a_live_service_leaves_it_served),
+		AT_PLACE(an_address_that_is_asked_for_serves_before_the_old_one_goes),
+		AT_PLACE(one_that_comes_back_has_its_name_again),
+		AT_PLACE(in_dnat_a_service_has_one_address_at_a_time),
 		AT_PLACE(nodes_come_and_go),
 		AT_PLACE(a_nodes_reports_change_nothing),
 		AT_PLACE(what_a_new_list_does_not_have_is_gone),
