@@ -72,6 +72,43 @@ static json_t *stages_of(const struct cluster_counts *counts)
 	return stages;
 }
 
+static json_t *pool_of(const struct book_pool *pool)
+{
+	json_t *document = json_pack("{s:s}", "name", pool->name);
+
+	for (enum family f = IPV4; f < N_FAMILIES; f++) {
+		if (pool->size[f] > 0)
+			json_object_set_new(document, family_word(f),
+				json_pack("{s:f, s:I, s:I}", "size", (double)pool->size[f], "held",
+					(json_int_t)pool->used[f], "resting",
+					(json_int_t)pool->resting[f]));
+	}
+	return document;
+}
+
+static json_t *pools_of(const struct cluster *cluster)
+{
+	uint64_t now_ns = loop_clock_ns();
+	json_t *list = json_array();
+	struct book_pool pool;
+
+	for (size_t i = 0; i < cluster_count_pools(cluster); i++) {
+		cluster_read_pool(cluster, i, now_ns, &pool);
+		json_array_append_new(list, pool_of(&pool));
+	}
+	return list;
+}
+
+static json_t *refusals_of(const struct cluster *cluster)
+{
+	json_t *refusals = json_object();
+
+	for (enum book_answer answer = BOOK_GIVEN + 1; answer < N_BOOK_ANSWERS; answer++)
+		json_object_set_new(refusals, book_answer_word(answer),
+			json_integer((json_int_t)cluster_count_refusals(cluster, answer)));
+	return refusals;
+}
+
 // Returns NULL, having answered, where there is no cluster.
 static struct kubernetes *cluster_of(struct api_call *call)
 {
@@ -83,10 +120,12 @@ static struct kubernetes *cluster_of(struct api_call *call)
 
 static json_t *summary_of(const struct kubernetes *k)
 {
+	const struct cluster *cluster = kubernetes_cluster(k);
 	struct kubernetes_status s;
 
 	kubernetes_read_status(k, &s);
-	return json_pack("{s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:o}",
+	return json_pack(
+		"{s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o}",
 		"synced", s.is_synced, "claiming", s.is_claiming, "instance",
 		instance_of(&s.instance), "watch_services", watch_of(&s, CLUSTER_SERVICES),
 		"watch_nodes", watch_of(&s, CLUSTER_NODES), "watch_endpointslices",
@@ -94,7 +133,7 @@ static json_t *summary_of(const struct kubernetes *k)
 		"nodes", (json_int_t)s.counts.n_nodes, "nodes_used",
 		(json_int_t)s.counts.n_nodes_used, "joins", (json_int_t)s.n_joins, "writes",
 		(json_int_t)s.n_writes, "writes_failed", (json_int_t)s.n_writes_failed, "stages",
-		stages_of(&s.counts));
+		stages_of(&s.counts), "pools", pools_of(cluster), "refusals", refusals_of(cluster));
 }
 
 static void begin(struct api_call *call)

@@ -127,13 +127,25 @@ static enum client_result count(const char *socket, json_int_t *ret_n)
 	return CLIENT_OK;
 }
 
+// Only the instance that writes to the cluster can release. The others serve nothing of it from now
+// on, and do not claim when they come to lead.
 static enum client_result begin(const char *socket)
 {
 	json_t *summary;
 
 	enum client_result r = client_ask(socket, "POST", "/v1/kubernetes/release", &summary);
-	if (r == CLIENT_OK)
-		json_decref(summary);
+	if (r != CLIENT_OK)
+		return r;
+
+	const json_t *instance = json_object_get(summary, "instance");
+	if (is_true(instance, "election") && !is_true(instance, "leads")) {
+		fprintf(stderr,
+			"guidewayctl: this instance claims nothing any more, but another one "
+			"writes to the cluster, and has to be told the same: %s\n",
+			text_of(instance, "leader"));
+		r = CLIENT_REFUSED;
+	}
+	json_decref(summary);
 	return r;
 }
 

@@ -75,6 +75,54 @@ static void show_service_table(const json_t *services)
 	table_print(&table);
 }
 
+static void show_pool(struct table *table, const json_t *pool, const char *family)
+{
+	const json_t *addresses = json_object_get(pool, family);
+
+	if (!json_is_object(addresses))
+		return;
+	table_cell(table, "%s", text_of(pool, "name"));
+	table_cell(table, "%s", family);
+	table_cell(table, "%.6g", real_of(addresses, "size"));
+	table_cell(table, "%lld", number_of(addresses, "held"));
+	table_cell(table, "%lld", number_of(addresses, "resting"));
+}
+
+static void show_pool_table(const json_t *pools)
+{
+	static const char *const headers[] = {
+		"POOL", "FAMILY", ">ADDRESSES", ">HELD", ">RESTING", NULL};
+	struct table table;
+	size_t i;
+	json_t *pool;
+
+	table_begin(&table, headers);
+	json_array_foreach(pools, i, pool)
+	{
+		show_pool(&table, pool, "ipv4");
+		show_pool(&table, pool, "ipv6");
+	}
+	printf("\n");
+	table_print(&table);
+}
+
+// Those that there were.
+static void show_refusals(const json_t *refusals)
+{
+	const char *word, *before = "addresses that were not given: ";
+	json_t *n;
+
+	json_object_foreach((json_t *)refusals, word, n)
+	{
+		if (json_integer_value(n) == 0)
+			continue;
+		printf("%s%lld %s", before, json_integer_value(n), word);
+		before = ", ";
+	}
+	if (*before == ',')
+		printf("\n");
+}
+
 void show_claim(const json_t *answer)
 {
 	printf("Services of the cluster are claimed%s\n",
@@ -118,5 +166,7 @@ void show_kubernetes(const json_t *answer)
 		number_of(answer, "nodes"), number_of(answer, "nodes_used"),
 		number_of(answer, "writes"), number_of(answer, "writes_failed"));
 	show_leaving(answer);
+	show_refusals(json_object_get(answer, "refusals"));
+	show_pool_table(json_object_get(answer, "pools"));
 	show_service_table(json_object_get(answer, "services"));
 }

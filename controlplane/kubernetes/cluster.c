@@ -266,6 +266,22 @@ void cluster_count(const struct cluster *cluster, struct cluster_counts *ret_cou
 	*ret_counts = counts;
 }
 
+size_t cluster_count_pools(const struct cluster *cluster)
+{
+	return address_book_count_pools(cluster->book);
+}
+
+void cluster_read_pool(
+	const struct cluster *cluster, size_t i, uint64_t now_ns, struct book_pool *ret_pool)
+{
+	address_book_read_pool(cluster->book, i, now_ns, ret_pool);
+}
+
+uint64_t cluster_count_refusals(const struct cluster *cluster, enum book_answer answer)
+{
+	return cluster->n_refusals[answer];
+}
+
 void cluster_each(const struct cluster *cluster, cluster_each_fn *fn, void *argument)
 {
 	struct entry_row row = cluster_list(cluster, CLUSTER_SERVICES);

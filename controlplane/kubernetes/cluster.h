@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "address_book.h"
 #include "cluster_config.h"
 #include "config.h"
 #include "event_filter.h"
@@ -124,6 +125,14 @@ struct cluster_counts {
 };
 
 void cluster_count(const struct cluster *cluster, struct cluster_counts *ret_counts);
+
+// The pools of addresses, as of address_book_read_pool().
+size_t cluster_count_pools(const struct cluster *cluster);
+void cluster_read_pool(
+	const struct cluster *cluster, size_t i, uint64_t now_ns, struct book_pool *ret_pool);
+
+// How often people were told of that answer about the addresses of a Service.
+uint64_t cluster_count_refusals(const struct cluster *cluster, enum book_answer answer);
 
 // What is told of a Service.
 struct cluster_service {

@@ -29,9 +29,10 @@ struct service_entry {
 	struct address leaving[N_FAMILIES]; // And still is, until its status says where it is now.
 	struct address first[N_FAMILIES];   // Of those, the one that its services are called by.
 	enum stage stage;
-	bool lacks_nodes;   // As far as people are told.
-	uint64_t since;     // The join by which it is served so, or not any more.
-	const char *reason; // One word, or ""; a constant.
+	enum book_answer answer; // About its addresses.
+	bool lacks_nodes;        // As far as people are told.
+	uint64_t since;          // The join by which it is served so, or not any more.
+	const char *reason;      // One word, or ""; a constant.
 	char message[STATUS_MESSAGE_MAX];
 
 	// Of its writes.
@@ -71,6 +72,7 @@ struct cluster {
 	uint64_t join;     // Counts from 1.
 	uint64_t in_force; // The join by which every worker forwards; 0 for none.
 	struct event_queue *events;
+	uint64_t n_refusals[N_BOOK_ANSWERS]; // By what people were told.
 };
 
 static inline struct service_entry *cluster_find_service(const struct cluster *c, const char *key)

@@ -248,6 +248,7 @@ static void seek_address(struct cluster *c, struct service_entry *e, uint64_t no
 		return;
 	}
 	enum book_answer answer = ask_book(c, e, &request, now_ns, given, why);
+	e->answer = answer;
 	bool is_given = has_address(given);
 	if (answer != BOOK_GIVEN)
 		explain_address(e, is_given, book_answer_word(answer), why);
@@ -262,6 +263,7 @@ static void seek_address(struct cluster *c, struct service_entry *e, uint64_t no
 
 static void judge_ours(struct cluster *c, struct service_entry *e, uint64_t now_ns)
 {
+	e->answer = BOOK_GIVEN;
 	admission_judge(c->file, e->object, &e->admission);
 	explain(e, e->admission.reason, e->admission.message);
 	if (!has_its_finalizers(e->object))
@@ -279,6 +281,7 @@ static void tell_why(struct cluster *c, const struct service_entry *e, const cha
 	if (e->message[0] == '\0' || strcmp(e->message, before) == 0 ||
 		says_already(e->object, e->reason, e->message))
 		return;
+	c->n_refusals[e->answer] += e->answer != BOOK_GIVEN;
 	cluster_tell_event(c, e->object, true,
 		e->stage == STAGE_SERVE ? e->reason : "SyncLoadBalancerFailed", "%s", e->message);
 }

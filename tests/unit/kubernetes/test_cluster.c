@@ -459,6 +459,8 @@ static void what_has_no_address_waits_and_says_why(void **state)
 	next_write(p);
 	tell_service(p, "c", CLAIMED, LB);
 	assert_write_has(p, "\"reason\": \"Exhausted\"");
+	cluster_tick(p->cluster, p->now_ns);
+	assert_int_equal(cluster_count_refusals(p->cluster, BOOK_EXHAUSTED), 1);
 }
 
 static void what_waits_is_served_when_there_is_room(void **state)
@@ -540,7 +542,7 @@ static void an_address_that_is_asked_for_serves_before_the_old_one_goes(void **s
 	answer(p, "web",
 		service("web", asks_for_2, LB,
 			"{'loadBalancer': {'ingress': [{'ip': '203.0.113.2', 'ipMode': "
-	                "'Proxy'}]}}"));
+			"'Proxy'}]}}"));
 	assert_true(cluster_has_changed(p->cluster));
 	assert_string_equal(served(p), "default/web:80/tcp@203.0.113.2 203.0.113.2 n1 n2");
 
