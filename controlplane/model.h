@@ -24,7 +24,7 @@ struct model_node {
 struct model_target {
 	size_t node;             // Index into the model's nodes.
 	uint32_t weight;         // Relative to the other members; 0 takes no new flows.
-	enum target_state state; // Never TARGET_ABSENT.
+	enum target_state state; // Never TARGET_ABSENT. TARGET_NOT_READY would be TARGET_UP.
 };
 
 // Nodes that any number of services use alike.

@@ -9,8 +9,6 @@
 #include "health.h"
 #include "model.h"
 
-enum { N_TARGET_STATES = TARGET_DOWN + 1 };
-
 // What is wanted, joined with what is so: a configuration, the probes that it asks for, the nodes
 // that the operator drains, and those that the configuration no longer names but whose flows may
 // go on. It says the same as the model, which it holds, and why.

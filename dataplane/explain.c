@@ -183,7 +183,7 @@ static enum drop_reason explain_node(const struct question *q, struct explanatio
 		return DROP_DEAD_TARGET;
 	else
 		e->node = e->affinity_found ? e->affinity_node : e->slot_node;
-	return e->node == NODE_NONE ? DROP_NO_TARGET : DROP_NONE;
+	return e->node == NODE_NONE ? choose_nobody(&q->table->services[e->service]) : DROP_NONE;
 }
 
 static bool admits(const struct question *q, const struct service *service)

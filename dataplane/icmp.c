@@ -225,7 +225,7 @@ static void follow_by_slot(struct burst *b, struct packet *p, const struct retur
 		r->destination_port, service);
 	p->node = choose_node(service, (uint32_t)p->hash);
 	if (p->node == NODE_NONE)
-		return burst_drop(b, p, DROP_NO_TARGET);
+		return burst_drop(b, p, choose_nobody(service));
 
 	p->next_hop = b->table->nodes[p->node].next_hop[service->target_family];
 	if (mode == MODE_DNAT)

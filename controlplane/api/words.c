@@ -78,6 +78,7 @@ const char *target_state_word(enum target_state state)
 		[TARGET_UP] = "up",
 		[TARGET_DRAINING] = "draining",
 		[TARGET_DOWN] = "down",
+		[TARGET_NOT_READY] = "not ready",
 	};
 
 	return words[state];

@@ -25,10 +25,12 @@ typedef uint16_t node_id;    // Index into nodes[]; the same address's from tabl
 
 // What a service may do with a node.
 enum target_state {
-	TARGET_ABSENT,   // Not one of its nodes, or gone: flows that name it are over.
-	TARGET_UP,       // Takes new flows and keeps its old ones.
-	TARGET_DRAINING, // Takes no new flows and keeps its old ones.
-	TARGET_DOWN,     // Failed its health check: flows that name it are over.
+	TARGET_ABSENT,    // Not one of its nodes, or gone: flows that name it are over.
+	TARGET_UP,        // Takes new flows and keeps its old ones.
+	TARGET_DRAINING,  // Takes no new flows and keeps its old ones.
+	TARGET_DOWN,      // Failed its health check: flows that name it are over.
+	TARGET_NOT_READY, // Has not shown yet that it knows the VIP: takes no packets at all.
+	N_TARGET_STATES,
 };
 
 // How a service's packets reach its nodes, and how replies reach its clients.
@@ -59,7 +61,8 @@ struct service {
 	uint8_t protocol;      // IPPROTO_TCP, _UDP or _SCTP; 0 where this id is of no service now.
 	uint8_t mode;          // enum forwarding_mode.
 	uint8_t target_family; // Of its nodes' addresses: the VIP's, except in MODE_TUNNEL.
-	uint8_t tunnel_kind;
+	uint8_t tunnel_kind : 7;
+	uint8_t is_awaited : 1; // Without a ring since none of its targets is ready yet.
 	uint16_t mss; // SYNs that offer to take larger TCP segments are corrected to this; 0: none.
 	uint16_t sources; // Who may come: 1 more than an index into source_sets[], 0 for everybody.
 	uint32_t affinity_s; // A client's flows go to one node until so long after the last began;

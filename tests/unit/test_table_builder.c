@@ -313,6 +313,32 @@ static void each_state_of_a_node_is_told_and_only_those_up_have_slots(void **sta
 	assert_int_equal(slots_of(s, 0), RING_SIZE);
 }
 
+static void a_node_that_is_not_ready_has_no_slots_and_is_awaited_where_no_other_has(void **state)
+{
+	struct world *world = *state;
+	struct model_target *targets = world->wanted.targets[0];
+
+	want(&world->wanted, 3);
+	targets[0].state = targets[1].state = TARGET_NOT_READY;
+	targets[2].state = TARGET_DOWN;
+	world->wanted.sets[0].n_targets = 3;
+	world->wanted.sets[0].fail_open = true; // There is somebody to wait for.
+	const struct service *s = &build(world)->services[0];
+	assert_null(s->ring);
+	assert_true(s->is_awaited);
+	assert_int_equal(s->states[0], TARGET_NOT_READY);
+	assert_int_equal(s->states[2], TARGET_DOWN);
+
+	targets[1].state = TARGET_UP;
+	s = &build(world)->services[0];
+	assert_int_equal(slots_of(s, 1), RING_SIZE);
+	assert_false(s->is_awaited);
+
+	targets[0].state = targets[1].state = TARGET_NOT_READY;
+	targets[0].weight = targets[1].weight = 0;
+	assert_false(build(world)->services[0].is_awaited);
+}
+
 static void with_every_node_down_a_service_rejects_or_uses_them_all(void **state)
 {
 	struct world *world = *state;
@@ -667,6 +693,7 @@ int main(void)
 		TEST(the_order_of_the_model_does_not_matter),
 		TEST(rings_and_states_are_there_once),
 		TEST(each_state_of_a_node_is_told_and_only_those_up_have_slots),
+		TEST(a_node_that_is_not_ready_has_no_slots_and_is_awaited_where_no_other_has),
 		TEST(with_every_node_down_a_service_rejects_or_uses_them_all),
 		TEST(where_all_down_are_used_one_without_weight_keeps_its_flows_and_gets_none),
 		TEST(a_node_without_an_address_of_the_family_is_no_target),
