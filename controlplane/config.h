@@ -81,6 +81,12 @@ struct service_config {
 	bool announce;          // Gratuitous ARP, unsolicited NA. Services that share a VIP agree.
 	bool answers_arp;       // ARP and ND. Likewise.
 	bool rejects;           // What is to no service's port is answered, else dropped. Likewise.
+
+	// Not in a file: nodes have to learn the VIP before they are used, and whoever says that
+	// they can calls reconcile_learn().
+	bool is_learnt;
+	size_t learns_with; // Of which service the port is asked: TCP's own, or that of another of
+	                    // the same VIP; SIZE_MAX where there is none.
 };
 
 struct config {

@@ -497,6 +497,8 @@ static int start_reconcile(struct daemon *d)
 		.dp = d->dp,
 		.kernel = d->kernel,
 		.drains = d->drains,
+		.ports = d->started->dataplane.ports,
+		.n_ports = d->started->dataplane.n_ports,
 		.services_max = d->started->dataplane.services_max,
 		.nodes_max = d->started->dataplane.nodes_max,
 		.ready = ready,

@@ -223,6 +223,8 @@ const struct model *plan_refresh(struct plan *plan, uint64_t now_ns)
 			.fail_open = pool->fail_open,
 		};
 	}
+	if (plan->learning != NULL)
+		learning_refresh(plan->learning, plan);
 	return &plan->model;
 }
 
@@ -642,7 +644,7 @@ static bool allocate(struct making *m, const struct config *config)
 	plan->nodes = array(n_nodes, sizeof(*plan->nodes));
 	plan->nodes_by_name = array(n_nodes, sizeof(size_t));
 	plan->pools = array(n_services, sizeof(*plan->pools));
-	plan->sets = array(n_services, sizeof(*plan->sets));
+	plan->sets = array(2 * n_services, sizeof(*plan->sets));
 	plan->pool_of = array(n_services, sizeof(size_t));
 	plan->services_by_name = array(n_services, sizeof(size_t));
 	plan->services = array(n_services, sizeof(*plan->services));
@@ -700,6 +702,11 @@ struct plan *plan_create(const struct config *config, const struct plan *before,
 	return NULL;
 }
 
+int plan_learn(struct plan *plan, struct vip_prober *prober, node_id_fn *id_of, void *argument)
+{
+	return learning_create(plan, prober, id_of, argument, &plan->learning);
+}
+
 static void destroy_pool(struct pool *pool, struct health *health)
 {
 	for (size_t i = 0; i < pool->n_members; i++)
@@ -713,6 +720,7 @@ void plan_destroy(struct plan *plan, struct health *health)
 	if (plan == NULL)
 		return;
 
+	learning_destroy(plan->learning);
 	for (size_t i = 0; i < plan->n_pools; i++)
 		destroy_pool(&plan->pools[i], health);
 	free(plan->names);

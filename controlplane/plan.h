@@ -7,6 +7,7 @@
 #include "config.h"
 #include "drains.h"
 #include "health.h"
+#include "learning.h"
 #include "model.h"
 
 // What is wanted, joined with what is so: a configuration, the probes that it asks for, the nodes
@@ -62,7 +63,8 @@ struct plan {
 	size_t *nodes_by_name;    // [n_nodes], of one name in their own order.
 	size_t *services_by_name; // [config->n_services]
 	struct model_service *services;
-	struct model_set *sets;
+	struct model_set *sets;    // [n_pools], then those of services that learn.
+	struct learning *learning; // NULL if none has to.
 	struct model model;
 };
 
@@ -105,6 +107,9 @@ size_t plan_find_service(const struct plan *plan, const char *name);
 
 // A member's share of new flows, relative to the pool's others, while it takes any.
 uint32_t member_weight(const struct member *member);
+
+// Has nodes of services that are to be learnt asked by 'prober'. As of learning_create().
+int plan_learn(struct plan *plan, struct vip_prober *prober, node_id_fn *id_of, void *argument);
 
 // What the services of a pool may do with a member now.
 enum target_state member_state(

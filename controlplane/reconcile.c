@@ -43,6 +43,7 @@ enum {
 struct reconcile {
 	struct reconcile_config config;
 	struct health *health;
+	struct vip_prober *prober;
 	struct table_builder *builder;
 	struct plan *plan;
 	struct reconcile_status status;
@@ -206,6 +207,8 @@ static void publish(struct reconcile *r, const struct forwarding_table *table)
 	struct reconcile_status *s = &r->status;
 
 	put_out(r, table);
+	if (r->plan->learning != NULL)
+		learning_ask(r->plan->learning, r->plan);
 	tell_of_rings(r);
 	if (r->plan_generation == 0)
 		r->plan_generation = table->generation;
@@ -322,9 +325,65 @@ static void reclaim(void *argument, uint64_t now_ns)
 		loop_timer_set(r->config.loop, &r->reclaim, now_ns + RECLAIM_NS);
 }
 
+// Who knows which VIP
+
+static node_id id_of_node(void *argument, const struct address *address)
+{
+	const struct reconcile *r = argument;
+
+	return table_builder_node(r->builder, address);
+}
+
+// Of the node that has the id at one of its addresses.
+static struct address address_of_node(void *argument, node_id id, enum family family)
+{
+	const struct reconcile *r = argument;
+	const struct address *known = table_builder_node_address(r->builder, id);
+
+	for (size_t i = 0; known != NULL && i < r->plan->n_nodes; i++) {
+		const struct address *addresses = r->plan->names[i].address;
+
+		if (address_equal(&addresses[IPV4], known) ||
+			address_equal(&addresses[IPV6], known))
+			return addresses[family];
+	}
+	return (struct address){0};
+}
+
+static bool may_ask(void *argument)
+{
+	const struct reconcile *r = argument;
+
+	return is_seen_by_all(r, r->status.generation);
+}
+
+static void learnt(void *argument)
+{
+	touch(argument);
+}
+
+bool reconcile_learn(struct reconcile *r, const char *service, uint64_t since_ns)
+{
+	size_t i = r->plan == NULL ? SIZE_MAX : plan_find_service(r->plan, service);
+	struct vip_probe *probe = i == SIZE_MAX ? NULL : learning_probe(r->plan->learning, i);
+
+	if (probe == NULL)
+		return false;
+	if (since_ns != UINT64_MAX)
+		vip_probe_tell(probe, since_ns);
+	return learning_awaits(r->plan->learning, i) || loop_timer_waits(&r->build) ||
+		!is_seen_by_all(r, r->status.generation);
+}
+
 static struct plan *make_plan(struct reconcile *r, const struct config *config, uint64_t now_ns)
 {
-	return plan_create(config, r->plan, r->config.drains, r->health, now_ns);
+	struct plan *plan = plan_create(config, r->plan, r->config.drains, r->health, now_ns);
+
+	if (plan != NULL && plan_learn(plan, r->prober, id_of_node, r) < 0) {
+		plan_destroy(plan, r->health);
+		return NULL;
+	}
+	return plan;
 }
 
 static void take_plan(struct reconcile *r, struct plan *plan)
@@ -598,6 +657,26 @@ const struct health *reconcile_health(const struct reconcile *r)
 	return r->health;
 }
 
+const struct vip_prober *reconcile_prober(const struct reconcile *r)
+{
+	return r->prober;
+}
+
+static struct vip_prober *create_prober(struct reconcile *r)
+{
+	struct vip_prober_config config = {
+		.loop = r->config.loop,
+		.ports = r->config.ports,
+		.n_ports = r->config.n_ports,
+		.address_of = address_of_node,
+		.may_ask = may_ask,
+		.learnt = learnt,
+		.argument = r,
+	};
+
+	return vip_prober_create(&config);
+}
+
 static struct loop_timer timer(struct reconcile *r, const char *name, loop_timer_fn *fn)
 {
 	return (struct loop_timer){.name = name, .fn = fn, .argument = r};
@@ -622,7 +701,8 @@ int reconcile_create(const struct reconcile_config *config, struct reconcile **r
 	r->age = timer(r, "end drains", age);
 	r->service_bases = calloc(config->services_max + 1, sizeof(*r->service_bases));
 	r->node_bases = calloc(config->nodes_max + 1, sizeof(*r->node_bases));
-	if (r->service_bases == NULL || r->node_bases == NULL)
+	r->prober = create_prober(r);
+	if (r->service_bases == NULL || r->node_bases == NULL || r->prober == NULL)
 		goto fail;
 	e = table_builder_create(config->services_max, config->nodes_max, &r->builder);
 	if (e < 0)
@@ -651,6 +731,7 @@ void reconcile_destroy(struct reconcile *r)
 	loop_timer_cancel(r->config.loop, &r->age);
 	plan_destroy(r->plan, r->health);
 	health_destroy(r->health);
+	vip_prober_destroy(r->prober);
 	table_builder_destroy(r->builder);
 	free(r->service_bases);
 	free(r->node_bases);
