@@ -198,6 +198,7 @@ void cluster_is_in_force(struct cluster *cluster, uint64_t now_ns)
 	for (size_t i = 0; i < row.n; i++) {
 		struct service_entry *e = row.entries[i];
 
+		e->knows = false; // Its ports and nodes may be others.
 		if (!service_is_in_force(cluster, e))
 			continue;
 		if (e->stage == STAGE_SERVE)

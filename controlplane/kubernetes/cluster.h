@@ -84,6 +84,16 @@ int cluster_join(struct cluster *cluster, struct cluster_config **ret_joined,
 // What cluster_join() made last is what every worker forwards by.
 void cluster_is_in_force(struct cluster *cluster, uint64_t now_ns);
 
+// Asked of a port of a Service in dsr or tunnel, by the name of cluster_service_name(): whether it
+// still waits for a node that knows the address. Nodes have been able to learn it from the status
+// since 'since_ns'; UINT64_MAX while they are not.
+typedef bool cluster_awaits_fn(void *argument, const char *name, uint64_t since_ns);
+
+// Asks it of all that are served, and were not known to have such nodes since the last
+// cluster_is_in_force(). To be called again soon while it returns true: some wait.
+bool cluster_learn(
+	struct cluster *cluster, cluster_awaits_fn *awaits, void *argument, uint64_t now_ns);
+
 // Tries again what waits for an address, and to write what another overwrote. To be called about
 // once a second.
 void cluster_tick(struct cluster *cluster, uint64_t now_ns);

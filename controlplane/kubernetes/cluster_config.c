@@ -394,6 +394,42 @@ static void take_shares(
 	service->n_nodes = joined->n_local - first;
 }
 
+// The first TCP port that is served, by its place among those of the Service's that are; SIZE_MAX
+// if there is none. Where not everybody is let in, we may be among those who are not: then it is as
+// if there were none.
+static size_t first_tcp_port(const struct served *served)
+{
+	size_t at = 0;
+
+	if (served->object->sources.n > 0)
+		return SIZE_MAX;
+	for (size_t i = 0; i < served->object->n_ports; i++) {
+		const struct service_port *port = &served->object->ports[i];
+
+		if (admission_port_error(served->admission, port) != NULL)
+			continue;
+		if (port->protocol == IPPROTO_TCP)
+			return at;
+		at++;
+	}
+	return SIZE_MAX;
+}
+
+// In dsr and tunnel nodes learn the VIP from the Service's status. 'first' is the index of the
+// Service's first port at that address.
+static void learn(const struct joining *j, const struct served *served, size_t first,
+	struct service_config *service)
+{
+	size_t tcp = first_tcp_port(served);
+
+	service->is_learnt = service->mode == MODE_DSR || service->mode == MODE_TUNNEL;
+	service->learns_with = tcp == SIZE_MAX     ? SIZE_MAX
+		: service->protocol == IPPROTO_TCP ? j->joined->config.n_services
+						   : first + tcp;
+	if (service->learns_with >= j->joined->config.dataplane.services_max)
+		service->learns_with = SIZE_MAX; // It is left out itself.
+}
+
 static int add_service(struct joining *j, const struct service_config *service)
 {
 	struct config *config = &j->joined->config;
@@ -410,6 +446,7 @@ static int add_ports(
 	struct joining *j, const struct served *served, const struct address *vip, size_t sources)
 {
 	const struct service_object *object = served->object;
+	size_t first = j->joined->config.n_services;
 	int r = 0;
 
 	for (size_t i = 0; !address_is_none(vip) && r == 0 && i < object->n_ports; i++) {
@@ -420,6 +457,7 @@ static int add_ports(
 		struct service_config service = service_at(j, served, port, vip);
 
 		service.sources = sources;
+		learn(j, served, first, &service);
 		if (object->is_local)
 			take_shares(j, &served->shares[address_family(vip)], &service);
 		r = add_service(j, &service);

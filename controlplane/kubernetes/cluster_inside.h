@@ -10,7 +10,7 @@
 
 // What the parts of a cluster share, and nobody else sees: cluster_told.c takes what
 // the API server tells, cluster_stages.c judges Services, cluster.c joins, cluster_writes.c has
-// them written, cluster_save.c keeps them.
+// them written, cluster_learning.c knows what nodes have learnt, cluster_save.c keeps them.
 
 enum {
 	NOT_JOINED = 0, // The next join takes it in.
@@ -32,6 +32,8 @@ struct service_entry {
 	enum book_answer answer; // About its addresses.
 	bool lacks_nodes;        // As far as people are told.
 	uint64_t since;          // The join by which it is served so, or not any more.
+	uint64_t told_ns;        // Since when its status has said so; 0 if it does not.
+	bool knows;              // In dsr and tunnel: a node of each port takes its packets.
 	const char *reason;      // One word, or ""; a constant.
 	char message[STATUS_MESSAGE_MAX];
 
@@ -108,6 +110,10 @@ void cluster_judge_all(struct cluster *c, uint64_t now_ns);
 
 // Whether its status has the ingress that it is to have, written by us or not.
 bool cluster_has_its_ingress(const struct cluster *c, const struct service_entry *e);
+
+// Whether packets to it find a node; and whether its status does not say so yet.
+bool cluster_is_programmed(const struct service_entry *e);
+bool cluster_gets_programmed(const struct service_entry *e);
 
 // Takes what the API server has of a Service. As of cluster_tell().
 int cluster_tell_service(struct cluster *c, bool is_gone, const json_t *json, uint64_t now_ns);

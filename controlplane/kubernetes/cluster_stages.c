@@ -85,7 +85,8 @@ void cluster_settle(struct cluster *c, struct service_entry *e, uint64_t now_ns)
 {
 	if (e->stage != STAGE_SERVE || !has_address(e->leaving) || !service_is_in_force(c, e))
 		return;
-	if (!cluster_has_its_ingress(c, e) && !status_conflict_is_on(&e->conflict))
+	if (!(cluster_has_its_ingress(c, e) && cluster_is_programmed(e)) &&
+		!status_conflict_is_on(&e->conflict))
 		return;
 	address_book_settle(c->book, e->key, now_ns);
 	memset(e->leaving, 0, sizeof(e->leaving));
@@ -114,6 +115,7 @@ static void enter(struct cluster *c, struct service_entry *e, enum stage stage,
 	e->stage = stage;
 	e->since = NOT_JOINED;
 	e->write_due_ns = 0;
+	e->knows = false;
 	memcpy(e->address, addresses, sizeof(e->address));
 	if (stage == STAGE_SERVE)
 		keep_first(e);
@@ -263,8 +265,14 @@ static void seek_address(struct cluster *c, struct service_entry *e, uint64_t no
 
 static void judge_ours(struct cluster *c, struct service_entry *e, uint64_t now_ns)
 {
+	enum forwarding_mode before = e->admission.mode;
+
 	e->answer = BOOK_GIVEN;
 	admission_judge(c->file, e->object, &e->admission);
+	if (e->stage == STAGE_SERVE && e->admission.mode != before) {
+		e->since = NOT_JOINED; // Its status says the mode, too.
+		e->knows = false;
+	}
 	explain(e, e->admission.reason, e->admission.message);
 	if (!has_its_finalizers(e->object))
 		// One that is served lost them by another's hand: it is served on.

@@ -40,8 +40,13 @@ static void want_served(const struct service_entry *e, struct wanted_status *wan
 	wanted->admission = &e->admission;
 	want_condition(wanted, CONDITION_ACCEPTED, true, "AddressAssigned",
 		"an address is assigned to the Service");
-	want_condition(wanted, CONDITION_PROGRAMMED, true, "Forwarding",
-		"every worker forwards what is sent to it");
+	if (cluster_is_programmed(e))
+		want_condition(wanted, CONDITION_PROGRAMMED, true, "Forwarding",
+			"every worker forwards what is sent to it");
+	else
+		want_condition(wanted, CONDITION_PROGRAMMED, false, "AwaitingNodes",
+			"no node has shown yet that it takes packets to the address, which nodes "
+			"learn from this status");
 	if (e->reason[0] != '\0')
 		want_condition(wanted, CONDITION_DEGRADED, true, e->reason, e->message);
 }
@@ -100,7 +105,10 @@ static const char *event_of_write(const struct service_entry *e, const json_t *p
 {
 	if (e->stage == STAGE_RELEASE)
 		return "DeletedLoadBalancer";
-	if (e->stage != STAGE_SERVE || json_at(patch, "status.loadBalancer") == NULL)
+	if (e->stage == STAGE_SERVE && cluster_gets_programmed(e))
+		return "EnsuredLoadBalancer";
+	if (e->stage != STAGE_SERVE || json_at(patch, "status.loadBalancer") == NULL ||
+		!cluster_is_programmed(e))
 		return NULL;
 	return e->object->n_ingress > 0 ? "UpdatedLoadBalancer" : "EnsuredLoadBalancer";
 }

@@ -27,6 +27,7 @@
 #define POLL_NS (5 * NSEC_PER_MSEC)
 #define SAVE_NS (2000 * NSEC_PER_MSEC)
 #define TICK_NS (1000 * NSEC_PER_MSEC)
+#define LEARN_NS (50 * NSEC_PER_MSEC)
 
 enum {
 	WRITES_AT_A_TIME = 4,
@@ -90,9 +91,10 @@ struct kubernetes {
 	uint64_t n_joins;
 	uint64_t n_writes;
 	uint64_t n_writes_failed;
-	struct loop_timer join; // Waits while something is to be joined,
-	struct loop_timer poll; // and while it is not in force,
-	struct loop_timer tick; // and always.
+	struct loop_timer join;  // Waits while something is to be joined,
+	struct loop_timer poll;  // and while it is not in force,
+	struct loop_timer learn; // and while nodes do not know an address yet,
+	struct loop_timer tick;  // and always.
 };
 
 // From the cluster to a table
@@ -280,6 +282,22 @@ static void lead_changed(void *argument, uint64_t now_ns)
 	write_on(argument, now_ns);
 }
 
+static bool awaits(void *argument, const char *name, uint64_t since_ns)
+{
+	struct kubernetes *k = argument;
+
+	return reconcile_learn(k->reconcile, name, since_ns);
+}
+
+static void learn(void *argument, uint64_t now_ns)
+{
+	struct kubernetes *k = argument;
+
+	if (cluster_learn(k->cluster, awaits, k, now_ns))
+		loop_timer_set(k->loop, &k->learn, now_ns + LEARN_NS);
+	write_on(k, now_ns);
+}
+
 static void poll_force(void *argument, uint64_t now_ns)
 {
 	struct kubernetes *k = argument;
@@ -292,7 +310,7 @@ static void poll_force(void *argument, uint64_t now_ns)
 	}
 	k->awaits_force = false;
 	cluster_is_in_force(k->cluster, now_ns);
-	write_on(k, now_ns);
+	learn(k, now_ns);
 }
 
 // What is known outlives us, and a failure of the disk is no reason to serve less.
@@ -611,6 +629,8 @@ int kubernetes_start(struct loop *loop, struct reconcile *reconcile,
 	k->file = file;
 	k->join = (struct loop_timer){.name = "cluster joined", .fn = join_now, .argument = k};
 	k->poll = (struct loop_timer){.name = "cluster in force", .fn = poll_force, .argument = k};
+	k->learn = (struct loop_timer){
+		.name = "nodes of the cluster learn", .fn = learn, .argument = k};
 	k->tick = (struct loop_timer){.name = "cluster's second", .fn = tick, .argument = k};
 	for (size_t i = 0; i < WRITES_AT_A_TIME; i++)
 		k->writings[i].k = k;
@@ -656,6 +676,7 @@ void kubernetes_stop(struct kubernetes *k)
 	api_access_clear(&k->access);
 	loop_timer_cancel(k->loop, &k->join);
 	loop_timer_cancel(k->loop, &k->poll);
+	loop_timer_cancel(k->loop, &k->learn);
 	loop_timer_cancel(k->loop, &k->tick);
 	cluster_file_close(k->cluster_file);
 	cluster_destroy(k->cluster);

@@ -1183,6 +1183,122 @@ static void a_waiting_service_is_released_too(void **state)
 	assert_write_has(p, "$deleteFromPrimitiveList/finalizers");
 }
 
+// What nodes learn
+
+#define IN_DSR CLAIMED "'annotations': {'guideway.dev/forwarding': 'dsr'},"
+#define INGRESS(mode) "'loadBalancer': {'ingress': [{'ip': '203.0.113.1', 'ipMode': '" mode "'}]}"
+#define PROGRAMMED "'conditions': [{'type': 'guideway.dev/Programmed', 'status': 'True'}]"
+
+struct asked {
+	bool awaits;
+	unsigned n;
+	char name[NAME_TEXT_MAX]; // Of the last,
+	uint64_t since_ns;        // and since when it can be known.
+};
+
+static bool awaits(void *argument, const char *name, uint64_t since_ns)
+{
+	struct asked *asked = argument;
+
+	asked->n++;
+	strcpy(asked->name, name);
+	asked->since_ns = since_ns;
+	return asked->awaits;
+}
+
+// Whether some still wait.
+static bool learn(struct place *p, struct asked *asked)
+{
+	asked->n = 0;
+	return cluster_learn(p->cluster, awaits, asked, p->now_ns);
+}
+
+static void in_dsr_it_is_programmed_once_a_node_knows_its_address(void **state)
+{
+	struct place *p = *state;
+	struct asked asked = {.awaits = true};
+
+	two_nodes(p);
+	p->now_ns += 7 * SECONDS;
+	tell_service(p, "web", IN_DSR, LB);
+	events(p);
+	join_in_force(p);
+	assert_true(learn(p, &asked));
+	assert_string_equal(asked.name, "default/web:80/tcp");
+	assert_true(asked.since_ns == UINT64_MAX);
+
+	// The address is written, since nodes learn it so.
+	const char *text = next_write(p);
+	assert_non_null(strstr(text, "\"ipMode\": \"VIP\""));
+	assert_non_null(strstr(text, "AwaitingNodes"));
+	answer(p, "web", service("web", IN_DSR, LB, "{" INGRESS("VIP") "}"));
+	assert_true(learn(p, &asked));
+	assert_true(asked.since_ns == p->now_ns);
+	assert_string_equal(events(p), "");
+
+	p->now_ns += 1 * SECONDS;
+	asked.awaits = false;
+	assert_false(learn(p, &asked));
+	assert_true(asked.since_ns == p->now_ns - 1 * SECONDS);
+	assert_write_has(p, "\"Forwarding\", \"status\": \"True\"");
+	answer(p, "web", service("web", IN_DSR, LB, "{" INGRESS("VIP") ", " PROGRAMMED "}"));
+	assert_string_equal(events(p), "EnsuredLoadBalancer");
+}
+
+static void what_was_programmed_before_a_restart_is_not_taken_back(void **state)
+{
+	struct place *p = *state;
+	struct asked asked = {.awaits = true};
+
+	two_nodes(p);
+	tell(p, CLUSTER_SERVICES, false,
+		service("web", IN_DSR, LB, "{" INGRESS("VIP") ", " PROGRAMMED "}"));
+	join_in_force(p);
+	assert_true(learn(p, &asked));
+	assert_int_equal(asked.since_ns, 0);
+	assert_write_has(p, "\"Forwarding\", \"status\": \"True\"");
+}
+
+static void a_change_to_dsr_is_written_once_workers_forward_so(void **state)
+{
+	struct place *p = *state;
+	struct asked asked = {.awaits = true};
+
+	two_nodes(p);
+	serve_web(p);
+	assert_false(cluster_config_of(p->joined)->services[0].is_learnt);
+	tell(p, CLUSTER_SERVICES, false,
+		service("web", IN_DSR, LB, "{" INGRESS("Proxy") ", " PROGRAMMED "}"));
+	assert_string_equal(next_write(p), "");
+	join_in_force(p);
+	assert_true(learn(p, &asked));
+	assert_write_has(p, "AwaitingNodes");
+}
+
+static void ports_without_tcp_learn_by_time_and_others_together(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	tell(p, CLUSTER_SERVICES, false,
+		"{'metadata': {" IN_DSR " 'namespace': 'default', 'name': 'both', 'uid': 'b'},"
+		" 'spec': {" LB " 'ports': [{'port': 53, 'protocol': 'UDP'},"
+		" {'port': 80, 'protocol': 'TCP'}, {'port': 81, 'protocol': 'TCP'}]},"
+		" 'status': {}}");
+	tell(p, CLUSTER_SERVICES, false,
+		"{'metadata': {" IN_DSR " 'namespace': 'default', 'name': 'udp', 'uid': 'c'},"
+		" 'spec': {" LB " 'ports': [{'port': 53, 'protocol': 'UDP'}]}, 'status': {}}");
+
+	const struct config *config = join(p);
+	assert_int_equal(config->n_services, 4);
+	assert_true(config->services[0].is_learnt);
+	assert_int_equal(config->services[0].learns_with, 1);
+	assert_int_equal(config->services[1].learns_with, 1);
+	assert_int_equal(config->services[2].learns_with, 2);
+	assert_true(config->services[3].is_learnt);
+	assert_true(config->services[3].learns_with == SIZE_MAX);
+}
+
 #define AT_PLACE(test) cmocka_unit_test_setup_teardown(test, make_place, unmake_place)
 
 int main(void)
@@ -1240,6 +1356,10 @@ int main(void)
 		AT_PLACE(all_services_are_released_and_none_is_claimed_until_told),
 		AT_PLACE(what_could_not_be_written_is_said),
 		AT_PLACE(a_waiting_service_is_released_too),
+		AT_PLACE(in_dsr_it_is_programmed_once_a_node_knows_its_address),
+		AT_PLACE(what_was_programmed_before_a_restart_is_not_taken_back),
+		AT_PLACE(a_change_to_dsr_is_written_once_workers_forward_so),
+		AT_PLACE(ports_without_tcp_learn_by_time_and_others_together),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
