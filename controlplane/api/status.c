@@ -72,16 +72,6 @@ static json_t *flows_of(const struct control_sources *from)
 		dataplane_flow_memory(from->dp));
 }
 
-static json_t *health_of(const struct control_sources *from)
-{
-	struct health_status s;
-
-	health_read_status(reconcile_health(from->reconcile), &s);
-	return json_pack("{s:I, s:I, s:I, s:I}", "probes", (json_int_t)s.n_probes, "under_way",
-		(json_int_t)s.n_under_way, "checks", (json_int_t)s.n_checks, "repeated",
-		(json_int_t)s.n_repeated);
-}
-
 // Who is asked whether they know a VIP.
 static json_t *learning_of(const struct control_sources *from)
 {
@@ -91,6 +81,16 @@ static json_t *learning_of(const struct control_sources *from)
 	return json_pack("{s:I, s:I, s:I, s:I}", "vips", (json_int_t)s.n_probes, "silent",
 		(json_int_t)s.n_silent, "asked", (json_int_t)s.n_asked, "answered",
 		(json_int_t)s.n_answered);
+}
+
+static json_t *health_of(const struct control_sources *from)
+{
+	struct health_status s;
+
+	health_read_status(reconcile_health(from->reconcile), &s);
+	return json_pack("{s:I, s:I, s:I, s:I, s:o}", "probes", (json_int_t)s.n_probes, "under_way",
+		(json_int_t)s.n_under_way, "checks", (json_int_t)s.n_checks, "repeated",
+		(json_int_t)s.n_repeated, "learning", learning_of(from));
 }
 
 static json_t *kernel_of(const struct control_sources *from)
@@ -123,16 +123,15 @@ static void begin(struct api_call *call)
 
 	reconcile_read_status(from->reconcile, &s);
 	api_reply(call,
-		json_pack("{s:s, s:s, s:i, s:I, s:b, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
-	                  "s:o}",
+		json_pack("{s:s, s:s, s:i, s:I, s:b, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
 			"version", GUIDEWAY_VERSION, "instance", from->config->dataplane.instance,
 			"pid", (int)getpid(), "uptime_s",
 			(json_int_t)((loop_clock_ns() - from->started_ns) / 1000000000), "ready",
 			s.ready, "services", (json_int_t)plan->config->n_services, "nodes",
 			(json_int_t)plan->config->n_nodes, "table", table_of(&s), "ports",
 			ports_of(from), "workers", workers_of(from), "flows", flows_of(from),
-			"health", health_of(from), "learning", learning_of(from), "kernel",
-			kernel_of(from), "loop", loop_of(from)));
+			"health", health_of(from), "kernel", kernel_of(from), "loop",
+			loop_of(from)));
 }
 
 const struct api_route status_route = {

@@ -87,7 +87,7 @@ static void show_head(const json_t *answer)
 static void show_insides(const json_t *answer)
 {
 	const json_t *health = json_object_get(answer, "health");
-	const json_t *learning = json_object_get(answer, "learning");
+	const json_t *learning = json_object_get(health, "learning");
 	const json_t *kernel = json_object_get(answer, "kernel");
 	const json_t *loop = json_object_get(answer, "loop");
 
