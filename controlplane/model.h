@@ -17,6 +17,7 @@ struct model_node {
 	                                    // has at most one that takes new flows.
 	struct address address[N_FAMILIES]; // What flows know it by: none comes twice. No address
 	                                    // where it has none of a family.
+	bool is_neighbour[N_FAMILIES];      // At that address it is on a network of ours.
 };
 
 // A node as a member of a target set. Where it has no address of a service's family, it is none of

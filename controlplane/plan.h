@@ -56,6 +56,7 @@ struct plan {
 	                             // with what addresses of theirs no other has now.
 	struct plan_node *nodes;     // [n_nodes]
 	size_t n_nodes;
+	bool knows_neighbours; // Which of them are so, by the routes.
 	struct pool *pools; // [n_pools]
 	size_t n_pools;
 	size_t n_settled;         // Of the pools, by the last plan_refresh().

@@ -109,12 +109,29 @@ static int build_model(struct reconcile *r, const struct model *model,
 	return table_builder_build(r->builder, model, NULL, ret_table, &r->status.report, ret_why);
 }
 
+// The kernel's routes say which nodes are on a network of ours.
+static void find_neighbours(struct reconcile *r, struct plan *plan)
+{
+	if (r->config.kernel == NULL || (plan->knows_neighbours && !r->routes_changed))
+		return;
+	for (size_t i = 0; i < plan->n_nodes; i++) {
+		for (enum family f = IPV4; f < N_FAMILIES; f++) {
+			struct model_node *node = &plan->names[i];
+
+			node->is_neighbour[f] = !address_is_none(&node->address[f]) &&
+				kernel_is_neighbour(r->config.kernel, &node->address[f]);
+		}
+	}
+	plan->knows_neighbours = true;
+}
+
 static int build(struct reconcile *r, struct plan *plan, const struct forwarding_table **ret_table,
 	char ret_why[WHY_MAX])
 {
 	struct reconcile_status *s = &r->status;
 	uint64_t began_ns = loop_clock_ns();
 
+	find_neighbours(r, plan);
 	int e = build_model(r, plan_refresh(plan, began_ns), ret_table, ret_why);
 	s->build_ns = loop_clock_ns() - began_ns;
 	if (s->build_ns > s->build_longest_ns)

@@ -532,6 +532,7 @@ static void write_node(struct making *m, size_t i, enum family family)
 	else
 		m->node_rows[id].ipv6 = *address;
 	m->node_rows[id].next_hop[family] = find_next_hop(m, address);
+	m->node_rows[id].is_neighbour[family] = m->model->nodes[i].is_neighbour[family];
 	index_builder_put(&m->built->table.node_index, index_hash_address(address), id);
 }
 

@@ -232,7 +232,7 @@ static void follow_by_slot(struct burst *b, struct packet *p, const struct retur
 		return send_to_dnat_node(b, p, r);
 	if (mode == MODE_TUNNEL && *packet_hop_limit(p) <= 1)
 		return burst_drop(b, p, DROP_HOP_LIMIT);
-	if (mode == MODE_DSR && output_returns(b, p))
+	if (mode == MODE_DSR ? output_returns(b, p) : tunnel_returns(b, p))
 		return burst_drop(b, p, DROP_LOOP);
 
 	burst_count(b, EVENT_ICMP_ERRORS_TRANSLATED);

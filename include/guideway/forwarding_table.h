@@ -80,7 +80,8 @@ struct node {
 	struct address ipv6;
 	__be32 ipv4;                      // 0 if it has none.
 	next_hop_id next_hop[N_FAMILIES]; // NEXT_HOP_NONE where it has no address or no route.
-	uint8_t unused[8];
+	bool is_neighbour[N_FAMILIES];    // That is the node itself, and not a router before it.
+	uint8_t unused[6];
 };
 static_assert(sizeof(struct node) == 32);
 

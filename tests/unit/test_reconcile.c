@@ -34,6 +34,11 @@ int kernel_routes(struct kernel *, uint64_t, const struct route **ret_routes, si
 	return 0;
 }
 
+bool kernel_is_neighbour(const struct kernel *, const struct address *)
+{
+	return true;
+}
+
 void kernel_forget_before(struct kernel *, uint64_t)
 {
 }

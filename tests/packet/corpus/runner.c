@@ -9,6 +9,7 @@
 //     mss PORT VALUE            of the services of that port
 //     empty PORT                these have no node that may be used
 //     await PORT                none of the nodes of these knows the VIP yet
+//     routed                    nodes are reached by routers
 //     hop ID PORT               the next hop is behind that port; none is known by -1
 //     event WORD                answered by how often it has happened
 //     frame ORIGIN PORT HEX     answered by: WAY PORT CLASS DROP HEX[,HEX]... of each that went out
@@ -168,6 +169,13 @@ static void await(struct world *w, const char *line)
 	change_services(w, port, 0, change_to_awaiting);
 }
 
+static void put_nodes_behind_routers(struct world *w)
+{
+	for (size_t i = 0; i < LITTLE_NODES; i++)
+		w->table->nodes[i].is_neighbour[IPV4] = w->table->nodes[i].is_neighbour[IPV6] =
+			false;
+}
+
 static void set_hop(struct world *w, const char *line)
 {
 	unsigned hop;
@@ -300,6 +308,8 @@ static struct world *obey(struct world *w, const char *line)
 		set_mss(w, line);
 	else if (strncmp(line, "empty ", 6) == 0)
 		empty(w, line);
+	else if (strcmp(line, "routed\n") == 0)
+		put_nodes_behind_routers(w);
 	else if (strncmp(line, "await ", 6) == 0)
 		await(w, line);
 	else if (strncmp(line, "hop ", 4) == 0)
