@@ -227,8 +227,8 @@ nodes_are_cut_off()
 	local n
 
 	for n in "$@"; do
-		at "node$n" nft 'add table inet cut; add chain inet cut out { type filter hook output priority 0; };
-			add rule inet cut out tcp dport 6443 drop'
+		at "node$n" nft 'add table inet cut; add chain inet cut in { type filter hook input priority 0; };
+			add rule inet cut in tcp sport 6443 drop'
 	done
 }
 
