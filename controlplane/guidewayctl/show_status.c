@@ -93,6 +93,11 @@ static void show_insides(const json_t *answer)
 	printf("\nhealth: %lld probes, %lld under way, %lld checks done, %lld of them repeated\n",
 		number_of(health, "probes"), number_of(health, "under_way"),
 		number_of(health, "checks"), number_of(health, "repeated"));
+	if (number_of(health, "silent_node_ports") > 0)
+		printf("SILENT NODEPORTS: of %lld nodes whose kube-proxy is well, but is the "
+		       "network of "
+		       "their pods?\n",
+			number_of(health, "silent_node_ports"));
 	printf("kernel: %lld routes, %lld neighbours, %lld next hops\n",
 		number_of(kernel, "routes"), number_of(kernel, "neighbours"),
 		number_of(kernel, "next_hops"));

@@ -42,7 +42,8 @@ struct joining {
 	struct claim *claims; // [n_claims], their tree below.
 	size_t n_claims;
 	void *claimed;
-	void *sources;   // Tree of pointers into the configuration's source lists.
+	void *sources;      // Tree of pointers into the configuration's source lists.
+	uint16_t node_port; // Where nodes are connected to.
 	size_t *node_at; // [view->n_nodes] Which of the configuration's nodes it is; SIZE_MAX for
 	                 // one that is left out.
 };
@@ -253,33 +254,76 @@ static int take_source_lists(struct joining *j)
 
 // Services
 
-// Nothing that is sent to a UDP or SCTP port must be answered.
-static bool can_be_connected(const struct service_port *port)
+// The NodePort by which it is found out whether nodes live, the same for all Services: the lowest
+// of TCP; if there is none, the lowest of all, at which a node that lives refuses; or, if there is
+// none at all, kube-proxy's port.
+static uint16_t choose_node_port(const struct cluster_view *view)
 {
-	return port->protocol == IPPROTO_TCP && port->node_port != 0;
+	uint32_t lowest = UINT32_MAX;
+
+	for (size_t i = 0; i < view->n_services; i++) {
+		const struct service_object *object = view->services[i].object;
+
+		for (size_t p = 0; !object->is_local && p < object->n_ports; p++) {
+			const struct service_port *port = &object->ports[p];
+			uint32_t rank = port->node_port +
+				(port->protocol == IPPROTO_TCP ? 0 : UINT16_MAX + 1);
+
+			if (port->node_port != 0 && rank < lowest)
+				lowest = rank;
+		}
+	}
+	return lowest == UINT32_MAX ? KUBE_PROXY_PORT : (uint16_t)lowest;
+}
+
+static bool has_family(const struct service_object *object, enum family family)
+{
+	for (size_t i = 0; i < object->n_families; i++) {
+		if (object->families[i] == family)
+			return true;
+	}
+	return false;
+}
+
+static enum check_kind kind_of_check(const struct config *file, const struct service_object *object)
+{
+	static const enum check_kind kinds[] = {
+		[NODE_CHECK_KUBE_PROXY] = CHECK_KUBE_PROXY,
+		[NODE_CHECK_NODE_PORT] = CHECK_NODE_PORT,
+		[NODE_CHECK_NONE] = CHECK_NONE,
+	};
+
+	if (!object->is_local)
+		return kinds[file->kubernetes.node_check];
+	return object->health_check_port != 0 ? CHECK_SERVICE : CHECK_NONE;
 }
 
 // How its nodes are asked: where only those with endpoints of its own may be used, about the
-// Service; else, kube-proxy about the node as a whole.
-static struct check_config check_of(const struct config *file, const struct service_object *object,
-	const struct service_port *port)
+// Service; else, about the node as a whole. The port of a Service answers in its own families.
+static struct check_config check_of(
+	const struct joining *j, const struct served *served, enum family target)
 {
-	uint32_t node_check = file->kubernetes.node_check;
-	bool by_http = object->is_local ? object->health_check_port != 0
-					: node_check == NODE_CHECK_KUBE_PROXY;
-	bool by_tcp =
-		!object->is_local && node_check == NODE_CHECK_NODE_PORT && can_be_connected(port);
-	struct check_config check = file->check;
+	const struct service_object *object = served->object;
+	struct check_config check = j->file->check;
 
-	check.kind = by_http && object->is_local ? CHECK_SERVICE
-		: by_http                        ? CHECK_KUBE_PROXY
-		: by_tcp                         ? CHECK_TCP
-						 : CHECK_NONE;
-	check.port = by_tcp ? 0 : object->is_local ? object->health_check_port : KUBE_PROXY_PORT;
+	check.kind = kind_of_check(j->file, object);
 	check.status_first = check.status_last = 200;
-	check.host[0] = '\0';
+	check.host[0] = check.service[0] = '\0';
 	strcpy(check.path, HEALTHZ);
-	strcpy(check.service, check.kind == CHECK_SERVICE ? object->key : "");
+	switch (check.kind) {
+	case CHECK_SERVICE:
+		strcpy(check.service, object->key);
+		check.port = object->health_check_port;
+		if (has_family(object, target == IPV4 ? IPV6 : IPV4))
+			check.fallback_port = check.port;
+		break;
+	case CHECK_KUBE_PROXY:
+		check.port = KUBE_PROXY_PORT;
+		check.fallback_port = j->node_port;
+		break;
+	default:
+		check.port = j->node_port;
+	}
 	return check;
 }
 
@@ -309,7 +353,7 @@ static struct service_config service_at(const struct joining *j, const struct se
 		.mode = served->admission->mode,
 		.tunnel_kind = served->admission->tunnel_kind,
 		.target_family = target,
-		.check = check_of(file, served->object, port),
+		.check = check_of(j, served, target),
 		.nodes = j->joined->nodes_of[target],
 		.n_nodes = j->joined->n_nodes_of[target],
 		.idle_s = port->protocol == IPPROTO_TCP ? file->tcp_idle_s : file->udp_idle_s,
@@ -515,6 +559,7 @@ int cluster_config_build(const struct config *file, const struct cluster_view *v
 		.view = view,
 		.joined = calloc(1, sizeof(struct cluster_config)),
 		.left_out = ret_left_out,
+		.node_port = choose_node_port(view),
 	};
 	int r = join(&j);
 

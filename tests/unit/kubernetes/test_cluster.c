@@ -718,11 +718,13 @@ static void kube_proxy_is_asked_about_nodes_or_about_a_local_service(void **stat
 	const struct check_config *a = &config->services[0].check, *b = &config->services[1].check;
 	assert_int_equal(a->kind, CHECK_KUBE_PROXY);
 	assert_int_equal(a->port, 10256);
+	assert_int_equal(a->fallback_port, 30080);
 	assert_string_equal(a->path, "/healthz");
 	assert_int_equal(a->interval_ms, 2000);
 	assert_int_equal(b->kind, CHECK_SERVICE);
 	assert_int_equal(b->port, 31000);
 	assert_string_equal(b->service, "default/b");
+	assert_int_equal(b->fallback_port, 0); // It is of one family.
 }
 
 // A restart
