@@ -77,6 +77,8 @@ struct service_config {
 	               // them have an address of 'target_family'.
 	size_t n_nodes;
 	const uint32_t *weights; // [n_nodes] Its own of each; NULL for those that the nodes have.
+	const bool *reserves; // [n_nodes] Who of them takes new flows only while no other node is
+	                      // up; NULL for nobody.
 	uint32_t idle_s;
 	size_t sources; // Who may come: 1 more than an index into source_lists; 0: everybody.
 	uint32_t affinity_word; // As in the file.

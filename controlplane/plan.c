@@ -215,8 +215,28 @@ enum target_state member_state(
 		return TARGET_ABSENT;
 	if (verdict == VERDICT_NONE || verdict == VERDICT_DOWN)
 		return TARGET_DOWN;
-	return member->leaving || node->drained || verdict == VERDICT_DRAINING ? TARGET_DRAINING
-									       : TARGET_UP;
+	if (member->leaving || node->drained)
+		return TARGET_DRAINING;
+	if (member->is_reserve)
+		return member->is_called ? TARGET_UP : TARGET_DRAINING;
+	return verdict == VERDICT_DRAINING ? TARGET_DRAINING : TARGET_UP;
+}
+
+// A reserve's endpoints end, but serve on: until those that begin elsewhere are known to serve it
+// takes what comes, or new flows would have nowhere to go.
+static void call_reserves(const struct plan *plan, struct pool *pool, uint64_t now_ns)
+{
+	bool is_called = true;
+
+	for (size_t i = 0; i < pool->n_members; i++) {
+		const struct member *m = &pool->members[i];
+
+		if (!m->is_reserve && member_weight(m) > 0 &&
+			member_state(plan, m, now_ns) == TARGET_UP)
+			is_called = false;
+	}
+	for (size_t i = 0; i < pool->n_members; i++)
+		pool->members[i].is_called = is_called && pool->members[i].is_reserve;
 }
 
 uint32_t member_weight(const struct member *member)
@@ -233,7 +253,10 @@ static uint32_t weight_of(const struct plan *plan, const struct member *member)
 {
 	const struct plan_node *node = &plan->nodes[member->node];
 
-	return member->leaving || node->drained ? 0 : member_weight(member);
+	bool takes_any =
+		!member->leaving && !node->drained && (!member->is_reserve || member->is_called);
+
+	return takes_any ? member_weight(member) : 0;
 }
 
 static bool is_settled(const struct pool *pool)
@@ -252,6 +275,7 @@ static void refresh_pool(const struct plan *plan, struct pool *pool, uint64_t no
 	pool->settled = is_settled(pool);
 	pool->n_targets = 0;
 	memset(pool->n_in, 0, sizeof(pool->n_in));
+	call_reserves(plan, pool, now_ns);
 	for (size_t i = 0; i < pool->n_members; i++) {
 		const struct member *m = &pool->members[i];
 		enum target_state state = member_state(plan, m, now_ns);
@@ -445,6 +469,8 @@ static uint64_t hash_nodes(const struct service_config *service)
 		hash = fold_multiply(hash ^ service->nodes[i], 0x9e3779b97f4a7c15);
 	for (size_t i = 0; service->weights != NULL && i < service->n_nodes; i++)
 		hash = fold_multiply(hash ^ service->weights[i], 0x9e3779b97f4a7c15);
+	for (size_t i = 0; service->reserves != NULL && i < service->n_nodes; i++)
+		hash = fold_multiply(hash ^ service->reserves[i], 0x9e3779b97f4a7c15);
 	return hash;
 }
 
@@ -468,7 +494,8 @@ static struct key key_of(
 	const struct check_config *check = &service->check;
 	bool is_shared = beside->service != NULL && beside->service->nodes == service->nodes &&
 		beside->service->n_nodes == service->n_nodes &&
-		beside->service->weights == service->weights;
+		beside->service->weights == service->weights &&
+		beside->service->reserves == service->reserves;
 	bool of_node_port = check->kind != CHECK_NONE && check->port == 0;
 
 	return (struct key){
@@ -479,14 +506,24 @@ static struct key key_of(
 	};
 }
 
-// Of services with as many nodes.
-static int compare_weights(const struct service_config *s, const struct service_config *t)
+// Of lists of 'size' bytes; either may be NULL for none.
+static int compare_lists(const void *a, const void *b, size_t size)
 {
-	if (s->weights == t->weights)
+	if (a == b)
 		return 0;
-	if (s->weights == NULL || t->weights == NULL)
-		return s->weights == NULL ? -1 : 1;
-	return memcmp(s->weights, t->weights, s->n_nodes * sizeof(*s->weights));
+	if (a == NULL || b == NULL)
+		return a == NULL ? -1 : 1;
+	return memcmp(a, b, size);
+}
+
+// Of services with as many nodes.
+static int compare_shares(const struct service_config *s, const struct service_config *t)
+{
+	int by_weight = compare_lists(s->weights, t->weights, s->n_nodes * sizeof(*s->weights));
+
+	if (by_weight != 0)
+		return by_weight;
+	return compare_lists(s->reserves, t->reserves, s->n_nodes * sizeof(*s->reserves));
 }
 
 static int compare_keys(const void *l, const void *r)
@@ -511,7 +548,7 @@ static int compare_keys(const void *l, const void *r)
 	}
 	int by_check = check_config_compare(&s->check, &t->check);
 	if (by_check == 0)
-		by_check = compare_weights(s, t);
+		by_check = compare_shares(s, t);
 	if (by_check != 0 || s->nodes == t->nodes)
 		return by_check;
 	return memcmp(s->nodes, t->nodes, s->n_nodes * sizeof(size_t));
@@ -646,6 +683,7 @@ static bool make_pool(struct making *m, const struct key *key)
 			return false;
 		if (service->weights != NULL)
 			pool->members[i].weight = service->weights[i];
+		pool->members[i].is_reserve = service->reserves != NULL && service->reserves[i];
 		m->members[service->nodes[i]] = NULL; // It does not leave.
 	}
 	return add_leaving_members(m, pool, key);

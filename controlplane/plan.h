@@ -22,6 +22,8 @@ struct member {
 	struct probe *probe;    // NULL if it is not checked: then it is up.
 	struct probe *fallback; // Decides while 'probe' has no answer ever. NULL for none.
 	uint32_t weight;        // Its share of new flows, as long as it says no other.
+	bool is_reserve;        // New flows are for it only while no other node of the pool is up,
+	bool is_called;         // as is so now: written by plan_refresh().
 	bool leaving;           // The services do not name it any more.
 	bool gone;              // Its time is over: no flow may name it.
 	uint64_t until_ns;      // When its time is over if it leaves; UINT64_MAX for never.

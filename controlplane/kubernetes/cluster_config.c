@@ -23,7 +23,8 @@ struct cluster_config {
 	struct prefix *prefixes;       // Of the source lists that are not the file's.
 	size_t n_prefixes;
 	size_t *local_nodes;     // Of Services that are Local: the lists of their nodes, and
-	uint32_t *local_weights; // what each has beside it.
+	uint32_t *local_weights; // what each has beside it, and
+	bool *local_reserves;    // whether it is a reserve.
 	size_t n_local;
 };
 
@@ -401,10 +402,12 @@ static void take_shares(
 				&joined->config.nodes[node].address[service->target_family]))
 			continue;
 		joined->local_nodes[joined->n_local] = node;
+		joined->local_reserves[joined->n_local] = list->shares[i].is_reserve;
 		joined->local_weights[joined->n_local++] = list->shares[i].weight;
 	}
 	service->nodes = &joined->local_nodes[first];
 	service->weights = &joined->local_weights[first];
+	service->reserves = &joined->local_reserves[first];
 	service->n_nodes = joined->n_local - first;
 }
 
@@ -501,15 +504,16 @@ static bool allocate(struct joining *j)
 	joined->prefixes = array(count_prefixes(view), sizeof(*joined->prefixes));
 	joined->local_nodes = array(count_shares(view), sizeof(*joined->local_nodes));
 	joined->local_weights = array(count_shares(view), sizeof(*joined->local_weights));
+	joined->local_reserves = array(count_shares(view), sizeof(*joined->local_reserves));
 	j->node_at = array(view->n_nodes, sizeof(*j->node_at));
 	joined->nodes_of[IPV4] = array(n_nodes, sizeof(size_t));
 	joined->nodes_of[IPV6] = array(n_nodes, sizeof(size_t));
 	j->claims = array(n_claims, sizeof(*j->claims));
 	return config->nodes != NULL && config->services != NULL && config->source_lists != NULL &&
 		joined->prefixes != NULL && joined->local_nodes != NULL &&
-		joined->local_weights != NULL && j->node_at != NULL &&
-		joined->nodes_of[IPV4] != NULL && joined->nodes_of[IPV6] != NULL &&
-		j->claims != NULL;
+		joined->local_weights != NULL && joined->local_reserves != NULL &&
+		j->node_at != NULL && joined->nodes_of[IPV4] != NULL &&
+		joined->nodes_of[IPV6] != NULL && j->claims != NULL;
 }
 
 // What the file has stays in its place.
@@ -586,6 +590,7 @@ void cluster_config_free(struct cluster_config *joined)
 	free(joined->prefixes);
 	free(joined->local_nodes);
 	free(joined->local_weights);
+	free(joined->local_reserves);
 	free(joined->nodes_of[IPV4]);
 	free(joined->nodes_of[IPV6]);
 	free(joined);

@@ -306,6 +306,61 @@ static void a_service_whose_port_answers_in_one_family_is_asked_in_that(void **s
 		health_release(p->health, known[i]);
 }
 
+static const struct reserve_case {
+	const char *name;
+	enum verdict other;   // Of a,
+	enum verdict reserve; // and of b.
+	const char *want;
+} reserve_cases[] = {
+	{"another is up", VERDICT_UP, VERDICT_UP, "a:up b:draining"},
+	{"the other is not known yet", VERDICT_NONE, VERDICT_UP, "a:down b:up"},
+	{"the other has no endpoint ready yet", VERDICT_DRAINING, VERDICT_DRAINING,
+		"a:draining b:up"},
+	{"the other is down", VERDICT_DOWN, VERDICT_DRAINING, "a:down b:up"},
+	{"both are down", VERDICT_DOWN, VERDICT_DOWN, "a:down b:down"},
+};
+
+static void a_reserve_takes_new_flows_while_no_other_node_can(void **state)
+{
+	struct place *p = *state;
+	struct config *config = configure(p, "a b");
+	const bool reserves[] = {false, true};
+	struct service_config *service = add_service(config, "web", "ab");
+
+	service->reserves = reserves;
+	check(service, CHECK_SERVICE, 31000);
+	for (size_t i = 0; i < sizeof(reserve_cases) / sizeof(reserve_cases[0]); i++) {
+		const struct reserve_case *c = &reserve_cases[i];
+		struct probe *a =
+			know(p, &config->nodes[0].address[IPV4], CHECK_SERVICE, 31000, c->other);
+		struct probe *b =
+			know(p, &config->nodes[1].address[IPV4], CHECK_SERVICE, 31000, c->reserve);
+
+		plan(p, config, 0);
+		if (strcmp(nodes_of(p, "web", 0), c->want) != 0)
+			fail_msg("%s: %s", c->name, nodes_of(p, "web", 0));
+		health_release(p->health, a);
+		health_release(p->health, b);
+		plan_destroy(p->plan, p->health);
+		p->plan = NULL;
+	}
+}
+
+static void services_with_other_reserves_have_other_pools(void **state)
+{
+	struct place *p = *state;
+	struct config *config = configure(p, "a b");
+	const bool one[] = {false, true}, same[] = {false, true}, other[] = {true, false};
+
+	add_service(config, "plain", "ab");
+	add_service(config, "one", "ab")->reserves = one;
+	add_service(config, "same", "ab")->reserves = same;
+	add_service(config, "other", "ab")->reserves = other;
+	plan(p, config, 0);
+	assert_int_equal(p->plan->n_pools, 3);
+	assert_int_equal(p->plan->pool_of[1], p->plan->pool_of[2]);
+}
+
 static void services_with_the_same_nodes_and_checks_share_a_pool(void **state)
 {
 	struct place *p = *state;
@@ -727,6 +782,8 @@ int main(void)
 		IN_PLACE(where_kube_proxy_answered_it_decides_whatever_a_node_port_does),
 		IN_PLACE(a_kube_proxy_that_answered_once_is_asked_on_after_a_reload),
 		IN_PLACE(a_service_whose_port_answers_in_one_family_is_asked_in_that),
+		IN_PLACE(a_reserve_takes_new_flows_while_no_other_node_can),
+		IN_PLACE(services_with_other_reserves_have_other_pools),
 		IN_PLACE(services_with_the_same_nodes_and_checks_share_a_pool),
 		IN_PLACE(a_check_without_a_port_asks_the_services_own_node_port),
 		IN_PLACE(a_node_removed_drains_while_flows_hold_it_and_is_then_gone),

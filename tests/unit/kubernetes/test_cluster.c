@@ -637,7 +637,12 @@ static void a_local_service_goes_where_its_endpoints_are(void **state)
 	assert_int_equal(weight(p, 1), 2);
 }
 
-static void without_ready_endpoints_those_that_serve_on_count(void **state)
+static bool is_reserve(const struct place *p, size_t i)
+{
+	return cluster_config_of(p->joined)->services[0].reserves[i];
+}
+
+static void endpoints_that_end_but_serve_on_are_a_reserve(void **state)
 {
 	struct place *p = *state;
 
@@ -645,6 +650,13 @@ static void without_ready_endpoints_those_that_serve_on_count(void **state)
 	tell_service(p, "web", CLAIMED, LOCAL);
 	tell_slice(p, "web-1", ENDING("n1") ", {'nodeName': 'n2', 'conditions': {'ready': false}}");
 	assert_string_equal(served(p), "default/web:80/tcp 203.0.113.1 n1");
+	assert_true(is_reserve(p, 0));
+
+	tell_slice(p, "web-1", ENDING("n1") ", " ENDING("n1") ", " READY("n2"));
+	assert_string_equal(served(p), "default/web:80/tcp 203.0.113.1 n1 n2");
+	assert_true(is_reserve(p, 0));
+	assert_int_equal(weight(p, 0), 2);
+	assert_false(is_reserve(p, 1));
 }
 
 static void endpoints_of_other_services_change_nothing(void **state)
@@ -849,7 +861,7 @@ int main(void)
 		AT_PLACE(after_a_restart_what_was_known_is_served_and_nothing_written),
 		AT_PLACE(after_a_restart_a_list_says_what_is_still_so),
 		AT_PLACE(a_local_service_goes_where_its_endpoints_are),
-		AT_PLACE(without_ready_endpoints_those_that_serve_on_count),
+		AT_PLACE(endpoints_that_end_but_serve_on_are_a_reserve),
 		AT_PLACE(endpoints_of_other_services_change_nothing),
 		AT_PLACE(after_a_restart_a_local_service_knows_its_endpoints),
 		AT_PLACE(what_is_no_saved_cluster_is_refused),
