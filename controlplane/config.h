@@ -31,12 +31,17 @@ enum check_kind {
 	// Of clusters, and no words of the file.
 	CHECK_KUBE_PROXY, // What kube-proxy says of the node,
 	CHECK_SERVICE,    // and of a Service on it.
+	CHECK_NODE_PORT,  // Anything but silence is good: a refusal, too, is a living node's.
+	N_CHECK_KINDS,
 };
 
 // How it is found out whether a node serves.
 struct check_config {
 	enum check_kind kind;
-	uint16_t port;               // Host byte order; 0 for the service's node port.
+	uint16_t port;          // Host byte order; 0 for the service's node port.
+	uint16_t fallback_port; // What is asked beside it, and decides while it has no answer ever:
+	                        // of CHECK_KUBE_PROXY, this NodePort; of CHECK_SERVICE, this port
+	                        // at the node's address of the other family. 0 for nothing.
 	char path[PATH_TEXT_MAX];    // Of HTTP and HTTPS, as are the next four.
 	char host[NAME_TEXT_MAX];    // What the Host header says; empty for the node's address.
 	uint16_t status_first;       // Statuses that count as up, from
@@ -72,6 +77,8 @@ struct service_config {
 	               // them have an address of 'target_family'.
 	size_t n_nodes;
 	const uint32_t *weights; // [n_nodes] Its own of each; NULL for those that the nodes have.
+	const bool *reserves; // [n_nodes] Who of them takes new flows only while no other node is
+	                      // up; NULL for nobody.
 	uint32_t idle_s;
 	size_t sources; // Who may come: 1 more than an index into source_lists; 0: everybody.
 	uint32_t affinity_word; // As in the file.

@@ -370,8 +370,10 @@ static const struct key kubernetes[] = {
 	{"classless", "whether Services without a class are served as well", VALUE_TRUTH,
 		KEY_RESTART, FIELD(struct config, kubernetes.classless), .standard = false},
 	{"node_check",
-		"how nodes are checked for externalTrafficPolicy Cluster: kube-proxy's health at "
-		"port 10256, a connection to the NodePort of each TCP port, or not",
+		"how nodes are checked for externalTrafficPolicy Cluster: by kube-proxy's health "
+		"at "
+		"port 10256, and where that never answers by a connection to a NodePort; by the "
+		"latter alone; or not",
 		VALUE_WORD, 0, FIELD(struct config, kubernetes.node_check), .words = node_checks},
 	{"ignore_exclude_label",
 		"whether nodes are used that node.kubernetes.io/exclude-from-external-load-"

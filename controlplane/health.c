@@ -34,6 +34,7 @@ struct health {
 	void *argument;
 	void *probes; // A tree (tsearch) of struct probe.
 	size_t n_unsettled;
+	bool answered[N_CHECK_KINDS]; // Whether any probe of the kind ever was.
 	uint64_t random;
 	struct health_status status;
 };
@@ -82,6 +83,21 @@ enum verdict probe_verdict(const struct probe *probe)
 bool probe_is_settled(const struct probe *probe)
 {
 	return probe->settled;
+}
+
+bool probe_is_answered(const struct probe *probe)
+{
+	return probe->answered;
+}
+
+bool probe_kind_is_answered(const struct probe *probe)
+{
+	return probe->health->answered[probe->config.check.kind];
+}
+
+void probe_inherit(struct probe *probe, const struct probe *before)
+{
+	probe->answered |= before->answered;
 }
 
 uint32_t probe_weight(const struct probe *probe)
@@ -144,6 +160,8 @@ static bool take_answer(struct probe *probe, const struct answer *answer)
 	const struct check_config *check = &probe->config.check;
 	uint32_t weight_before = probe->weight;
 
+	probe->answered |= answer->is_told;
+	probe->health->answered[check->kind] |= answer->is_told;
 	if (answer->verdict == VERDICT_UP)
 		probe->weight = answer->weight;
 	return standing_take(&probe->standing, answer->verdict, check->rise, check->fall) ||
@@ -221,6 +239,13 @@ void probe_unable(struct probe *probe, int error, uint64_t now_ns)
 	repeat_check(probe, now_ns + retry_ns(probe));
 }
 
+static bool is_connect(const struct probe *probe)
+{
+	enum check_kind kind = probe->config.check.kind;
+
+	return kind == CHECK_TCP || kind == CHECK_NODE_PORT;
+}
+
 static void run_out(void *argument, uint64_t now_ns)
 {
 	struct probe *probe = argument;
@@ -234,8 +259,7 @@ static void run_out(void *argument, uint64_t now_ns)
 		return;
 	}
 	snprintf(reason, sizeof(reason), "%s after %g s",
-		probe->config.check.kind == CHECK_TCP ? "connection timed out" : "no answer",
-		timeout_ms / 1000.0);
+		is_connect(probe) ? "connection timed out" : "no answer", timeout_ms / 1000.0);
 	probe_answer_bad(probe, reason, now_ns);
 }
 
@@ -252,7 +276,7 @@ static void begin_check(void *argument, uint64_t now_ns)
 	probe->under_way = true;
 	health->status.n_under_way++;
 	loop_timer_set(health->loop, &probe->deadline, now_ns + check->timeout_ms * NSEC_PER_MSEC);
-	if (check->kind == CHECK_TCP)
+	if (is_connect(probe))
 		tcp_check_begin(probe, now_ns);
 	else
 		http_check_begin(probe, now_ns);

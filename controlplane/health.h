@@ -18,6 +18,7 @@ enum verdict {
 	VERDICT_NONE,
 	VERDICT_UP,
 	VERDICT_DRAINING, // It serves, and says that it is about to end.
+	VERDICT_REFUSING, // It lives, but nothing listens at its port (CHECK_NODE_PORT).
 	VERDICT_DOWN,
 };
 
@@ -69,6 +70,13 @@ enum verdict probe_verdict(const struct probe *probe);
 
 // What the node gave itself with its last good answer; 0 for none.
 uint32_t probe_weight(const struct probe *probe);
+
+// Whether it ever had an answer, good or bad, by HTTP; and whether any of its kind had.
+bool probe_is_answered(const struct probe *probe);
+bool probe_kind_is_answered(const struct probe *probe);
+
+// 'probe' asks what 'before', of the same node and kind, was answered already.
+void probe_inherit(struct probe *probe, const struct probe *before);
 
 // What health_is_settled() asks of all, of one.
 bool probe_is_settled(const struct probe *probe);

@@ -82,6 +82,7 @@ static void judge_answer(const struct probe *probe, struct answer *answer)
 	long status = 0;
 
 	curl_easy_getinfo(probe->transfer.easy, CURLINFO_RESPONSE_CODE, &status);
+	answer->is_told = true;
 	if (check->kind == CHECK_KUBE_PROXY) {
 		answer->verdict =
 			proxy_answer_of_node(status, body, probe->body_len, answer->reason);

@@ -151,23 +151,98 @@ bool plan_drain_ended(const struct plan *plan, uint64_t after_ns, uint64_t now_n
 	return false;
 }
 
+// kube-proxy decides wherever it answers, and a Service's port in the family that it answers in.
+// From its first answer on, silence is a bad one.
+const struct probe *member_judge(const struct member *member)
+{
+	const struct probe *probe = member->probe;
+	bool is_first =
+		member->fallback == NULL || probe_is_answered(probe) || !probe_is_settled(probe);
+
+	return is_first ? probe : member->fallback;
+}
+
+// A node whose NodePort refuses lives, and may have no endpoint for the Service. Where the
+// kube-proxies of others answer, though, its own has not begun yet.
+enum verdict member_verdict(const struct member *member)
+{
+	const struct probe *judge = member_judge(member);
+	enum verdict verdict = judge == NULL ? VERDICT_UP : probe_verdict(judge);
+
+	if (verdict != VERDICT_REFUSING)
+		return verdict;
+	return judge == member->fallback && probe_kind_is_answered(member->probe) ? VERDICT_DOWN
+										  : VERDICT_UP;
+}
+
+static bool is_silent(const struct member *member)
+{
+	return member->fallback != NULL && member_judge(member) == member->probe &&
+		probe_config_of(member->fallback)->check.kind == CHECK_NODE_PORT &&
+		probe_verdict(member->probe) == VERDICT_UP &&
+		probe_verdict(member->fallback) == VERDICT_DOWN;
+}
+
+// A node is counted once, whatever pools it is in.
+size_t plan_count_silent(const struct plan *plan)
+{
+	bool *counted = calloc(plan->n_nodes + 1, sizeof(*counted));
+	size_t n = 0;
+
+	for (size_t i = 0; counted != NULL && i < plan->n_pools; i++) {
+		const struct pool *pool = &plan->pools[i];
+
+		for (size_t j = 0; j < pool->n_members; j++) {
+			const struct member *m = &pool->members[j];
+
+			if (counted[m->node] || !is_silent(m))
+				continue;
+			counted[m->node] = true;
+			n++;
+		}
+	}
+	free(counted);
+	return n;
+}
+
 enum target_state member_state(
 	const struct plan *plan, const struct member *member, uint64_t now_ns)
 {
 	const struct plan_node *node = &plan->nodes[member->node];
-	enum verdict verdict = member->probe == NULL ? VERDICT_UP : probe_verdict(member->probe);
+	enum verdict verdict = member_verdict(member);
 
 	if (member->gone || now_ns >= member->until_ns || now_ns >= node->until_ns)
 		return TARGET_ABSENT;
 	if (verdict == VERDICT_NONE || verdict == VERDICT_DOWN)
 		return TARGET_DOWN;
-	return member->leaving || node->drained || verdict == VERDICT_DRAINING ? TARGET_DRAINING
-									       : TARGET_UP;
+	if (member->leaving || node->drained)
+		return TARGET_DRAINING;
+	if (member->is_reserve)
+		return member->is_called ? TARGET_UP : TARGET_DRAINING;
+	return verdict == VERDICT_DRAINING ? TARGET_DRAINING : TARGET_UP;
+}
+
+// A reserve's endpoints end, but serve on: until those that begin elsewhere are known to serve it
+// takes what comes, or new flows would have nowhere to go.
+static void call_reserves(const struct plan *plan, struct pool *pool, uint64_t now_ns)
+{
+	bool is_called = true;
+
+	for (size_t i = 0; i < pool->n_members; i++) {
+		const struct member *m = &pool->members[i];
+
+		if (!m->is_reserve && member_weight(m) > 0 &&
+			member_state(plan, m, now_ns) == TARGET_UP)
+			is_called = false;
+	}
+	for (size_t i = 0; i < pool->n_members; i++)
+		pool->members[i].is_called = is_called && pool->members[i].is_reserve;
 }
 
 uint32_t member_weight(const struct member *member)
 {
-	uint32_t said = member->probe == NULL ? 0 : probe_weight(member->probe);
+	const struct probe *judge = member_judge(member);
+	uint32_t said = judge == NULL ? 0 : probe_weight(judge);
 
 	return said != 0 ? said : member->weight;
 }
@@ -178,15 +253,18 @@ static uint32_t weight_of(const struct plan *plan, const struct member *member)
 {
 	const struct plan_node *node = &plan->nodes[member->node];
 
-	return member->leaving || node->drained ? 0 : member_weight(member);
+	bool takes_any =
+		!member->leaving && !node->drained && (!member->is_reserve || member->is_called);
+
+	return takes_any ? member_weight(member) : 0;
 }
 
 static bool is_settled(const struct pool *pool)
 {
 	for (size_t i = 0; !pool->settled && i < pool->n_members; i++) {
-		const struct probe *probe = pool->members[i].probe;
+		const struct probe *judge = member_judge(&pool->members[i]);
 
-		if (probe != NULL && !probe_is_settled(probe))
+		if (judge != NULL && !probe_is_settled(judge))
 			return false;
 	}
 	return true;
@@ -197,6 +275,7 @@ static void refresh_pool(const struct plan *plan, struct pool *pool, uint64_t no
 	pool->settled = is_settled(pool);
 	pool->n_targets = 0;
 	memset(pool->n_in, 0, sizeof(pool->n_in));
+	call_reserves(plan, pool, now_ns);
 	for (size_t i = 0; i < pool->n_members; i++) {
 		const struct member *m = &pool->members[i];
 		enum target_state state = member_state(plan, m, now_ns);
@@ -392,6 +471,8 @@ static uint64_t hash_nodes(const struct service_config *service)
 		hash = fold_multiply(hash ^ service->nodes[i], 0x9e3779b97f4a7c15);
 	for (size_t i = 0; service->weights != NULL && i < service->n_nodes; i++)
 		hash = fold_multiply(hash ^ service->weights[i], 0x9e3779b97f4a7c15);
+	for (size_t i = 0; service->reserves != NULL && i < service->n_nodes; i++)
+		hash = fold_multiply(hash ^ service->reserves[i], 0x9e3779b97f4a7c15);
 	return hash;
 }
 
@@ -415,7 +496,8 @@ static struct key key_of(
 	const struct check_config *check = &service->check;
 	bool is_shared = beside->service != NULL && beside->service->nodes == service->nodes &&
 		beside->service->n_nodes == service->n_nodes &&
-		beside->service->weights == service->weights;
+		beside->service->weights == service->weights &&
+		beside->service->reserves == service->reserves;
 	bool of_node_port = check->kind != CHECK_NONE && check->port == 0;
 
 	return (struct key){
@@ -426,14 +508,24 @@ static struct key key_of(
 	};
 }
 
-// Of services with as many nodes.
-static int compare_weights(const struct service_config *s, const struct service_config *t)
+// Of lists of 'size' bytes; either may be NULL for none.
+static int compare_lists(const void *a, const void *b, size_t size)
 {
-	if (s->weights == t->weights)
+	if (a == b)
 		return 0;
-	if (s->weights == NULL || t->weights == NULL)
-		return s->weights == NULL ? -1 : 1;
-	return memcmp(s->weights, t->weights, s->n_nodes * sizeof(*s->weights));
+	if (a == NULL || b == NULL)
+		return a == NULL ? -1 : 1;
+	return memcmp(a, b, size);
+}
+
+// Of services with as many nodes.
+static int compare_shares(const struct service_config *s, const struct service_config *t)
+{
+	int by_weight = compare_lists(s->weights, t->weights, s->n_nodes * sizeof(*s->weights));
+
+	if (by_weight != 0)
+		return by_weight;
+	return compare_lists(s->reserves, t->reserves, s->n_nodes * sizeof(*s->reserves));
 }
 
 static int compare_keys(const void *l, const void *r)
@@ -447,6 +539,7 @@ static int compare_keys(const void *l, const void *r)
 		order((uintptr_t)a->before, (uintptr_t)b->before),
 		order(a->check_port, b->check_port),
 		order(s->target_family, t->target_family),
+		order(s->check.fallback_port, t->check.fallback_port),
 		order(s->fail_open, t->fail_open),
 		order(s->n_nodes, t->n_nodes),
 	};
@@ -457,20 +550,70 @@ static int compare_keys(const void *l, const void *r)
 	}
 	int by_check = check_config_compare(&s->check, &t->check);
 	if (by_check == 0)
-		by_check = compare_weights(s, t);
+		by_check = compare_shares(s, t);
 	if (by_check != 0 || s->nodes == t->nodes)
 		return by_check;
 	return memcmp(s->nodes, t->nodes, s->n_nodes * sizeof(size_t));
 }
 
-// What is known already of the node that is the plan's 'node' now.
-static enum verdict inherit(const struct making *m, size_t node)
+static bool is_of_kind(const struct probe *probe, const struct probe_config *config)
 {
-	const struct member *before = m->members[node];
+	return probe != NULL && probe_config_of(probe)->check.kind == config->check.kind;
+}
 
-	if (before == NULL)
-		return VERDICT_NONE;
-	return before->probe == NULL ? VERDICT_UP : probe_verdict(before->probe);
+// Acquires the probe of 'config', which begins with what is known of its node: by 'probe_before',
+// or else by the member 'before'. Either may be NULL.
+static struct probe *acquire(struct making *m, const struct probe_config *config,
+	const struct member *before, const struct probe *probe_before)
+{
+	bool goes_on = is_of_kind(probe_before, config);
+	enum verdict inherited = before == NULL ? VERDICT_NONE
+		: goes_on                       ? probe_verdict(probe_before)
+						: member_verdict(before);
+	struct probe *probe = health_acquire(m->health, config, inherited);
+
+	if (probe != NULL && goes_on)
+		probe_inherit(probe, probe_before);
+	return probe;
+}
+
+// What is asked beside 'first', of the same node. Returns false if there is nothing.
+static bool fallback_of(const struct probe_config *first, const struct model_node *name,
+	enum family family, struct probe_config *ret_config)
+{
+	*ret_config = *first;
+	ret_config->port = first->check.fallback_port;
+	if (first->check.kind == CHECK_SERVICE)
+		ret_config->address = name->address[family == IPV4 ? IPV6 : IPV4];
+	else
+		ret_config->check.kind = CHECK_NODE_PORT;
+	return ret_config->port != 0 && !address_is_none(&ret_config->address);
+}
+
+// Returns false when out of memory.
+static bool add_probes(
+	struct making *m, enum family family, const struct key *key, struct member *member)
+{
+	const struct model_node *name = &m->plan->names[member->node];
+	const struct member *before = m->members[member->node];
+	struct probe_config fallback,
+		config = {
+			.address = name->address[family],
+			.port = key->check_port,
+			.check = key->service->check,
+		};
+
+	if (config.check.kind == CHECK_NONE)
+		return true;
+	member->probe = acquire(m, &config, before, before == NULL ? NULL : before->probe);
+	if (member->probe == NULL)
+		return false;
+	if (!fallback_of(&config, name, family, &fallback))
+		return true;
+	member->fallback = acquire(m, &fallback, before, before == NULL ? NULL : before->fallback);
+	if (member->fallback == NULL)
+		health_release(m->health, member->probe);
+	return member->fallback != NULL;
 }
 
 // Returns false when out of memory.
@@ -480,17 +623,8 @@ static bool add_member(struct making *m, struct pool *pool, const struct key *ke
 
 	*member = (struct member){
 		.node = node, .weight = m->plan->nodes[node].weight, .until_ns = UINT64_MAX};
-	if (key->service->check.kind != CHECK_NONE) {
-		struct probe_config config = {
-			.address = m->plan->names[node].address[pool->family],
-			.port = key->check_port,
-			.check = key->service->check,
-		};
-
-		member->probe = health_acquire(m->health, &config, inherit(m, node));
-		if (member->probe == NULL)
-			return false;
-	}
+	if (!add_probes(m, pool->family, key, member))
+		return false;
 	pool->n_members++;
 	return true;
 }
@@ -551,6 +685,7 @@ static bool make_pool(struct making *m, const struct key *key)
 			return false;
 		if (service->weights != NULL)
 			pool->members[i].weight = service->weights[i];
+		pool->members[i].is_reserve = service->reserves != NULL && service->reserves[i];
 		m->members[service->nodes[i]] = NULL; // It does not leave.
 	}
 	return add_leaving_members(m, pool, key);
@@ -709,8 +844,10 @@ int plan_learn(struct plan *plan, struct vip_prober *prober, node_id_fn *id_of, 
 
 static void destroy_pool(struct pool *pool, struct health *health)
 {
-	for (size_t i = 0; i < pool->n_members; i++)
+	for (size_t i = 0; i < pool->n_members; i++) {
 		health_release(health, pool->members[i].probe);
+		health_release(health, pool->members[i].fallback);
+	}
 	free(pool->members);
 	free(pool->targets);
 }

@@ -17,12 +17,15 @@
 // A node as one pool uses it, which is its address of the pool's family: at another address it is
 // another member, and by another name the same.
 struct member {
-	size_t node;         // Index into the plan's nodes.
-	struct probe *probe; // NULL if it is not checked: then it is up.
-	uint32_t weight;     // Its share of new flows, as long as it says no other.
-	bool leaving;        // The services do not name it any more.
-	bool gone;           // Its time is over: no flow may name it.
-	uint64_t until_ns;   // When its time is over if it leaves; UINT64_MAX for never.
+	size_t node;            // Index into the plan's nodes.
+	struct probe *probe;    // NULL if it is not checked: then it is up.
+	struct probe *fallback; // Decides while 'probe' has no answer ever. NULL for none.
+	uint32_t weight;        // Its share of new flows, as long as it says no other.
+	bool is_reserve;        // New flows are for it only while no other node of the pool is up,
+	bool is_called;         // as is so now: written by plan_refresh().
+	bool leaving;           // The services do not name it any more.
+	bool gone;              // Its time is over: no flow may name it.
+	uint64_t until_ns;      // When its time is over if it leaves; UINT64_MAX for never.
 };
 
 // Nodes that any number of services use alike, checked alike.
@@ -105,6 +108,16 @@ size_t plan_find_nodes(const struct plan *plan, const char *name, const size_t *
 
 // Index of the service, or SIZE_MAX.
 size_t plan_find_service(const struct plan *plan, const char *name);
+
+// The probe that decides about a member now; NULL if none does.
+const struct probe *member_judge(const struct member *member);
+
+// Never VERDICT_REFUSING.
+enum verdict member_verdict(const struct member *member);
+
+// How many nodes are up although a connection to their NodePort gets no answer: those are said to
+// be well by a kube-proxy that does not know better.
+size_t plan_count_silent(const struct plan *plan);
 
 // A member's share of new flows, relative to the pool's others, while it takes any.
 uint32_t member_weight(const struct member *member);

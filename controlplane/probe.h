@@ -11,6 +11,7 @@ struct probe {
 	unsigned n_owners;
 	struct standing standing;
 	uint32_t weight;     // By its last good answer; 0 for none.
+	bool answered;       // Ever, by HTTP.
 	bool settled;        // Had an answer or ran out, or was unable for as long as that takes.
 	unsigned n_repeated; // Checks in a row that did not count.
 	char reason[REASON_MAX];
@@ -22,7 +23,7 @@ struct probe {
 	uint64_t lost_ns; // loop_lost_ns() when it began.
 	bool under_way;
 
-	int fd;                        // CHECK_TCP: the socket, or -1.
+	int fd;                        // CHECK_TCP and CHECK_NODE_PORT: the socket, or -1.
 	struct http_transfer transfer; // The other kinds: 'easy' is NULL without one.
 	struct curl_slist *connect_to;
 	struct curl_slist *headers;
@@ -36,6 +37,7 @@ struct http_client *health_http_client(const struct health *health);
 
 struct answer {
 	enum verdict verdict;
+	bool is_told;            // By HTTP.
 	uint32_t weight;         // That the node gives itself; 0 for none.
 	char reason[REASON_MAX]; // Why it is not the best.
 };

@@ -60,7 +60,7 @@ static struct node_summary summarize(const struct plan *plan, size_t node)
 		if (m == NULL)
 			continue;
 
-		enum verdict verdict = m->probe == NULL ? VERDICT_UP : probe_verdict(m->probe);
+		enum verdict verdict = member_verdict(m);
 
 		summary.n_pools++;
 		summary.n_services += plan->pools[i].n_services;
@@ -69,6 +69,8 @@ static struct node_summary summarize(const struct plan *plan, size_t node)
 		summary.is_unknown |= verdict == VERDICT_NONE;
 		if (m->probe != NULL)
 			add_probe(&summary, m->probe);
+		if (m->fallback != NULL)
+			add_probe(&summary, m->fallback);
 	}
 	return summary;
 }
@@ -99,9 +101,9 @@ static json_t *checks_of(const struct node_summary *summary)
 		json_array_append_new(checks,
 			json_pack("{s:s, s:s, s:s, s:s, s:s, s:i}", "kind",
 				check_kind_word(config->check.kind), "endpoint", endpoint, "path",
-				config->check.kind == CHECK_TCP ? "" : config->check.path,
-				"verdict", verdict_word(probe_verdict(probe)), "reason",
-				probe_reason(probe), "in_a_row", (int)probe_run(probe)));
+				check_path(&config->check), "verdict",
+				verdict_word(probe_verdict(probe)), "reason", probe_reason(probe),
+				"in_a_row", (int)probe_run(probe)));
 	}
 	return checks;
 }

@@ -90,6 +90,7 @@ const char *verdict_word(enum verdict verdict)
 		[VERDICT_NONE] = "unknown",
 		[VERDICT_UP] = "up",
 		[VERDICT_DRAINING] = "draining",
+		[VERDICT_REFUSING] = "refusing",
 		[VERDICT_DOWN] = "down",
 	};
 

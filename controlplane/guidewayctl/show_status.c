@@ -97,6 +97,10 @@ static void show_insides(const json_t *answer)
 	if (number_of(learning, "vips") > 0)
 		printf("learning: %lld VIPs, %lld nodes do not know theirs yet\n",
 			number_of(learning, "vips"), number_of(learning, "silent"));
+	if (number_of(health, "silent_node_ports") > 0)
+		printf("SILENT NODEPORTS: of %lld nodes whose kube-proxy is well, but is the "
+		       "network of their pods?\n",
+			number_of(health, "silent_node_ports"));
 	printf("kernel: %lld routes, %lld neighbours, %lld next hops\n",
 		number_of(kernel, "routes"), number_of(kernel, "neighbours"),
 		number_of(kernel, "next_hops"));

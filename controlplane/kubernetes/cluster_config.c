@@ -23,7 +23,8 @@ struct cluster_config {
 	struct prefix *prefixes;       // Of the source lists that are not the file's.
 	size_t n_prefixes;
 	size_t *local_nodes;     // Of Services that are Local: the lists of their nodes, and
-	uint32_t *local_weights; // what each has beside it.
+	uint32_t *local_weights; // what each has beside it, and
+	bool *local_reserves;    // whether it is a reserve.
 	size_t n_local;
 };
 
@@ -42,7 +43,8 @@ struct joining {
 	struct claim *claims; // [n_claims], their tree below.
 	size_t n_claims;
 	void *claimed;
-	void *sources;   // Tree of pointers into the configuration's source lists.
+	void *sources;      // Tree of pointers into the configuration's source lists.
+	uint16_t node_port; // Where nodes are connected to.
 	size_t *node_at; // [view->n_nodes] Which of the configuration's nodes it is; SIZE_MAX for
 	                 // one that is left out.
 };
@@ -261,10 +263,48 @@ static int take_source_lists(struct joining *j)
 
 // Services
 
-// Nothing that is sent to a UDP or SCTP port must be answered.
-static bool can_be_connected(const struct service_port *port)
+// The NodePort by which it is found out whether nodes live, the same for all Services: the lowest
+// of TCP; if there is none, the lowest of all, at which a node that lives refuses; or, if there is
+// none at all, kube-proxy's port.
+static uint16_t choose_node_port(const struct cluster_view *view)
 {
-	return port->protocol == IPPROTO_TCP && port->node_port != 0;
+	uint32_t lowest = UINT32_MAX;
+
+	for (size_t i = 0; i < view->n_services; i++) {
+		const struct service_object *object = view->services[i].object;
+
+		for (size_t p = 0; !object->is_local && p < object->n_ports; p++) {
+			const struct service_port *port = &object->ports[p];
+			uint32_t rank = port->node_port +
+				(port->protocol == IPPROTO_TCP ? 0 : UINT16_MAX + 1);
+
+			if (port->node_port != 0 && rank < lowest)
+				lowest = rank;
+		}
+	}
+	return lowest == UINT32_MAX ? KUBE_PROXY_PORT : (uint16_t)lowest;
+}
+
+static bool has_family(const struct service_object *object, enum family family)
+{
+	for (size_t i = 0; i < object->n_families; i++) {
+		if (object->families[i] == family)
+			return true;
+	}
+	return false;
+}
+
+static enum check_kind kind_of_check(const struct config *file, const struct service_object *object)
+{
+	static const enum check_kind kinds[] = {
+		[NODE_CHECK_KUBE_PROXY] = CHECK_KUBE_PROXY,
+		[NODE_CHECK_NODE_PORT] = CHECK_NODE_PORT,
+		[NODE_CHECK_NONE] = CHECK_NONE,
+	};
+
+	if (!object->is_local)
+		return kinds[file->kubernetes.node_check];
+	return object->health_check_port != 0 ? CHECK_SERVICE : CHECK_NONE;
 }
 
 // As its annotations have it.
@@ -283,26 +323,31 @@ static void tune_check(const struct service_options *options, struct check_confi
 }
 
 // How its nodes are asked: where only those with endpoints of its own may be used, about the
-// Service; else, kube-proxy about the node as a whole.
-static struct check_config check_of(const struct config *file, const struct service_object *object,
-	const struct service_port *port)
+// Service; else, about the node as a whole. The port of a Service answers in its own families.
+static struct check_config check_of(
+	const struct joining *j, const struct served *served, enum family target)
 {
-	uint32_t node_check = file->kubernetes.node_check;
-	bool by_http = object->is_local ? object->health_check_port != 0
-					: node_check == NODE_CHECK_KUBE_PROXY;
-	bool by_tcp =
-		!object->is_local && node_check == NODE_CHECK_NODE_PORT && can_be_connected(port);
-	struct check_config check = file->check;
+	const struct service_object *object = served->object;
+	struct check_config check = j->file->check;
 
-	check.kind = by_http && object->is_local ? CHECK_SERVICE
-		: by_http                        ? CHECK_KUBE_PROXY
-		: by_tcp                         ? CHECK_TCP
-						 : CHECK_NONE;
-	check.port = by_tcp ? 0 : object->is_local ? object->health_check_port : KUBE_PROXY_PORT;
+	check.kind = kind_of_check(j->file, object);
 	check.status_first = check.status_last = 200;
-	check.host[0] = '\0';
+	check.host[0] = check.service[0] = '\0';
 	strcpy(check.path, HEALTHZ);
-	strcpy(check.service, check.kind == CHECK_SERVICE ? object->key : "");
+	switch (check.kind) {
+	case CHECK_SERVICE:
+		strcpy(check.service, object->key);
+		check.port = object->health_check_port;
+		if (has_family(object, target == IPV4 ? IPV6 : IPV4))
+			check.fallback_port = check.port;
+		break;
+	case CHECK_KUBE_PROXY:
+		check.port = KUBE_PROXY_PORT;
+		check.fallback_port = j->node_port;
+		break;
+	default:
+		check.port = j->node_port;
+	}
 	return check;
 }
 
@@ -334,7 +379,7 @@ static struct service_config service_at(const struct joining *j, const struct se
 		.mode = served->admission->mode,
 		.tunnel_kind = served->admission->tunnel_kind,
 		.target_family = target,
-		.check = check_of(file, served->object, port),
+		.check = check_of(j, served, target),
 		.nodes = j->joined->nodes_of[target],
 		.n_nodes = j->joined->n_nodes_of[target],
 		.mss = port->protocol == IPPROTO_TCP ? options->mss : 0,
@@ -387,10 +432,12 @@ static void take_shares(
 				&joined->config.nodes[node].address[service->target_family]))
 			continue;
 		joined->local_nodes[joined->n_local] = node;
+		joined->local_reserves[joined->n_local] = list->shares[i].is_reserve;
 		joined->local_weights[joined->n_local++] = list->shares[i].weight;
 	}
 	service->nodes = &joined->local_nodes[first];
 	service->weights = &joined->local_weights[first];
+	service->reserves = &joined->local_reserves[first];
 	service->n_nodes = joined->n_local - first;
 }
 
@@ -557,15 +604,16 @@ static bool allocate(struct joining *j)
 	joined->prefixes = array(count_prefixes(view), sizeof(*joined->prefixes));
 	joined->local_nodes = array(count_shares(view), sizeof(*joined->local_nodes));
 	joined->local_weights = array(count_shares(view), sizeof(*joined->local_weights));
+	joined->local_reserves = array(count_shares(view), sizeof(*joined->local_reserves));
 	j->node_at = array(view->n_nodes, sizeof(*j->node_at));
 	joined->nodes_of[IPV4] = array(n_nodes, sizeof(size_t));
 	joined->nodes_of[IPV6] = array(n_nodes, sizeof(size_t));
 	j->claims = array(n_claims, sizeof(*j->claims));
 	return config->nodes != NULL && config->services != NULL && config->source_lists != NULL &&
 		joined->prefixes != NULL && joined->local_nodes != NULL &&
-		joined->local_weights != NULL && j->node_at != NULL &&
-		joined->nodes_of[IPV4] != NULL && joined->nodes_of[IPV6] != NULL &&
-		j->claims != NULL;
+		joined->local_weights != NULL && joined->local_reserves != NULL &&
+		j->node_at != NULL && joined->nodes_of[IPV4] != NULL &&
+		joined->nodes_of[IPV6] != NULL && j->claims != NULL;
 }
 
 // What the file has stays in its place.
@@ -615,6 +663,7 @@ int cluster_config_build(const struct config *file, const struct cluster_view *v
 		.view = view,
 		.joined = calloc(1, sizeof(struct cluster_config)),
 		.left_out = ret_left_out,
+		.node_port = choose_node_port(view),
 	};
 	int r = join(&j);
 
@@ -641,6 +690,7 @@ void cluster_config_free(struct cluster_config *joined)
 	free(joined->prefixes);
 	free(joined->local_nodes);
 	free(joined->local_weights);
+	free(joined->local_reserves);
 	free(joined->nodes_of[IPV4]);
 	free(joined->nodes_of[IPV6]);
 	free(joined);

@@ -19,8 +19,9 @@ enum {
 
 // How it is found out whether a node serves Services of externalTrafficPolicy Cluster.
 enum node_check {
-	NODE_CHECK_KUBE_PROXY, // GET /healthz at kube-proxy's port 10256.
-	NODE_CHECK_NODE_PORT,  // A connection to the NodePort of each TCP port.
+	NODE_CHECK_KUBE_PROXY, // GET /healthz at kube-proxy's port 10256; the next, while that has
+	                       // no answer ever.
+	NODE_CHECK_NODE_PORT,  // A connection to a NodePort: only silence is bad.
 	NODE_CHECK_NONE,       // It counts as up.
 };
 

@@ -19,6 +19,7 @@
 
 #include "canned_server.h"
 #include "health.h"
+#include "mute.h"
 
 // Verdicts, without a socket
 
@@ -189,6 +190,31 @@ static void a_listening_port_is_up_and_a_closed_one_down_with_the_reason(void **
 	assert_string_equal(probe_reason(probe), "connection refused");
 	assert_int_equal(probe_run(probe), 2);
 	health_release(b->health, probe);
+}
+
+static void a_node_port_that_refuses_is_a_living_nodes_and_a_silent_one_is_not(void **state)
+{
+	struct bench *b = *state;
+	struct address loopback = address_from_ipv4(htonl(INADDR_LOOPBACK));
+	struct probe_config refusing = probe_of(b, CHECK_NODE_PORT), silent = refusing;
+	struct mute mute = {.listener = -1};
+
+	assert_int_equal(mute_start(&mute, &loopback), 0);
+	silent.port = mute.port;
+	silent.check.timeout_ms = 50;
+	close_listener(b);
+	struct probe *alive = health_acquire(b->health, &refusing, VERDICT_NONE);
+	struct probe *dead = health_acquire(b->health, &silent, VERDICT_NONE);
+	b->stop_after = 2;
+	run_for(b, 2000);
+
+	assert_int_equal(probe_verdict(alive), VERDICT_REFUSING);
+	assert_string_equal(probe_reason(alive), "connection refused");
+	assert_int_equal(probe_verdict(dead), VERDICT_DOWN);
+	assert_string_equal(probe_reason(dead), "connection timed out after 0.05 s");
+	health_release(b->health, alive);
+	health_release(b->health, dead);
+	mute_stop(&mute);
 }
 
 static void equal_probes_are_one_and_others_are_not(void **state)
@@ -440,6 +466,7 @@ int main(void)
 		cmocka_unit_test(an_inherited_verdict_takes_as_many_answers_as_any),
 		cmocka_unit_test(a_late_loop_makes_a_timeout_say_nothing_but_not_for_ever),
 		WITH_BENCH(a_listening_port_is_up_and_a_closed_one_down_with_the_reason),
+		WITH_BENCH(a_node_port_that_refuses_is_a_living_nodes_and_a_silent_one_is_not),
 		WITH_BENCH(equal_probes_are_one_and_others_are_not),
 		WITH_BENCH(silence_runs_into_the_timeout_and_is_the_first_verdict),
 		WITH_BENCH(a_check_that_ran_out_while_the_loop_was_held_is_repeated_not_counted),

@@ -716,7 +716,12 @@ static void a_local_service_goes_where_its_endpoints_are(void **state)
 	assert_int_equal(weight(p, 1), 2);
 }
 
-static void without_ready_endpoints_those_that_serve_on_count(void **state)
+static bool is_reserve(const struct place *p, size_t i)
+{
+	return cluster_config_of(p->joined)->services[0].reserves[i];
+}
+
+static void endpoints_that_end_but_serve_on_are_a_reserve(void **state)
 {
 	struct place *p = *state;
 
@@ -724,6 +729,13 @@ static void without_ready_endpoints_those_that_serve_on_count(void **state)
 	tell_service(p, "web", CLAIMED, LOCAL);
 	tell_slice(p, "web-1", ENDING("n1") ", {'nodeName': 'n2', 'conditions': {'ready': false}}");
 	assert_string_equal(served(p), "default/web:80/tcp 203.0.113.1 n1");
+	assert_true(is_reserve(p, 0));
+
+	tell_slice(p, "web-1", ENDING("n1") ", " ENDING("n1") ", " READY("n2"));
+	assert_string_equal(served(p), "default/web:80/tcp 203.0.113.1 n1 n2");
+	assert_true(is_reserve(p, 0));
+	assert_int_equal(weight(p, 0), 2);
+	assert_false(is_reserve(p, 1));
 }
 
 static void endpoints_of_other_services_change_nothing(void **state)
@@ -797,11 +809,13 @@ static void kube_proxy_is_asked_about_nodes_or_about_a_local_service(void **stat
 	const struct check_config *a = &config->services[0].check, *b = &config->services[1].check;
 	assert_int_equal(a->kind, CHECK_KUBE_PROXY);
 	assert_int_equal(a->port, 10256);
+	assert_int_equal(a->fallback_port, 30080);
 	assert_string_equal(a->path, "/healthz");
 	assert_int_equal(a->interval_ms, 2000);
 	assert_int_equal(b->kind, CHECK_SERVICE);
 	assert_int_equal(b->port, 31000);
 	assert_string_equal(b->service, "default/b");
+	assert_int_equal(b->fallback_port, 0); // It is of one family.
 }
 
 // Annotations
@@ -1339,7 +1353,7 @@ int main(void)
 		AT_PLACE(after_a_restart_what_was_known_is_served_and_nothing_written),
 		AT_PLACE(after_a_restart_a_list_says_what_is_still_so),
 		AT_PLACE(a_local_service_goes_where_its_endpoints_are),
-		AT_PLACE(without_ready_endpoints_those_that_serve_on_count),
+		AT_PLACE(endpoints_that_end_but_serve_on_are_a_reserve),
 		AT_PLACE(endpoints_of_other_services_change_nothing),
 		AT_PLACE(after_a_restart_a_local_service_knows_its_endpoints),
 		AT_PLACE(what_is_no_saved_cluster_is_refused),
