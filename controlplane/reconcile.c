@@ -290,6 +290,15 @@ static bool service_held(void *argument, uint32_t id)
 	return is_held(&traffic, &r->service_bases[id]);
 }
 
+static bool service_has_flows(void *argument, uint32_t id)
+{
+	struct reconcile *r = argument;
+	struct traffic traffic;
+
+	dataplane_read_service(r->config.dp, id, &traffic);
+	return traffic.flows != 0;
+}
+
 static bool node_held(void *argument, uint32_t id)
 {
 	struct reconcile *r = argument;
@@ -440,6 +449,8 @@ static void age(void *argument, uint64_t now_ns)
 	}
 	announce(r);
 	table_builder_free_ids(r->builder, service_held, node_held, r);
+	if (table_builder_end_flows(r->builder, service_has_flows, r))
+		touch(r);
 	r->aged_ns = now_ns;
 }
 

@@ -64,6 +64,7 @@ struct table_builder {
 	struct id_store *services;
 	struct id_store *nodes;
 	char (*node_names)[NAME_TEXT_MAX]; // [nodes_max], by id: as the last table to have it says.
+	bool *has_ended; // [services_max], by id: the last flow that it kept from MODE_SNAT.
 	size_t services_max;
 	size_t nodes_max;
 	struct part_store *rings;
@@ -97,12 +98,13 @@ int table_builder_create(size_t services_max, size_t nodes_max, struct table_bui
 	b->services = id_store_create(services_max);
 	b->nodes = id_store_create(nodes_max);
 	b->node_names = calloc(nodes_max, sizeof(*b->node_names));
+	b->has_ended = calloc(services_max, sizeof(*b->has_ended));
 	b->rings = part_store_create();
 	b->states = part_store_create();
 	b->sources = part_store_create();
-	if (b->services == NULL || b->nodes == NULL || b->node_names == NULL || b->rings == NULL ||
-		b->states == NULL || b->sources == NULL ||
-		table_builder_set_routes(b, NULL, 0) < 0) {
+	if (b->services == NULL || b->nodes == NULL || b->node_names == NULL ||
+		b->has_ended == NULL || b->rings == NULL || b->states == NULL ||
+		b->sources == NULL || table_builder_set_routes(b, NULL, 0) < 0) {
 		table_builder_destroy(b);
 		return -ENOMEM;
 	}
@@ -140,6 +142,7 @@ void table_builder_destroy(struct table_builder *b)
 	id_store_destroy(b->services);
 	id_store_destroy(b->nodes);
 	free(b->node_names);
+	free(b->has_ended);
 	free(b);
 }
 
@@ -563,6 +566,26 @@ static int take_set(
 	return r;
 }
 
+// The row of an id in the table before, which is of the same service; NULL if it has none.
+static const struct service *row_before(const struct table_builder *b, uint32_t id)
+{
+	const struct forwarding_table *table = b->built == NULL ? NULL : &b->built->table;
+
+	return table != NULL && id < table->n_services && service_exists(&table->services[id])
+		? &table->services[id]
+		: NULL;
+}
+
+// Whether flows may be there from when it was in MODE_SNAT.
+static bool keeps_flows(const struct making *m, uint32_t id, enum forwarding_mode mode)
+{
+	const struct service *before = row_before(m->builder, id);
+
+	if (mode == MODE_SNAT || before == NULL)
+		return false;
+	return before->mode == MODE_SNAT || (before->keeps_flows && !m->builder->has_ended[id]);
+}
+
 static int write_service(struct making *m, size_t i)
 {
 	const struct model_service *from = &m->model->services[i];
@@ -585,6 +608,7 @@ static int write_service(struct making *m, size_t i)
 		.target_family = from->target_family,
 		.tunnel_kind = from->tunnel_kind & 1,
 		.is_awaited = set->ring == NULL && set->is_awaited,
+		.keeps_flows = keeps_flows(m, m->services.ids[i], from->mode),
 		.mss = from->mss,
 		.affinity_s = from->affinity_s,
 		.sources = (uint16_t)from->sources,
@@ -981,4 +1005,21 @@ size_t table_builder_free_ids(
 {
 	return free_ids(b, b->services, service_held, argument) +
 		free_ids(b, b->nodes, node_held, argument);
+}
+
+bool table_builder_end_flows(struct table_builder *b, id_held_fn *service_held, void *argument)
+{
+	bool found = false;
+
+	// By an older table a worker may begin one still.
+	if (b->built == NULL || oldest_lent(b) != b->generation)
+		return false;
+	for (uint32_t id = 0; id < b->built->table.n_services; id++) {
+		const struct service *service = &b->built->table.services[id];
+
+		b->has_ended[id] = service_exists(service) && service->keeps_flows &&
+			!service_held(argument, id);
+		found |= b->has_ended[id];
+	}
+	return found;
 }

@@ -215,9 +215,10 @@ static enum drop_reason explain_service(const struct question *q, struct explana
 	const struct service *service = &q->table->services[e->service];
 	bool is_snat = service->mode == MODE_SNAT;
 
-	e->mode = service->mode;
-	if (is_snat)
+	if (is_snat || service->keeps_flows)
 		explain_flow(q, e);
+	is_snat |= e->flow_found;
+	e->mode = is_snat ? MODE_SNAT : service->mode;
 	explain_slot(q, e);
 	if (is_snat)
 		explain_affinity(q, e);

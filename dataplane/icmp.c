@@ -254,7 +254,8 @@ static void follow_from_client(struct burst *b, struct packet *p, const struct r
 		return burst_drop(b, p, DROP_NO_FLOW);
 
 	p->service = service;
-	if (choose_service(b, p)->mode != MODE_SNAT)
+	bool has_slots = choose_service(b, p)->mode != MODE_SNAT;
+	if (has_slots && !choose_service(b, p)->keeps_flows)
 		return follow_by_slot(b, p, r);
 
 	const void *client = bytes_of(&key.client, p->family);
@@ -269,7 +270,11 @@ static void follow_from_client(struct burst *b, struct packet *p, const struct r
 	struct snat_flow flow;
 	if (snat_find_of_client(b, &key, service, hash, &flow))
 		send_to_node(b, p, r, &flow);
-	else if (is_known || !burst_pass_on(b, p))
+	else if (!is_known && burst_pass_on(b, p))
+		return;
+	else if (has_slots)
+		follow_by_slot(b, p, r);
+	else
 		burst_drop(b, p, DROP_NO_FLOW);
 }
 

@@ -61,8 +61,10 @@ struct service {
 	uint8_t protocol;      // IPPROTO_TCP, _UDP or _SCTP; 0 where this id is of no service now.
 	uint8_t mode;          // enum forwarding_mode.
 	uint8_t target_family; // Of its nodes' addresses: the VIP's, except in MODE_TUNNEL.
-	uint8_t tunnel_kind : 7;
-	uint8_t is_awaited : 1; // Without a ring since none of its targets is ready yet.
+	uint8_t tunnel_kind : 6;
+	uint8_t is_awaited : 1;  // Without a ring since none of its targets is ready yet.
+	uint8_t keeps_flows : 1; // It was in MODE_SNAT: what is of a flow of that time goes its
+	                         // way.
 	uint16_t mss; // SYNs that offer to take larger TCP segments are corrected to this; 0: none.
 	uint16_t sources; // Who may come: 1 more than an index into source_sets[], 0 for everybody.
 	uint32_t affinity_s; // A client's flows go to one node until so long after the last began;

@@ -220,6 +220,57 @@ static void a_packet_finds_its_service_node_and_own_address(void **state)
 	assert_int_equal(table->settings.snat_rest_s, 60);
 }
 
+static const struct service *web_of(const struct forwarding_table *table)
+{
+	return &table->services[find(table, "192.0.2.80", 80)];
+}
+
+// The world's service in that mode, in a table that is the only one from then on.
+static const struct forwarding_table *build_in_mode(
+	struct world *world, const struct forwarding_table *before, enum forwarding_mode mode)
+{
+	world->wanted.services[0].mode = mode;
+	const struct forwarding_table *table = build(world);
+
+	table_builder_release(world->builder, before);
+	return table;
+}
+
+static bool end_flows(struct world *world, const uint32_t *held_id)
+{
+	return table_builder_end_flows(world->builder, held, (void *)held_id);
+}
+
+static void a_service_that_leaves_snat_keeps_its_flows_until_none_is_held(void **state)
+{
+	struct world *world = *state;
+
+	want(&world->wanted, 3);
+	world->wanted.services[0].mode = MODE_DSR;
+	const struct forwarding_table *table = build(world);
+	assert_false(web_of(table)->keeps_flows);
+	table = build_in_mode(world, table, MODE_SNAT);
+	assert_false(web_of(table)->keeps_flows);
+	table = build_in_mode(world, table, MODE_DSR);
+	assert_true(web_of(table)->keeps_flows);
+	table = build_in_mode(world, table, MODE_TUNNEL);
+	assert_true(web_of(table)->keeps_flows);
+
+	const uint32_t id = find(table, "192.0.2.80", 80);
+	assert_false(end_flows(world, &id));
+	const struct forwarding_table *other = build(world);
+	assert_false(end_flows(world, NULL)); // A worker may forward by the one before still.
+	table_builder_release(world->builder, table);
+	assert_true(end_flows(world, NULL));
+	table = build_in_mode(world, other, MODE_TUNNEL);
+	assert_false(web_of(table)->keeps_flows);
+	assert_false(end_flows(world, NULL));
+
+	table = build_in_mode(world, table, MODE_SNAT);
+	table = build_in_mode(world, table, MODE_DSR);
+	assert_true(web_of(table)->keeps_flows);
+}
+
 static void shuffle(struct wanted *w)
 {
 	struct model_node node = w->nodes[0];
@@ -691,6 +742,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_packet_finds_its_service_node_and_own_address),
 		TEST(the_order_of_the_model_does_not_matter),
+		TEST(a_service_that_leaves_snat_keeps_its_flows_until_none_is_held),
 		TEST(rings_and_states_are_there_once),
 		TEST(each_state_of_a_node_is_told_and_only_those_up_have_slots),
 		TEST(a_node_that_is_not_ready_has_no_slots_and_is_awaited_where_no_other_has),

@@ -9,10 +9,10 @@ guideway_begin
 deployment_add web 2
 class_apply web
 class_apply other
-class_apply headless 'clusterIP: None' # Of which nothing can be served.
+class_apply waiting 'loadBalancerIP: 198.51.100.77' # Which no pool has.
 wait_until 15 has_vips web
 wait_until 15 has_vips other
-wait_until 10 eval '[[ "$(condition headless Accepted)" == "False "* ]]'
+wait_until 10 eval '[[ "$(condition waiting Accepted)" == "False "* ]]'
 wait_until 10 answers_at_all web
 vip=$(vips web | head -n 1)
 
@@ -21,7 +21,7 @@ refute eval 'echo no | ctl kubernetes release --all'
 get "$vip" >/dev/null
 said=$(ctl kubernetes release --all --yes)
 echo "$said" | grep -qx '3 of 3 Services are released'
-for name in web other headless; do
+for name in web other waiting; do
 	[ -z "$(vips $name)$(finalizers $name)$(field service/$name '.status.conditions[*]')" ]
 done
 wait_until 5 is_silent "$vip"

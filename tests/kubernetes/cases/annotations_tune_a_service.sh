@@ -12,14 +12,23 @@ wait_until 10 answers_at_all web
 vip=$(vips web | head -n 1)
 
 kubectl annotate service web guideway.dev/idle-timeout=2 guideway.dev/check-interval=0.2 >/dev/null
-flows_end_soon()
+
+# Those of its UDP port that are not over. Flows from before are looked at when their old time ends.
+established()
 {
-	ask "$vip" >/dev/null
-	[ "$(ctl -o json flows --service "$namespace/web:53/udp" | grep -c '"client"')" -gt 0 ] || return 1
-	sleep 4
-	[ "$(ctl -o json flows --service "$namespace/web:53/udp" | grep -c '"client"')" = 0 ]
+	ctl -o json flows --service "$namespace/web:53/udp" --state established | grep -c '"client"' || true
 }
-wait_until 10 flows_end_soon
+
+idle_is()
+{
+	ctl -o json services "$namespace/web:53/udp" | grep "\"idle_s\": $1,"
+}
+
+wait_until 10 idle_is 2
+before=$(established)
+ask "$vip" >/dev/null
+[ "$(established)" = $((before + 1)) ]
+wait_until 10 eval '[ "$(established)" -le "$before" ]'
 [ -z "$(condition web Degraded)" ]
 
 kubectl annotate service web guideway.dev/mss=huge guideway.dev/tiemout=3 >/dev/null

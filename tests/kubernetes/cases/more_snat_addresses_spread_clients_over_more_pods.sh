@@ -18,14 +18,14 @@ pods_seen()
 }
 
 for ((n = 1; n <= clients; n++)); do
-	ip_at client addr replace "$outside4.$((100 + n))/24" dev wan0
+	ip_at client addr replace "$outside4.$((100 + n))/24" dev eth0
 done
 clients_go()
 {
 	local n
 
 	for ((n = 1; n <= clients; n++)); do
-		ip_at client addr del "$outside4.$((100 + n))/24" dev wan0 2>/dev/null
+		ip_at client addr del "$outside4.$((100 + n))/24" dev eth0 2>/dev/null
 	done
 	case_remove
 }
