@@ -21,7 +21,7 @@ done
 [ -e "$cluster_folder/kubeconfig.guideway" ] || fail "there is no cluster; tests/kubernetes/up brings it up"
 
 # The API server refuses a name that is still going.
-namespace=case-$$
+namespace=${CASE_NAMESPACE:-case-$$}
 dead_nodes=() # By their numbers.
 snat4=$inside4.251 snat6=$inside6:251
 
