@@ -58,6 +58,7 @@ struct node_config {
 	char name[NAME_TEXT_MAX];
 	struct address address[N_FAMILIES]; // No address where it has none of a family.
 	uint32_t weight;                    // 0 takes no new flows.
+	bool is_out; // Down, whatever its checks say: a cluster knows that it is off.
 };
 
 struct service_config {
