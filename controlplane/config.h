@@ -110,6 +110,7 @@ struct config {
 	size_t n_snat[N_FAMILIES];
 
 	struct check_config check; // Of services that say nothing else; used up by reading.
+	uint32_t checks_per_s;     // That begin at most; 0 for no limit.
 	struct node_config *nodes; // [n_nodes], in the file's order, as are the services.
 	size_t n_nodes;
 	size_t *all_nodes; // [n_nodes] 0, 1, 2, ...: shared by services that use them all.

@@ -93,6 +93,9 @@ static void show_insides(const json_t *answer)
 	printf("\nhealth: %lld probes, %lld under way, %lld checks done, %lld of them repeated\n",
 		number_of(health, "probes"), number_of(health, "under_way"),
 		number_of(health, "checks"), number_of(health, "repeated"));
+	if (number_of(health, "waiting") > 0)
+		printf("CHECKS WAIT: %lld are due, and checks_per_second lets no more begin\n",
+			number_of(health, "waiting"));
 	if (number_of(health, "silent_node_ports") > 0)
 		printf("SILENT NODEPORTS: of %lld nodes whose kube-proxy is well, but is the "
 		       "network of "
