@@ -58,6 +58,7 @@ struct node_config {
 	char name[NAME_TEXT_MAX];
 	struct address address[N_FAMILIES]; // No address where it has none of a family.
 	uint32_t weight;                    // 0 takes no new flows.
+	bool is_out; // Down, whatever its checks say: a cluster knows that it is off.
 };
 
 struct service_config {
@@ -115,6 +116,7 @@ struct config {
 	size_t n_snat[N_FAMILIES];
 
 	struct check_config check; // Of services that say nothing else; used up by reading.
+	uint32_t checks_per_s;     // That begin at most; 0 for no limit.
 	struct node_config *nodes; // [n_nodes], in the file's order, as are the services.
 	size_t n_nodes;
 	size_t *all_nodes; // [n_nodes] 0, 1, 2, ...: shared by services that use them all.

@@ -435,6 +435,8 @@ static const struct key whole[] = {
 		.must = "32 hexadecimal digits", .parse = parse_hash_key},
 	{"health", "how nodes are checked, unless a service says otherwise", VALUE_GROUP, 0,
 		FIELD(struct config, check), .keys = KEYS(check)},
+	{"checks_per_second", "checks of nodes that begin each second at most; 0 for any number",
+		VALUE_NUMBER, 0, FIELD(struct config, checks_per_s), 0, 1000000, 5000},
 	{"nodes", "the machines that answer on NodePorts", VALUE_OTHER, 0, .text = "none",
 		.must = "a list of nodes, such as ( { name = \"n1\"; address = \"10.0.0.11\"; } )",
 		.parse = parse_nodes, .keys = KEYS(nodes)},

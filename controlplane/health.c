@@ -17,6 +17,11 @@
 //
 // The interval runs from the beginning of one check to that of the next, so that slow nodes are not
 // asked less often than quick ones.
+//
+// With a limit, turns are handed out at even distances, and a check that is due takes the next one.
+// A probe has one turn at most, so that with n probes and a limit of r a second none waits for
+// longer than n / r: where they want more than the limit, that is what the interval becomes for
+// all.
 
 #define FIRST_WITHIN_NS (100 * NSEC_PER_MSEC)
 #define RETRY_NS (200 * NSEC_PER_MSEC) // After a fault of this machine.
@@ -36,6 +41,8 @@ struct health {
 	size_t n_unsettled;
 	bool answered[N_CHECK_KINDS]; // Whether any probe of the kind ever was.
 	uint64_t random;
+	uint64_t turn_gap_ns;  // 0 for no limit.
+	uint64_t next_turn_ns; // Not before.
 	struct health_status status;
 };
 
@@ -263,12 +270,39 @@ static void run_out(void *argument, uint64_t now_ns)
 	probe_answer_bad(probe, reason, now_ns);
 }
 
+static void give_back_turn(struct probe *probe)
+{
+	probe->health->status.n_waiting -= probe->has_turn;
+	probe->has_turn = false;
+}
+
+// Returns false if the check has to wait for its turn, and then its timer does.
+static bool take_turn(struct probe *probe, uint64_t now_ns)
+{
+	struct health *health = probe->health;
+	uint64_t turn_ns = health->next_turn_ns > now_ns ? health->next_turn_ns : now_ns;
+
+	if (health->turn_gap_ns == 0 || probe->has_turn) {
+		give_back_turn(probe);
+		return true;
+	}
+	health->next_turn_ns = turn_ns + health->turn_gap_ns;
+	if (turn_ns == now_ns)
+		return true;
+	probe->has_turn = true;
+	health->status.n_waiting++;
+	loop_timer_set(health->loop, &probe->next, turn_ns);
+	return false;
+}
+
 static void begin_check(void *argument, uint64_t now_ns)
 {
 	struct probe *probe = argument;
 	struct health *health = probe->health;
 	const struct check_config *check = &probe->config.check;
 
+	if (!take_turn(probe, now_ns))
+		return;
 	if (probe->first_ns == 0)
 		probe->first_ns = now_ns;
 	probe->began_ns = now_ns;
@@ -370,6 +404,7 @@ void health_release(struct health *health, struct probe *probe)
 
 	end_check(probe);
 	settle(probe);
+	give_back_turn(probe);
 	loop_timer_cancel(health->loop, &probe->next);
 	tdelete(probe, &health->probes, compare);
 	health->status.n_probes--;
@@ -379,6 +414,11 @@ void health_release(struct health *health, struct probe *probe)
 bool health_is_settled(const struct health *health)
 {
 	return health->n_unsettled == 0;
+}
+
+void health_limit(struct health *health, uint32_t checks_per_s)
+{
+	health->turn_gap_ns = checks_per_s == 0 ? 0 : NSEC_PER_SEC / checks_per_s;
 }
 
 void health_read_status(const struct health *health, struct health_status *ret_status)

@@ -39,12 +39,16 @@ typedef void health_changed_fn(void *argument, const struct probe *probe, enum v
 int health_create(
 	struct loop *loop, health_changed_fn *changed, void *argument, struct health **ret_health);
 
+// From now on, no more than so many checks begin in a second, evenly spaced: what is due before its
+// turn waits, and all come to theirs alike. 0 is for no limit, as at first.
+void health_limit(struct health *health, uint32_t checks_per_s);
+
 // Every probe was released before. Accepts NULL.
 void health_destroy(struct health *health);
 
 // The probe of 'config': the one that there is, or a new one, whose first check begins within
-// 100 ms. A new one begins with the verdict 'inherited', from another probe of the node or
-// VERDICT_NONE. Returns NULL when out of memory.
+// 100 ms, or when its turn comes. A new one begins with the verdict 'inherited', from another probe
+// of the node or VERDICT_NONE. Returns NULL when out of memory.
 struct probe *health_acquire(
 	struct health *health, const struct probe_config *config, enum verdict inherited);
 
@@ -57,6 +61,7 @@ bool health_is_settled(const struct health *health);
 
 struct health_status {
 	size_t n_probes;
+	size_t n_waiting;   // Checks that are due, but have to wait for their turn.
 	size_t n_under_way; // Checks that wait for an answer.
 	uint64_t n_checks;  // Ended since the start,
 	uint64_t

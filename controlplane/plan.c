@@ -213,7 +213,7 @@ enum target_state member_state(
 
 	if (member->gone || now_ns >= member->until_ns || now_ns >= node->until_ns)
 		return TARGET_ABSENT;
-	if (verdict == VERDICT_NONE || verdict == VERDICT_DOWN)
+	if (node->is_out || verdict == VERDICT_NONE || verdict == VERDICT_DOWN)
 		return TARGET_DOWN;
 	if (member->leaving || node->drained)
 		return TARGET_DRAINING;
@@ -247,16 +247,15 @@ uint32_t member_weight(const struct member *member)
 	return said != 0 ? said : member->weight;
 }
 
-// Of one that drains or leaves: none, even while it is down and the service fails open. Its old
-// flows may go on then, and new ones are for others.
+// Of one that drains, leaves or is off: none, even while it is down and the service fails open. Its
+// old flows may go on then, and new ones are for others.
 static uint32_t weight_of(const struct plan *plan, const struct member *member)
 {
 	const struct plan_node *node = &plan->nodes[member->node];
+	bool is_ending = member->leaving || node->drained || node->is_out;
+	bool waits = member->is_reserve && !member->is_called;
 
-	bool takes_any =
-		!member->leaving && !node->drained && (!member->is_reserve || member->is_called);
-
-	return takes_any ? member_weight(member) : 0;
+	return is_ending || waits ? 0 : member_weight(member);
 }
 
 static bool is_settled(const struct pool *pool)
@@ -431,7 +430,10 @@ static void add_leaving_node(struct making *m, size_t before)
 		return;
 	strcpy(leaving.name, m->before->names[before].name);
 	plan->names[plan->n_nodes] = leaving;
-	plan->nodes[plan->n_nodes] = (struct plan_node){.weight = m->before->nodes[before].weight};
+	plan->nodes[plan->n_nodes] = (struct plan_node){
+		.weight = m->before->nodes[before].weight,
+		.is_out = m->before->nodes[before].is_out,
+	};
 	plan->n_nodes++;
 }
 
@@ -445,7 +447,8 @@ static void add_nodes(struct making *m, const struct drains *drains)
 
 		strcpy(plan->names[i].name, node->name);
 		memcpy(plan->names[i].address, node->address, sizeof(node->address));
-		plan->nodes[i] = (struct plan_node){.configured = true, .weight = node->weight};
+		plan->nodes[i] = (struct plan_node){
+			.configured = true, .weight = node->weight, .is_out = node->is_out};
 	}
 	plan->n_nodes = plan->config->n_nodes;
 	if (m->before != NULL) {

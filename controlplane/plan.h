@@ -49,6 +49,7 @@ struct plan_node {
 	bool configured;   // Else it is here only as a member that leaves, and its name may be that
 	                   // of one that stays.
 	bool drained;      // By the operator.
+	bool is_out;       // Down, whatever is found out about it.
 	uint64_t until_ns; // When a drained node's time is over; UINT64_MAX for never.
 	uint32_t weight;
 };

@@ -22,6 +22,7 @@ struct probe {
 	uint64_t began_ns;
 	uint64_t lost_ns; // loop_lost_ns() when it began.
 	bool under_way;
+	bool has_turn; // 'next' waits for it.
 
 	int fd;                        // CHECK_TCP and CHECK_NODE_PORT: the socket, or -1.
 	struct http_transfer transfer; // The other kinds: 'easy' is NULL without one.

@@ -416,6 +416,7 @@ static void take_plan(struct reconcile *r, struct plan *plan)
 {
 	plan_destroy(r->plan, r->health);
 	r->plan = plan;
+	health_limit(r->health, plan->config->checks_per_s);
 	r->plan_generation = r->settled_generation = 0;
 	r->n_announced = ANNOUNCED_NOTHING;
 }

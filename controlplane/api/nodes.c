@@ -81,7 +81,7 @@ static const char *state_of(const struct plan_node *node, const struct node_summ
 		return "unused";
 	if (summary->is_unknown)
 		return "unknown";
-	if (summary->n_up == 0 && summary->n_draining == 0)
+	if (node->is_out || (summary->n_up == 0 && summary->n_draining == 0))
 		return "down";
 	if (node->drained || !node->configured || summary->n_draining == summary->n_pools)
 		return "draining";
@@ -138,11 +138,12 @@ static json_t *document_of(const struct api_call *call, size_t i)
 	const struct model_node *name = &plan->names[i];
 	struct node_summary summary = summarize(plan, i);
 
-	return json_pack("{s:s, s:o, s:o, s:i, s:s, s:b, s:b, s:i, s:o, s:o}", "name", name->name,
-		"addresses", api_addresses(name), "ids", ids_of(call->from, name), "weight",
-		(int)node->weight, "state", state_of(node, &summary), "drained", node->drained,
-		"leaving", !node->configured, "services", (int)summary.n_services, "checks",
-		checks_of(&summary), "traffic", traffic_of(call->from, name));
+	return json_pack("{s:s, s:o, s:o, s:i, s:s, s:b, s:b, s:b, s:i, s:o, s:o}", "name",
+		name->name, "addresses", api_addresses(name), "ids", ids_of(call->from, name),
+		"weight", (int)node->weight, "state", state_of(node, &summary), "drained",
+		node->drained, "out", node->is_out, "leaving", !node->configured, "services",
+		(int)summary.n_services, "checks", checks_of(&summary), "traffic",
+		traffic_of(call->from, name));
 }
 
 // There are more than one where it was at other addresses before.

@@ -88,11 +88,11 @@ static json_t *health_of(const struct control_sources *from)
 	struct health_status s;
 
 	health_read_status(reconcile_health(from->reconcile), &s);
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:o}", "probes", (json_int_t)s.n_probes,
-		"under_way", (json_int_t)s.n_under_way, "checks", (json_int_t)s.n_checks,
-		"repeated", (json_int_t)s.n_repeated, "silent_node_ports",
-		(json_int_t)plan_count_silent(reconcile_plan(from->reconcile)), "learning",
-		learning_of(from));
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "probes", (json_int_t)s.n_probes,
+		"waiting", (json_int_t)s.n_waiting, "under_way", (json_int_t)s.n_under_way,
+		"checks", (json_int_t)s.n_checks, "repeated", (json_int_t)s.n_repeated,
+		"silent_node_ports", (json_int_t)plan_count_silent(reconcile_plan(from->reconcile)),
+		"learning", learning_of(from));
 }
 
 static json_t *kernel_of(const struct control_sources *from)

@@ -97,6 +97,9 @@ static void show_insides(const json_t *answer)
 	if (number_of(learning, "vips") > 0)
 		printf("learning: %lld VIPs, %lld nodes do not know theirs yet\n",
 			number_of(learning, "vips"), number_of(learning, "silent"));
+	if (number_of(health, "waiting") > 0)
+		printf("CHECKS WAIT: %lld are due, and checks_per_second lets no more begin\n",
+			number_of(health, "waiting"));
 	if (number_of(health, "silent_node_ports") > 0)
 		printf("SILENT NODEPORTS: of %lld nodes whose kube-proxy is well, but is the "
 		       "network of their pods?\n",

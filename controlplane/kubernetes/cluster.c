@@ -79,12 +79,14 @@ void cluster_tell_availability(struct cluster *cluster, const char *key, bool is
 
 // Which nodes may be used
 
+// One that leaves is left out, and drains; but of one that is off, also if it was leaving, nothing
+// can go on: only who is there can be told to be down.
 static bool is_used(const struct cluster *c, const struct node_object *node)
 {
 	bool has_address =
 		!address_is_none(&node->address[IPV4]) || !address_is_none(&node->address[IPV6]);
 
-	return has_address && !node->is_leaving &&
+	return has_address && (!node->is_leaving || node->is_out) &&
 		(!node->is_excluded || c->file->kubernetes.ignore_exclude_label);
 }
 

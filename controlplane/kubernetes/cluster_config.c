@@ -166,6 +166,7 @@ static void take_node(struct joining *j, const struct node_object *node)
 	strcpy(to->name, node->name);
 	memcpy(to->address, node->address, sizeof(to->address));
 	to->weight = 1;
+	to->is_out = node->is_out;
 	for (enum family f = IPV4; f < N_FAMILIES; f++) {
 		if (!address_is_none(&to->address[f]))
 			claim(j, &to->address[f], (long)config->n_nodes);
@@ -182,6 +183,7 @@ static int add_node(struct joining *j, const struct node_object *node, size_t *r
 	if (twin != NULL) {
 		twin->taken = true;
 		*ret_at = (size_t)twin->node;
+		j->joined->config.nodes[*ret_at].is_out = node->is_out;
 		use_node(j, *ret_at);
 		return 0;
 	}

@@ -339,7 +339,7 @@ static const struct mistake_case {
 	{BASE "rings = 5;",
 		"a.conf:4: rings: found a key that does not exist; must be instance, log, ports, "
 		"workers, flows, memory, snat, mode, tunnel, timeouts, answers, ring_size, "
-		"hash_key, health, "
+		"hash_key, health, checks_per_second, "
 		"nodes, "
 		"services, kubernetes, control or state"},
 	{BASE "ring_sise = 5;",

@@ -457,6 +457,32 @@ static void a_thousand_probes_need_no_thread_each(void **state)
 		health_release(b->health, probes[i]);
 }
 
+static void no_more_checks_begin_in_a_second_than_allowed(void **state)
+{
+	struct bench *b = *state;
+	struct probe *probes[100];
+	struct probe_config config = probe_of(b, CHECK_TCP);
+	struct health_status status;
+
+	health_limit(b->health, 100);
+	for (uint32_t i = 0; i < 100; i++) {
+		config.address = address_from_ipv4(htonl(0x7f010001 + i));
+		probes[i] = health_acquire(b->health, &config, VERDICT_NONE);
+	}
+	b->stop_after = SIZE_MAX;
+	run_for(b, 550);
+	health_read_status(b->health, &status);
+	assert_in_range(status.n_checks, 30, 56);
+	assert_in_range(status.n_waiting, 44, 100);
+
+	run_for(b, 650); // Each has its turn, though the first would be due twenty times more.
+	assert_true(health_is_settled(b->health));
+	for (size_t i = 0; i < 100; i++)
+		health_release(b->health, probes[i]);
+	health_read_status(b->health, &status);
+	assert_int_equal(status.n_waiting, 0);
+}
+
 #define WITH_BENCH(test) cmocka_unit_test_setup_teardown(test, make_bench, unmake_bench)
 
 int main(void)
@@ -476,6 +502,7 @@ int main(void)
 		WITH_BENCH(a_services_port_tells_a_weight_and_that_it_changed),
 		WITH_BENCH(a_probe_released_under_way_says_nothing_more),
 		WITH_BENCH(a_thousand_probes_need_no_thread_each),
+		WITH_BENCH(no_more_checks_begin_in_a_second_than_allowed),
 	};
 
 	curl_global_init(CURL_GLOBAL_DEFAULT);

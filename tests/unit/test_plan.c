@@ -346,6 +346,26 @@ static void a_reserve_takes_new_flows_while_no_other_node_can(void **state)
 	}
 }
 
+static void a_node_that_is_off_is_down_at_once_and_stays_so_when_it_leaves(void **state)
+{
+	struct place *p = *state;
+	struct config *config = configure(p, "a b");
+	struct config *off = configure(p, "a b");
+	struct config *gone = configure(p, "a");
+
+	add_service(config, "web", "ab");
+	add_service(off, "web", "ab")->fail_open = true;
+	add_service(gone, "web", "a");
+	off->nodes[1].is_out = true;
+	plan(p, config, 0);
+	assert_string_equal(nodes_of(p, "web", 0), "a:up b:up");
+	plan(p, off, 0);
+	assert_string_equal(nodes_of(p, "web", 0), "a:up b:down");
+	assert_int_equal(p->plan->model.sets[0].targets[1].weight, 0);
+	plan(p, gone, 0);
+	assert_string_equal(nodes_of(p, "web", 0), "a:up b:down");
+}
+
 static void services_with_other_reserves_have_other_pools(void **state)
 {
 	struct place *p = *state;
@@ -783,6 +803,7 @@ int main(void)
 		IN_PLACE(a_kube_proxy_that_answered_once_is_asked_on_after_a_reload),
 		IN_PLACE(a_service_whose_port_answers_in_one_family_is_asked_in_that),
 		IN_PLACE(a_reserve_takes_new_flows_while_no_other_node_can),
+		IN_PLACE(a_node_that_is_off_is_down_at_once_and_stays_so_when_it_leaves),
 		IN_PLACE(services_with_other_reserves_have_other_pools),
 		IN_PLACE(services_with_the_same_nodes_and_checks_share_a_pool),
 		IN_PLACE(a_check_without_a_port_asks_the_services_own_node_port),

@@ -170,7 +170,8 @@ static const char *served(struct place *p)
 		len += (size_t)sprintf(text + len, "%s%s %s", i == 0 ? "" : "; ", s->name,
 			address_format(&s->vip, address));
 		for (size_t j = 0; j < s->n_nodes; j++)
-			len += (size_t)sprintf(text + len, " %s", config->nodes[s->nodes[j]].name);
+			len += (size_t)sprintf(text + len, " %s%s", config->nodes[s->nodes[j]].name,
+				config->nodes[s->nodes[j]].is_out ? " (out)" : "");
 	}
 	return text;
 }
@@ -604,6 +605,12 @@ static const struct node_case {
 		"{'key': 'ToBeDeletedByClusterAutoscaler'}]},"
 		" 'status': {'addresses': [{'type': 'InternalIP', 'address': '10.0.0.2'}]}}",
 		"default/web:80/tcp 203.0.113.1 n1"},
+	{"one that is off, and was leaving before",
+		"{'metadata': {'name': 'n2'}, 'spec': {'taints': ["
+		"{'key': 'ToBeDeletedByClusterAutoscaler'},"
+		"{'key': 'node.kubernetes.io/out-of-service'}]},"
+		" 'status': {'addresses': [{'type': 'InternalIP', 'address': '10.0.0.2'}]}}",
+		"default/web:80/tcp 203.0.113.1 n1 n2 (out)"},
 	{"one that is cordoned",
 		"{'metadata': {'name': 'n2'}, 'spec': {'unschedulable': true},"
 		" 'status': {'addresses': [{'type': 'InternalIP', 'address': '10.0.0.2'}]}}",
