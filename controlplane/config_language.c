@@ -429,7 +429,7 @@ static const struct key whole[] = {
 		65537},
 	{"hash_key",
 		"the secret by which flows choose slots; the same on several Guideways behind ECMP",
-		VALUE_OTHER, KEY_RESTART, .text = "made once, and kept in the state directory",
+		VALUE_OTHER, KEY_RESTART, .text = "made once, and kept in the state directory or the cluster",
 		.must = "32 hexadecimal digits", .parse = parse_hash_key},
 	{"health", "how nodes are checked, unless a service says otherwise", VALUE_GROUP, 0,
 		FIELD(struct config, check), .keys = KEYS(check)},

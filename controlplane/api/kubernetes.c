@@ -25,8 +25,10 @@ static json_t *instance_of(const struct instance_status *s)
 {
 	const char *leader = s->leader[0] == '\0' ? NULL : s->leader;
 
-	return json_pack("{s:s, s:b, s:b, s:s?}", "name", s->name, "election", s->election, "leads",
-		s->leads, "leader", leader);
+	const char *key = s->shares_key ? shared_key_word(s->key) : "configured";
+
+	return json_pack("{s:s, s:b, s:b, s:s?, s:s}", "name", s->name, "election", s->election,
+		"leads", s->leads, "leader", leader, "hash_key", key);
 }
 
 static json_t *addresses_of(const struct cluster_service *service)

@@ -1,4 +1,5 @@
 #include <stdio.h>
+#include <string.h>
 
 #include "show.h"
 #include "table.h"
@@ -142,6 +143,17 @@ static void show_leaving(const json_t *answer)
 			stage_of(answer, "release"));
 }
 
+// All is well if nothing is said.
+static void show_key(const char *state)
+{
+	if (strcmp(state, "another") == 0)
+		printf("HASH KEY: the cluster's Secret has another than the one in use; it is "
+		       "taken at the next restart\n");
+	else if (strcmp(state, "missing") == 0 || strcmp(state, "bad") == 0)
+		printf("HASH KEY: the cluster's Secret %s\n",
+			state[0] == 'b' ? "has no key" : "is not there");
+}
+
 static void show_instance(const json_t *instance)
 {
 	const char *name = text_of(instance, "name"), *leader = text_of(instance, "leader");
@@ -153,6 +165,7 @@ static void show_instance(const json_t *instance)
 	else
 		printf("%s does not lead; the leader is %s\n", name,
 			*leader == '\0' ? "nobody" : leader);
+	show_key(text_of(instance, "hash_key"));
 }
 
 void show_kubernetes(const json_t *answer)

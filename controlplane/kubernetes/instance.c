@@ -11,9 +11,12 @@
 
 #include "clock.h"
 #include "log.h"
+#include "watch.h"
 
 #define LEADER_LEASE "guideway-leader"
 #define END_PATIENCE_NS NSEC_PER_SEC
+
+enum { PATH_MAX_LEN = 256 };
 
 // A Lease, and what is asked of it.
 struct errand {
@@ -26,6 +29,14 @@ struct instance {
 	struct instance_config config;
 	char name[LEASE_HOLDER_MAX];
 	struct errand leader; // Who writes.
+
+	struct shared_key *key; // NULL if it is not the cluster's matter.
+	struct api_request *key_request;
+	struct watch *key_watch;
+	char key_path[PATH_MAX_LEN];
+	enum shared_key_state key_said;
+	uint64_t key_kept[2]; // In the state directory.
+
 	struct loop_timer next;
 	bool led; // As was said last.
 
@@ -74,6 +85,160 @@ static void note_change(struct instance *i, uint64_t now_ns)
 
 static void go_on(struct instance *i, uint64_t now_ns);
 
+static bool is_good(const struct api_answer *answer)
+{
+	return answer->status >= 200 && answer->status < 300;
+}
+
+// Takes the body.
+static int send_ask(struct instance *i, const struct api_ask *asked,
+	void (*fn)(void *argument, const struct api_answer *answer), void *argument,
+	struct api_request **ret_request)
+{
+	struct client_call call = {
+		.method = asked->method,
+		.path = asked->path,
+		.content_type = asked->body == NULL ? NULL : "application/json",
+		.body = asked->body,
+		.timeout_ms = i->config.file->renew_ms / 2,
+		.is_urgent = true,
+		.fn = fn,
+		.argument = argument,
+	};
+	int r = api_client_call(i->config.client, &call, ret_request);
+
+	json_decref(asked->body);
+	if (r < 0)
+		*ret_request = NULL;
+	return r;
+}
+
+// The hash key
+
+// What the Secret has is what a restart takes.
+static void keep_theirs(struct instance *i)
+{
+	uint64_t theirs[2];
+
+	shared_key_read_theirs(i->key, theirs);
+	if (memcmp(theirs, i->key_kept, sizeof(theirs)) == 0)
+		return;
+	int r = state_directory_set_hash_key(i->config.directory, theirs);
+	if (r == 0)
+		memcpy(i->key_kept, theirs, sizeof(theirs));
+	else
+		log_error("the hash key of the Secret %s cannot be kept in the state directory: %s",
+			SHARED_KEY_SECRET, strerror(-r));
+}
+
+static void say_key(enum shared_key_state state, enum shared_key_state before)
+{
+	if (state == SHARED_KEY_ANOTHER)
+		log_error("the hash key of the Secret %s is another than the one in use: flows "
+			  "that arrive at another instance may go to another node. It is taken "
+			  "at the next restart, by which flows move: restart one instance after "
+			  "another",
+			SHARED_KEY_SECRET);
+	else if (state == SHARED_KEY_SAME && before == SHARED_KEY_ANOTHER)
+		log_warning(
+			"the hash key of the Secret %s is the one in use again", SHARED_KEY_SECRET);
+	else if (state == SHARED_KEY_BAD)
+		log_error("the Secret %s has no 32 hexadecimal digits under %s: instances that "
+			  "have no key yet serve nothing; mend it, or delete it, so that it is "
+			  "made anew",
+			SHARED_KEY_SECRET, SHARED_KEY_MEMBER);
+	else if (state == SHARED_KEY_MISSING)
+		log_warning("the Secret %s is not there: the leader makes it", SHARED_KEY_SECRET);
+}
+
+static void note_key(struct instance *i)
+{
+	enum shared_key_state state = shared_key_state(i->key);
+
+	if (state == SHARED_KEY_SAME || state == SHARED_KEY_ANOTHER)
+		keep_theirs(i);
+	if (state != i->key_said)
+		say_key(state, i->key_said);
+	i->key_said = state;
+}
+
+static void key_answered(void *argument, const struct api_answer *answer)
+{
+	struct instance *i = argument;
+	uint64_t now_ns = loop_clock_ns();
+
+	i->key_request = NULL;
+	if (!is_good(answer) && answer->status != 409)
+		log_about("hash key", LEVEL_WARNING,
+			"the Secret %s is not made, and will be tried again: %s", SHARED_KEY_SECRET,
+			answer->why);
+	shared_key_answered(i->key, answer->status, answer->json, now_ns);
+	note_key(i);
+	go_on(i, now_ns);
+}
+
+static void run_key(struct instance *i, uint64_t now_ns)
+{
+	struct api_ask asked;
+
+	if (i->key == NULL || !shared_key_next(i->key, instance_leads(i, now_ns), now_ns, &asked))
+		return;
+	if (send_ask(i, &asked, key_answered, i, &i->key_request) < 0)
+		shared_key_answered(i->key, 0, NULL, now_ns);
+}
+
+static void key_begun(void *argument)
+{
+	struct instance *i = argument;
+
+	shared_key_begin(i->key);
+}
+
+static void key_told(void *argument, enum watch_change change, const json_t *object)
+{
+	struct instance *i = argument;
+
+	shared_key_tell(i->key, change == WATCH_GONE, object);
+	note_key(i);
+	go_on(i, loop_clock_ns());
+}
+
+static void key_synced(void *argument)
+{
+	struct instance *i = argument;
+
+	shared_key_end(i->key);
+	note_key(i);
+	go_on(i, loop_clock_ns());
+}
+
+static int start_key(struct instance *i)
+{
+	struct watch_config config = {
+		.loop = i->config.loop,
+		.client = i->config.client,
+		.name = "the hash key's Secret",
+		.path = i->key_path,
+		.begun = key_begun,
+		.told = key_told,
+		.synced = key_synced,
+		.argument = i,
+	};
+
+	if (i->config.hash_key == NULL)
+		return 0;
+	memcpy(i->key_kept, i->config.hash_key, sizeof(i->key_kept));
+	i->key = shared_key_create(i->config.file->space, i->config.hash_key, false);
+	if (i->key == NULL)
+		return -ENOMEM;
+	snprintf(i->key_path, sizeof(i->key_path),
+		"/api/v1/namespaces/%s/secrets?fieldSelector=metadata.name%%3D" SHARED_KEY_SECRET,
+		i->config.file->space);
+	return watch_start(&config, &i->key_watch);
+}
+
+// Leases
+
 static int64_t time_of_day_us(void)
 {
 	struct timespec now;
@@ -89,8 +254,7 @@ static void answered(void *argument, const struct api_answer *answer)
 
 	e->request = NULL;
 	// Of a Lease, 404 and 409 are how others are met.
-	if ((answer->status < 200 || answer->status >= 300) && answer->status != 404 &&
-		answer->status != 409)
+	if (!is_good(answer) && answer->status != 404 && answer->status != 409)
 		log_about("lease", LEVEL_WARNING,
 			"a Lease in namespace %s is neither read nor written, and will be tried "
 			"again: %s",
@@ -101,25 +265,12 @@ static void answered(void *argument, const struct api_answer *answer)
 
 static void run(struct errand *e, uint64_t now_ns)
 {
-	struct lease_request asked;
+	struct api_ask asked;
 
 	if (e->keeper == NULL || !lease_keeper_next(e->keeper, now_ns, time_of_day_us(), &asked))
 		return;
-	struct client_call call = {
-		.method = asked.method,
-		.path = asked.path,
-		.content_type = asked.body == NULL ? NULL : "application/json",
-		.body = asked.body,
-		.timeout_ms = e->instance->config.file->renew_ms / 2,
-		.is_urgent = true,
-		.fn = answered,
-		.argument = e,
-	};
-	if (api_client_call(e->instance->config.client, &call, &e->request) < 0) {
-		e->request = NULL;
+	if (send_ask(e->instance, &asked, answered, e, &e->request) < 0)
 		lease_keeper_answered(e->keeper, 0, NULL, now_ns);
-	}
-	json_decref(asked.body);
 }
 
 static uint64_t due_ns(const struct errand *e)
@@ -147,6 +298,7 @@ static void end_if_done(struct instance *i, uint64_t now_ns)
 static void go_on(struct instance *i, uint64_t now_ns)
 {
 	run(&i->leader, now_ns);
+	run_key(i, now_ns);
 	note_change(i, now_ns);
 
 	// A hold that runs out is noted at once.
@@ -228,6 +380,8 @@ int instance_start(const struct instance_config *config, struct instance **ret_i
 	int r = name_it(i);
 	if (r == 0)
 		r = start_leader(i);
+	if (r == 0)
+		r = start_key(i);
 	if (r < 0) {
 		instance_stop(i);
 		return r;
@@ -242,8 +396,11 @@ void instance_stop(struct instance *instance)
 	if (instance == NULL)
 		return;
 
+	watch_stop(instance->key_watch);
+	api_client_cancel(instance->config.client, instance->key_request);
 	api_client_cancel(instance->config.client, instance->leader.request);
 	loop_timer_cancel(instance->config.loop, &instance->next);
+	shared_key_destroy(instance->key);
 	lease_keeper_destroy(instance->leader.keeper);
 	free(instance);
 }
@@ -253,6 +410,8 @@ void instance_read_status(const struct instance *instance, struct instance_statu
 	struct instance_status status = {
 		.election = instance->config.file->election,
 		.leads = instance_leads(instance, loop_clock_ns()),
+		.shares_key = instance->key != NULL,
+		.key = instance->key == NULL ? SHARED_KEY_UNKNOWN : shared_key_state(instance->key),
 	};
 
 	strcpy(status.name, instance->name);

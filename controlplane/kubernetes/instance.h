@@ -7,9 +7,11 @@
 #include "kubernetes_config.h"
 #include "lease_keeper.h"
 #include "loop.h"
+#include "shared_key.h"
 #include "state_directory.h"
 
-// This Guideway among those of its cluster: whether it is the one that writes. What is asked of the
+// This Guideway among those of its cluster: whether it is the one that writes, and
+// whether it has the hash key of all. What is asked of the
 // API server for that, and when, is decided by pure parts; this sends it.
 
 struct instance;
@@ -19,6 +21,7 @@ struct instance_config {
 	struct api_client *client;
 	struct state_directory *directory;
 	const struct instances_config *file;
+	const uint64_t *hash_key; // [2], in use; NULL if it is not the cluster's matter.
 
 	// What instance_leads() says has changed.
 	void (*changed)(void *argument, uint64_t now_ns);
@@ -44,6 +47,8 @@ struct instance_status {
 	bool election;
 	bool leads;
 	char leader[LEASE_HOLDER_MAX]; // Who is known to lead; empty for nobody.
+	bool shares_key;
+	enum shared_key_state key; // If it does.
 };
 
 void instance_read_status(const struct instance *instance, struct instance_status *ret_status);

@@ -6,11 +6,11 @@
 #include <string.h>
 #include <time.h>
 
+#include "access.h"
 #include "api_client.h"
 #include "availability.h"
 #include "clock.h"
 #include "cluster_file.h"
-#include "kubeconfig.h"
 #include "log.h"
 
 // From news to status
@@ -500,44 +500,17 @@ int kubernetes_want(struct kubernetes *k, const struct config *file, char ret_wh
 	return 0;
 }
 
-// The first mistake is what is said of all of them.
-static int refuse(struct text_lines *mistakes, int error, char ret_why[WHY_MAX])
-{
-	snprintf(ret_why, WHY_MAX, "%s",
-		mistakes->n > 0 ? mistakes->lines[0]
-				: "there is not enough memory for credentials");
-	text_lines_clear(mistakes);
-	return error;
-}
-
-// As the configuration has it, else as every pod finds it.
-static int find_access(const struct kubernetes_config *config, struct api_access *ret_access,
-	struct text_lines *ret_mistakes)
-{
-	const char *servers[SERVERS_MAX];
-	int r = config->kubeconfig[0] != '\0'
-		? kubeconfig_parse_file(config->kubeconfig, ret_access, ret_mistakes)
-		: in_cluster_access(getenv("KUBERNETES_SERVICE_HOST"),
-			  getenv("KUBERNETES_SERVICE_PORT"), SERVICE_ACCOUNT_FOLDER, ret_access,
-			  ret_mistakes);
-
-	for (size_t i = 0; i < config->n_servers; i++)
-		servers[i] = config->servers[i];
-	if (r == 0 && config->n_servers > 0)
-		r = api_access_set_servers(ret_access, servers, config->n_servers, ret_mistakes);
-	return r;
-}
-
 static int start_client(struct kubernetes *k, char ret_why[WHY_MAX])
 {
-	struct text_lines mistakes = {0};
+	int r = access_find(&k->file->kubernetes, &k->access, ret_why);
 
-	int r = find_access(&k->file->kubernetes, &k->access, &mistakes);
 	if (r < 0)
-		return refuse(&mistakes, r, ret_why);
+		return r;
 	log_info("the API server is %s", k->access.servers[0]);
 	r = api_client_create(k->loop, &k->access, &k->client);
-	return r < 0 ? refuse(&mistakes, r, ret_why) : 0;
+	if (r < 0)
+		snprintf(ret_why, WHY_MAX, "there is not enough memory for credentials");
+	return r;
 }
 
 static int start_instance(
@@ -548,6 +521,7 @@ static int start_instance(
 		.client = k->client,
 		.directory = directory,
 		.file = &k->instances,
+		.hash_key = k->file->has_hash_key ? NULL : k->file->dataplane.hash_key,
 		.changed = lead_changed,
 		.argument = k,
 	};
