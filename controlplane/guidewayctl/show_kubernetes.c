@@ -168,9 +168,23 @@ static void show_instance(const json_t *instance)
 	show_key(text_of(instance, "hash_key"));
 }
 
+static void show_instances(const json_t *instances)
+{
+	size_t i;
+	json_t *instance;
+
+	if (json_array_size(instances) < 2)
+		return;
+	printf("%zu instances:", json_array_size(instances));
+	json_array_foreach(instances, i, instance)
+		printf("%s %s", i == 0 ? "" : ",", text_of(instance, "holder"));
+	printf("\n");
+}
+
 void show_kubernetes(const json_t *answer)
 {
 	show_instance(json_object_get(answer, "instance"));
+	show_instances(json_object_get(answer, "instances"));
 	show_watch(answer, "Services", "watch_services");
 	show_watch(answer, "Nodes", "watch_nodes");
 	show_watch(answer, "EndpointSlices", "watch_endpointslices");

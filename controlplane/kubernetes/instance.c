@@ -15,8 +15,12 @@
 
 #define LEADER_LEASE "guideway-leader"
 #define END_PATIENCE_NS NSEC_PER_SEC
+#define LOOK_NS (500 * NSEC_PER_MSEC)
 
 enum { PATH_MAX_LEN = 256 };
+
+// The Lease of the one that writes; and our own, by which others know that we live.
+enum { LEADER, PRESENCE, N_ERRANDS };
 
 // A Lease, and what is asked of it.
 struct errand {
@@ -28,7 +32,13 @@ struct errand {
 struct instance {
 	struct instance_config config;
 	char name[LEASE_HOLDER_MAX];
-	struct errand leader; // Who writes.
+	char lease[LEASE_NAME_MAX]; // Our own.
+	struct errand errands[N_ERRANDS];
+
+	struct instances *others; // NULL without an election, as is the watch.
+	struct watch *others_watch;
+	char others_path[PATH_MAX_LEN];
+	uint64_t others_in_force; // As was told last.
 
 	struct shared_key *key; // NULL if it is not the cluster's matter.
 	struct api_request *key_request;
@@ -53,12 +63,17 @@ bool instance_leads(const struct instance *instance, uint64_t now_ns)
 	if (instance->ended != NULL)
 		return false;
 	return !instance->config.file->election ||
-		lease_keeper_holds(instance->leader.keeper, now_ns);
+		lease_keeper_holds(instance->errands[LEADER].keeper, now_ns);
+}
+
+uint64_t instance_others_in_force(const struct instance *instance, uint64_t now_ns)
+{
+	return instance->others == NULL ? UINT64_MAX : instances_in_force(instance->others, now_ns);
 }
 
 static void say_who_leads(const struct instance *i, bool leads)
 {
-	const char *holder = lease_keeper_holder(i->leader.keeper);
+	const char *holder = lease_keeper_holder(i->errands[LEADER].keeper);
 
 	if (leads)
 		log_info("%s leads: it gives addresses, and writes to Services", i->name);
@@ -72,12 +87,14 @@ static void say_who_leads(const struct instance *i, bool leads)
 static void note_change(struct instance *i, uint64_t now_ns)
 {
 	bool leads = instance_leads(i, now_ns);
+	uint64_t others_in_force = instance_others_in_force(i, now_ns);
 
-	if (leads == i->led || i->ended != NULL)
+	if ((leads == i->led && others_in_force == i->others_in_force) || i->ended != NULL)
 		return;
-	i->led = leads;
-	if (i->config.file->election)
+	if (leads != i->led)
 		say_who_leads(i, leads);
+	i->led = leads;
+	i->others_in_force = others_in_force;
 	i->config.changed(i->config.argument, now_ns);
 }
 
@@ -237,6 +254,56 @@ static int start_key(struct instance *i)
 	return watch_start(&config, &i->key_watch);
 }
 
+// The others
+
+static void others_begun(void *argument)
+{
+	struct instance *i = argument;
+
+	instances_begin(i->others);
+}
+
+static void others_told(void *argument, enum watch_change change, const json_t *lease)
+{
+	struct instance *i = argument;
+	uint64_t now_ns = loop_clock_ns();
+
+	if (instances_tell(i->others, change == WATCH_GONE, lease, now_ns) < 0)
+		log_limited(LEVEL_WARNING, "another instance is passed over: out of memory");
+	note_change(i, now_ns);
+}
+
+static void others_synced(void *argument)
+{
+	struct instance *i = argument;
+
+	instances_end(i->others);
+	note_change(i, loop_clock_ns());
+}
+
+static int start_others(struct instance *i)
+{
+	struct watch_config config = {
+		.loop = i->config.loop,
+		.client = i->config.client,
+		.name = "leases",
+		.path = i->others_path,
+		.begun = others_begun,
+		.told = others_told,
+		.synced = others_synced,
+		.argument = i,
+	};
+
+	if (!i->config.file->election)
+		return 0;
+	i->others = instances_create(i->lease);
+	if (i->others == NULL)
+		return -ENOMEM;
+	snprintf(i->others_path, sizeof(i->others_path),
+		"/apis/coordination.k8s.io/v1/namespaces/%s/leases", i->config.file->space);
+	return watch_start(&config, &i->others_watch);
+}
+
 // Leases
 
 static int64_t time_of_day_us(void)
@@ -278,6 +345,20 @@ static uint64_t due_ns(const struct errand *e)
 	return e->keeper == NULL ? UINT64_MAX : lease_keeper_due_ns(e->keeper);
 }
 
+static void say_if_doubled(const struct instance *i, uint64_t now_ns)
+{
+	const struct lease_keeper *keeper = i->errands[PRESENCE].keeper;
+	const char *holder = keeper == NULL ? "" : lease_keeper_holder(keeper);
+
+	if (i->ended == NULL && holder[0] != '\0' && strcmp(holder, i->name) != 0 &&
+		!lease_keeper_holds(keeper, now_ns))
+		log_about("instance", LEVEL_WARNING,
+			"%s has the Lease %s, which is ours by name: it has just ended, or two "
+			"instances have one name, and kubernetes.instances.name must tell them "
+			"apart",
+			holder, i->lease);
+}
+
 static bool has_ended(const struct errand *e)
 {
 	return e->keeper == NULL || lease_keeper_has_ended(e->keeper);
@@ -287,23 +368,26 @@ static void end_if_done(struct instance *i, uint64_t now_ns)
 {
 	void (*ended)(void *argument) = i->ended;
 
-	if (!has_ended(&i->leader) && now_ns < i->end_ns)
-		return;
-	api_client_cancel(i->config.client, i->leader.request);
-	i->leader.request = NULL;
+	for (int e = 0; e < N_ERRANDS; e++) {
+		if (!has_ended(&i->errands[e]) && now_ns < i->end_ns)
+			return;
+	}
 	loop_timer_cancel(i->config.loop, &i->next);
 	ended(i->ended_argument);
 }
 
 static void go_on(struct instance *i, uint64_t now_ns)
 {
-	run(&i->leader, now_ns);
+	uint64_t next_ns = now_ns + LOOK_NS; // What ends by time is noted.
+
+	for (int e = 0; e < N_ERRANDS; e++) {
+		run(&i->errands[e], now_ns);
+		if (due_ns(&i->errands[e]) < next_ns)
+			next_ns = due_ns(&i->errands[e]);
+	}
 	run_key(i, now_ns);
 	note_change(i, now_ns);
-
-	// A hold that runs out is noted at once.
-	uint64_t next_ns = now_ns + i->config.file->retry_ms * NSEC_PER_MSEC;
-	next_ns = due_ns(&i->leader) < next_ns ? due_ns(&i->leader) : next_ns;
+	say_if_doubled(i, now_ns);
 	loop_timer_set(i->config.loop, &i->next, next_ns);
 	if (i->ended != NULL)
 		end_if_done(i, now_ns);
@@ -312,6 +396,25 @@ static void go_on(struct instance *i, uint64_t now_ns)
 static void next(void *argument, uint64_t now_ns)
 {
 	go_on(argument, now_ns);
+}
+
+void instance_say_in_force(struct instance *instance, uint64_t in_force, uint64_t now_ns)
+{
+	struct errand *presence = &instance->errands[PRESENCE];
+
+	if (presence->keeper == NULL || in_force == 0)
+		return;
+	// The leader is waited for by nobody.
+	lease_keeper_say_in_force(
+		presence->keeper, in_force, !instance_leads(instance, now_ns), now_ns);
+	if (due_ns(presence) < instance->next.due_ns)
+		loop_timer_set(instance->config.loop, &instance->next, due_ns(presence));
+}
+
+void instance_each(const struct instance *instance, instance_seen_fn *fn, void *argument)
+{
+	if (instance->others != NULL)
+		instances_each(instance->others, loop_clock_ns(), fn, argument);
 }
 
 // Life
@@ -330,7 +433,8 @@ void instance_end(
 	instance->ended = ended;
 	instance->ended_argument = argument;
 	instance->end_ns = now_ns + END_PATIENCE_NS;
-	end_errand(&instance->leader, now_ns);
+	for (int e = 0; e < N_ERRANDS; e++)
+		end_errand(&instance->errands[e], now_ns);
 	loop_timer_set(instance->config.loop, &instance->next, now_ns);
 }
 
@@ -344,15 +448,18 @@ static int name_it(struct instance *i)
 	gethostname(machine, sizeof(machine) - 1);
 	for (char *c = machine; *c != '\0'; c++)
 		*c = (char)tolower((unsigned char)*c);
+	if (given[0] == '\0')
+		given = machine;
 	int r = state_directory_instance_id(i->config.directory, &id);
-	snprintf(i->name, sizeof(i->name), "%s_%08" PRIx32, given[0] == '\0' ? machine : given, id);
+	snprintf(i->name, sizeof(i->name), "%s_%08" PRIx32, given, id);
+	snprintf(i->lease, sizeof(i->lease), INSTANCE_LEASE_PREFIX "%s", given);
 	return r;
 }
 
-static int start_leader(struct instance *i)
+static int start_errands(struct instance *i)
 {
 	const struct instances_config *file = i->config.file;
-	struct lease_keeper_config config = {
+	struct lease_keeper_config leader = {
 		.space = file->space,
 		.name = LEADER_LEASE,
 		.holder = i->name,
@@ -360,11 +467,21 @@ static int start_leader(struct instance *i)
 		.renew_ms = file->renew_ms,
 		.retry_ms = file->retry_ms,
 	};
+	struct lease_keeper_config presence = {
+		.space = file->space,
+		.name = i->lease,
+		.holder = i->name,
+		.lease_ms = file->lease_ms,
+		.renew_ms = file->lease_ms / 3 * 2,
+		.retry_ms = file->lease_ms / 3,
+	};
 
 	if (!file->election)
 		return 0;
-	i->leader.keeper = lease_keeper_create(&config);
-	return i->leader.keeper == NULL ? -ENOMEM : 0;
+	i->errands[LEADER].keeper = lease_keeper_create(&leader);
+	i->errands[PRESENCE].keeper = lease_keeper_create(&presence);
+	return i->errands[LEADER].keeper == NULL || i->errands[PRESENCE].keeper == NULL ? -ENOMEM
+											: 0;
 }
 
 int instance_start(const struct instance_config *config, struct instance **ret_instance)
@@ -374,12 +491,16 @@ int instance_start(const struct instance_config *config, struct instance **ret_i
 	if (i == NULL)
 		return -ENOMEM;
 	i->config = *config;
-	i->leader.instance = i;
+	for (int e = 0; e < N_ERRANDS; e++)
+		i->errands[e].instance = i;
+	i->others_in_force = UINT64_MAX;
 	i->next = (struct loop_timer){.name = "leases", .fn = next, .argument = i};
 	i->led = !config->file->election;
 	int r = name_it(i);
 	if (r == 0)
-		r = start_leader(i);
+		r = start_errands(i);
+	if (r == 0)
+		r = start_others(i);
 	if (r == 0)
 		r = start_key(i);
 	if (r < 0) {
@@ -397,11 +518,15 @@ void instance_stop(struct instance *instance)
 		return;
 
 	watch_stop(instance->key_watch);
+	watch_stop(instance->others_watch);
 	api_client_cancel(instance->config.client, instance->key_request);
-	api_client_cancel(instance->config.client, instance->leader.request);
 	loop_timer_cancel(instance->config.loop, &instance->next);
+	for (int e = 0; e < N_ERRANDS; e++) {
+		api_client_cancel(instance->config.client, instance->errands[e].request);
+		lease_keeper_destroy(instance->errands[e].keeper);
+	}
 	shared_key_destroy(instance->key);
-	lease_keeper_destroy(instance->leader.keeper);
+	instances_destroy(instance->others);
 	free(instance);
 }
 
@@ -417,7 +542,7 @@ void instance_read_status(const struct instance *instance, struct instance_statu
 	strcpy(status.name, instance->name);
 	if (status.leads)
 		strcpy(status.leader, status.name);
-	else if (instance->leader.keeper != NULL)
-		strcpy(status.leader, lease_keeper_holder(instance->leader.keeper));
+	else if (instance->errands[LEADER].keeper != NULL)
+		strcpy(status.leader, lease_keeper_holder(instance->errands[LEADER].keeper));
 	*ret_status = status;
 }

@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include "api_client.h"
+#include "instances.h"
 #include "kubernetes_config.h"
 #include "lease_keeper.h"
 #include "loop.h"
@@ -23,7 +24,7 @@ struct instance_config {
 	const struct instances_config *file;
 	const uint64_t *hash_key; // [2], in use; NULL if it is not the cluster's matter.
 
-	// What instance_leads() says has changed.
+	// What instance_leads() or instance_others_in_force() says has changed.
 	void (*changed)(void *argument, uint64_t now_ns);
 	void *argument;
 };
@@ -36,6 +37,15 @@ void instance_stop(struct instance *instance);
 
 // Whether this one may write now: to be asked before each write.
 bool instance_leads(const struct instance *instance, uint64_t now_ns);
+
+// Tells the others up to which resourceVersion of Services our workers forward; 0 is not told.
+void instance_say_in_force(struct instance *instance, uint64_t in_force, uint64_t now_ns);
+
+// The least that they say of that: as of instances_in_force().
+uint64_t instance_others_in_force(const struct instance *instance, uint64_t now_ns);
+
+// All that live.
+void instance_each(const struct instance *instance, instance_seen_fn *fn, void *argument);
 
 // Gives up what it holds, so that others need not wait, and calls 'ended' once that is done, or
 // after a second. It leads no more.

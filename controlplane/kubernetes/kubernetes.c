@@ -260,6 +260,8 @@ static void write_on(struct kubernetes *k, uint64_t now_ns)
 {
 	struct cluster_write write;
 
+	instance_say_in_force(k->instance, cluster_in_force_version(k->cluster), now_ns);
+	cluster_set_others(k->cluster, instance_others_in_force(k->instance, now_ns));
 	tell_on(k);
 	for (size_t i = 0; i < WRITES_AT_A_TIME; i++) {
 		struct writing *w = &k->writings[i];
@@ -277,9 +279,19 @@ static void write_on(struct kubernetes *k, uint64_t now_ns)
 	}
 }
 
-static void lead_changed(void *argument, uint64_t now_ns)
+static void follow_lead(struct kubernetes *k, uint64_t now_ns)
 {
-	write_on(argument, now_ns);
+	if (cluster_set_lead(k->cluster, leads(k), now_ns) < 0)
+		log_limited(LEVEL_ERROR, "the cluster is not led by this instance: out of memory");
+	join_soon(k, now_ns);
+}
+
+static void instance_changed(void *argument, uint64_t now_ns)
+{
+	struct kubernetes *k = argument;
+
+	follow_lead(k, now_ns);
+	write_on(k, now_ns);
 }
 
 static bool awaits(void *argument, const char *name, uint64_t since_ns)
@@ -522,13 +534,15 @@ static int start_instance(
 		.directory = directory,
 		.file = &k->instances,
 		.hash_key = k->file->has_hash_key ? NULL : k->file->dataplane.hash_key,
-		.changed = lead_changed,
+		.changed = instance_changed,
 		.argument = k,
 	};
 
 	k->instances = k->file->kubernetes.instances;
 	int r = instance_start(&config, &k->instance);
-	if (r < 0)
+	if (r == 0)
+		follow_lead(k, loop_clock_ns());
+	else
 		snprintf(ret_why, WHY_MAX,
 			"the id of this instance can be neither read nor made in the state "
 			"directory: %s",
@@ -676,6 +690,11 @@ void kubernetes_read_status(const struct kubernetes *k, struct kubernetes_status
 	instance_read_status(k->instance, &status.instance);
 	cluster_count(k->cluster, &status.counts);
 	*ret_status = status;
+}
+
+const struct instance *kubernetes_instance(const struct kubernetes *k)
+{
+	return k->instance;
 }
 
 const struct cluster *kubernetes_cluster(const struct kubernetes *k)

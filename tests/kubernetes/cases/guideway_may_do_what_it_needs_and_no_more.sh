@@ -34,8 +34,8 @@ rights no default get,list,delete events
 rights no default get,list,watch secrets configmaps pods leases.coordination.k8s.io
 rights no default create secrets leases.coordination.k8s.io
 
-rights yes guideway get,create,update leases.coordination.k8s.io
-rights no guideway delete leases.coordination.k8s.io
+rights yes guideway get,list,watch,create,update leases.coordination.k8s.io
+rights no guideway patch,delete leases.coordination.k8s.io
 rights yes guideway create secrets
 rights yes guideway get,list,watch secrets/guideway-hash-key
 rights no guideway get,list,watch secrets secrets/other
