@@ -167,6 +167,7 @@ static int join(struct cluster *c, struct joining *j, struct cluster_config **re
 		.n_nodes = j->nodes.n,
 		.services = j->served,
 		.n_services = j->n_served,
+		.announcers = &c->announcers,
 	};
 	return cluster_config_build(c->file, &view, ret_joined, ret_left_out);
 }
@@ -334,6 +335,7 @@ int cluster_create(const struct config *file, struct cluster **ret_cluster)
 		return -ENOMEM;
 	cluster->file = file;
 	cluster->others_in_force = UINT64_MAX;
+	cluster->announcers.all = true;
 	cluster->book = address_book_create();
 	cluster->events = event_queue_create();
 	if (cluster->book == NULL || cluster->events == NULL ||

@@ -56,6 +56,9 @@ uint64_t cluster_in_force_version(const struct cluster *cluster);
 // they follow, or after 5 s.
 void cluster_set_others(struct cluster *cluster, uint64_t in_force);
 
+// Who answers ARP and ND for which address; at first this one does, for all.
+void cluster_set_announcers(struct cluster *cluster, const struct announcers *announcers);
+
 // A whole list begins; what is not told before it ends is gone.
 void cluster_begin(struct cluster *cluster, enum cluster_resource resource);
 void cluster_end(struct cluster *cluster, enum cluster_resource resource, uint64_t now_ns);

@@ -87,6 +87,7 @@ struct cluster {
 	uint64_t joined_version;   // of those that were joined last,
 	uint64_t in_force_version; // and of those that every worker forwards by.
 	uint64_t others_in_force;  // As of cluster_set_others().
+	struct announcers announcers;
 };
 
 static inline struct service_entry *cluster_find_service(const struct cluster *c, const char *key)

@@ -117,6 +117,14 @@ void cluster_set_others(struct cluster *cluster, uint64_t in_force)
 	cluster->others_in_force = in_force;
 }
 
+void cluster_set_announcers(struct cluster *cluster, const struct announcers *announcers)
+{
+	if (announcers_equal(&cluster->announcers, announcers))
+		return;
+	cluster->announcers = *announcers;
+	cluster->has_changed = true;
+}
+
 // Returns 0 or -ENOMEM.
 static int empty_book(struct cluster *c)
 {

@@ -9,12 +9,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "announcers.h"
 #include "clock.h"
 #include "log.h"
 #include "watch.h"
 
 #define LEADER_LEASE "guideway-leader"
 #define END_PATIENCE_NS NSEC_PER_SEC
+#define UNSEEN_NS (5 * NSEC_PER_SEC)
 #define LOOK_NS (500 * NSEC_PER_MSEC)
 
 enum { PATH_MAX_LEN = 256 };
@@ -37,8 +39,11 @@ struct instance {
 
 	struct instances *others; // NULL without an election, as is the watch.
 	struct watch *others_watch;
+	bool others_known; // They were listed once.
 	char others_path[PATH_MAX_LEN];
-	uint64_t others_in_force; // As was told last.
+	uint64_t others_in_force; // As was told last, as is the next.
+	struct announcers announcers;
+	uint64_t started_ns;
 
 	struct shared_key *key; // NULL if it is not the cluster's matter.
 	struct api_request *key_request;
@@ -84,12 +89,36 @@ static void say_who_leads(const struct instance *i, bool leads)
 			strcmp(holder, i->name) == 0 || holder[0] == '\0' ? "nobody" : holder);
 }
 
+const struct announcers *instance_announcers(const struct instance *instance)
+{
+	return &instance->announcers;
+}
+
+// One that is cut off from the API sees nobody any more, and keeps to what it saw: that two answer
+// for a VIP is better than that nobody does. So does one that has seen nothing for a while.
+static bool announcers_change(struct instance *i, uint64_t now_ns)
+{
+	struct announcers announcers = i->announcers;
+
+	if (i->others_known && lease_keeper_holds(i->errands[PRESENCE].keeper, now_ns))
+		instances_announce(i->others, now_ns, &announcers);
+	announcers.all = i->config.file->announce == ANNOUNCE_ALL || i->others == NULL ||
+		(!announcers.known && now_ns >= i->started_ns + UNSEEN_NS);
+	if (announcers_equal(&announcers, &i->announcers))
+		return false;
+	i->announcers = announcers;
+	return true;
+}
+
 static void note_change(struct instance *i, uint64_t now_ns)
 {
 	bool leads = instance_leads(i, now_ns);
 	uint64_t others_in_force = instance_others_in_force(i, now_ns);
 
-	if ((leads == i->led && others_in_force == i->others_in_force) || i->ended != NULL)
+	if (i->ended != NULL)
+		return;
+	if (!announcers_change(i, now_ns) && leads == i->led &&
+		others_in_force == i->others_in_force)
 		return;
 	if (leads != i->led)
 		say_who_leads(i, leads);
@@ -278,6 +307,7 @@ static void others_synced(void *argument)
 	struct instance *i = argument;
 
 	instances_end(i->others);
+	i->others_known = true;
 	note_change(i, loop_clock_ns());
 }
 
@@ -494,6 +524,7 @@ int instance_start(const struct instance_config *config, struct instance **ret_i
 	for (int e = 0; e < N_ERRANDS; e++)
 		i->errands[e].instance = i;
 	i->others_in_force = UINT64_MAX;
+	i->started_ns = loop_clock_ns();
 	i->next = (struct loop_timer){.name = "leases", .fn = next, .argument = i};
 	i->led = !config->file->election;
 	int r = name_it(i);
@@ -503,6 +534,8 @@ int instance_start(const struct instance_config *config, struct instance **ret_i
 		r = start_others(i);
 	if (r == 0)
 		r = start_key(i);
+	if (r == 0)
+		announcers_change(i, i->started_ns);
 	if (r < 0) {
 		instance_stop(i);
 		return r;

@@ -24,7 +24,8 @@ struct instance_config {
 	const struct instances_config *file;
 	const uint64_t *hash_key; // [2], in use; NULL if it is not the cluster's matter.
 
-	// What instance_leads() or instance_others_in_force() says has changed.
+	// What instance_leads(), instance_others_in_force() or instance_announcers() says has
+	// changed.
 	void (*changed)(void *argument, uint64_t now_ns);
 	void *argument;
 };
@@ -43,6 +44,9 @@ void instance_say_in_force(struct instance *instance, uint64_t in_force, uint64_
 
 // The least that they say of that: as of instances_in_force().
 uint64_t instance_others_in_force(const struct instance *instance, uint64_t now_ns);
+
+// Who answers for VIPs.
+const struct announcers *instance_announcers(const struct instance *instance);
 
 // All that live.
 void instance_each(const struct instance *instance, instance_seen_fn *fn, void *argument);

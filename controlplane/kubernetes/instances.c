@@ -6,6 +6,7 @@
 
 #include "clock.h"
 #include "entry_tree.h"
+#include "name.h"
 
 // One lives for as long as its Lease is seen to change, by our own clock (lease_keeper.c has why).
 
@@ -166,4 +167,24 @@ void instances_each(
 			fn(argument, &told);
 	}
 	free(row.entries);
+}
+
+static void add_announcer(void *argument, const struct instance_seen *seen)
+{
+	struct announcers *announcers = argument;
+
+	if (announcers->n < ANNOUNCERS_MAX)
+		announcers->hashes[announcers->n++] = name_hash(seen->name);
+}
+
+void instances_announce(
+	const struct instances *instances, uint64_t now_ns, struct announcers *ret_announcers)
+{
+	struct announcers announcers = {
+		.known = true,
+		.own = name_hash(instances->own + strlen(INSTANCE_LEASE_PREFIX)),
+	};
+
+	instances_each(instances, now_ns, add_announcer, &announcers);
+	*ret_announcers = announcers;
 }

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "announcers.h"
 #include "lease.h"
 
 // Which Guidewayes of a cluster live, and up to where they forward: each has a Lease of its own,
@@ -29,6 +30,10 @@ void instances_end(struct instances *instances);
 // The least that one of the others that live says is in force with it; UINT64_MAX if there is none,
 // 0 if one has not said anything yet.
 uint64_t instances_in_force(const struct instances *instances, uint64_t now_ns);
+
+// All that live, as those that share the VIPs.
+void instances_announce(
+	const struct instances *instances, uint64_t now_ns, struct announcers *ret_announcers);
 
 // All that live, in the order of their names; this one always does.
 struct instance_seen {

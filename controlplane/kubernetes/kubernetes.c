@@ -279,10 +279,11 @@ static void write_on(struct kubernetes *k, uint64_t now_ns)
 	}
 }
 
-static void follow_lead(struct kubernetes *k, uint64_t now_ns)
+static void follow_instance(struct kubernetes *k, uint64_t now_ns)
 {
 	if (cluster_set_lead(k->cluster, leads(k), now_ns) < 0)
 		log_limited(LEVEL_ERROR, "the cluster is not led by this instance: out of memory");
+	cluster_set_announcers(k->cluster, instance_announcers(k->instance));
 	join_soon(k, now_ns);
 }
 
@@ -290,7 +291,7 @@ static void instance_changed(void *argument, uint64_t now_ns)
 {
 	struct kubernetes *k = argument;
 
-	follow_lead(k, now_ns);
+	follow_instance(k, now_ns);
 	write_on(k, now_ns);
 }
 
@@ -541,7 +542,7 @@ static int start_instance(
 	k->instances = k->file->kubernetes.instances;
 	int r = instance_start(&config, &k->instance);
 	if (r == 0)
-		follow_lead(k, loop_clock_ns());
+		follow_instance(k, loop_clock_ns());
 	else
 		snprintf(ret_why, WHY_MAX,
 			"the id of this instance can be neither read nor made in the state "

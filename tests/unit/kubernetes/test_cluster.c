@@ -1010,6 +1010,22 @@ static void what_is_in_force_is_a_version_of_services(void **state)
 	assert_int_equal(cluster_in_force_version(p->cluster), 44);
 }
 
+static void what_another_answers_for_is_forwarded_and_not_announced(void **state)
+{
+	struct place *p = *state;
+	struct announcers nobody = {0};
+
+	two_nodes(p);
+	tell_service(p, "web", RECORDED, LB);
+	assert_true(join(p)->services[0].announce && join(p)->services[0].answers_arp);
+	cluster_set_announcers(p->cluster, &nobody);
+	assert_true(cluster_has_changed(p->cluster));
+	assert_string_equal(served(p), "default/web:80/tcp 203.0.113.1 n1 n2");
+	assert_false(join(p)->services[0].announce || join(p)->services[0].answers_arp);
+	cluster_set_announcers(p->cluster, &nobody);
+	assert_false(cluster_has_changed(p->cluster));
+}
+
 // A restart
 
 // What the cluster would know after a restart.
@@ -1508,6 +1524,7 @@ int main(void)
 		AT_PLACE(but_for_no_more_than_five_seconds),
 		AT_PLACE(a_service_is_released_when_the_others_do_not_forward_either),
 		AT_PLACE(what_is_in_force_is_a_version_of_services),
+		AT_PLACE(what_another_answers_for_is_forwarded_and_not_announced),
 		AT_PLACE(after_a_restart_what_was_known_is_served_and_nothing_written),
 		AT_PLACE(after_a_restart_a_list_says_what_is_still_so),
 		AT_PLACE(a_local_service_goes_where_its_endpoints_are),
