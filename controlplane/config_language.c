@@ -28,6 +28,7 @@ static const char *const affinities[] = {"none", "client-ip", NULL};
 static const char *const unserved[] = {"drop", "reject", NULL};
 static const char *const all_down[] = {"reject", "fail-open", NULL};
 static const char *const node_checks[] = {"kube-proxy", "node-port", "none", NULL};
+static const char *const announcers[] = {"one", "all", NULL};
 static const char *const levels[] = {"error", "warning", "info", "debug", NULL};
 
 static bool is_of(const char *text, const char *others)
@@ -341,6 +342,11 @@ static const struct key instances[] = {
 		"this one does, and must be the only one",
 		VALUE_TRUTH, KEY_RESTART, FIELD(struct config, kubernetes.instances.election),
 		.standard = true},
+	{"announce",
+		"who answers ARP and ND for a VIP, and announces it: one of those that live, which "
+		"they find by its address, or all of them",
+		VALUE_WORD, KEY_RESTART, FIELD(struct config, kubernetes.instances.announce),
+		.words = announcers},
 	{"lease", "seconds that a leader that is silent is waited for", VALUE_SECONDS, KEY_RESTART,
 		FIELD(struct config, kubernetes.instances.lease_ms), 1000, 3600000, 15000},
 	{"renew", "seconds that a leader writes on that cannot renew its Lease", VALUE_SECONDS,
@@ -431,7 +437,8 @@ static const struct key whole[] = {
 		65537},
 	{"hash_key",
 		"the secret by which flows choose slots; the same on several Guideways behind ECMP",
-		VALUE_OTHER, KEY_RESTART, .text = "made once, and kept in the state directory",
+		VALUE_OTHER, KEY_RESTART,
+		.text = "made once, and kept in the state directory or the cluster",
 		.must = "32 hexadecimal digits", .parse = parse_hash_key},
 	{"health", "how nodes are checked, unless a service says otherwise", VALUE_GROUP, 0,
 		FIELD(struct config, check), .keys = KEYS(check)},

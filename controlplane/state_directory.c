@@ -207,16 +207,13 @@ static int make_random(
 	return 0;
 }
 
-// Random bytes that are made once, and the same ever after.
-static int read_random(
+static int read_bytes(
 	struct state_directory *directory, const char *name, size_t len, void *ret_bytes)
 {
 	char *bytes;
 	size_t found;
 
 	int r = state_directory_read(directory, name, &bytes, &found);
-	if (r == -ENOENT)
-		return make_random(directory, name, len, ret_bytes);
 	if (r < 0)
 		return r;
 
@@ -226,6 +223,25 @@ static int read_random(
 		r = -EINVAL;
 	free(bytes);
 	return r;
+}
+
+// Random bytes that are made once, and the same ever after.
+static int read_random(
+	struct state_directory *directory, const char *name, size_t len, void *ret_bytes)
+{
+	int r = read_bytes(directory, name, len, ret_bytes);
+
+	return r == -ENOENT ? make_random(directory, name, len, ret_bytes) : r;
+}
+
+int state_directory_find_hash_key(struct state_directory *directory, uint64_t ret_key[2])
+{
+	return read_bytes(directory, HASH_KEY_FILE, KEY_LEN, ret_key);
+}
+
+int state_directory_set_hash_key(struct state_directory *directory, const uint64_t key[2])
+{
+	return state_directory_write(directory, HASH_KEY_FILE, key, KEY_LEN);
 }
 
 int state_directory_hash_key(struct state_directory *directory, uint64_t ret_key[2])

@@ -376,6 +376,14 @@ static void name_nodes(struct making *m)
 	}
 }
 
+// What follows an @ tells a Service that changes its address from itself at the one before: who
+// was there to see that has other names for it than another Guideway, and may not choose other
+// nodes.
+static uint64_t salt_of(const char *name)
+{
+	return name_hash_until(name, '@');
+}
+
 static int take_ids(struct making *m)
 {
 	const struct model *model = m->model;
@@ -390,7 +398,7 @@ static int take_ids(struct making *m)
 
 	name_nodes(m);
 	for (size_t i = 0; i < model->n_services; i++) {
-		m->salts[i] = name_hash(model->services[i].name);
+		m->salts[i] = salt_of(model->services[i].name);
 		m->services.keys[i] = service_key(&model->services[i], m->salts[i]);
 	}
 

@@ -21,12 +21,29 @@ static json_t *watch_of(const struct kubernetes_status *status, enum cluster_res
 		(json_int_t)s->n_events, "failures", (json_int_t)s->n_failures);
 }
 
+static void add_instance(void *argument, const struct instance_seen *seen)
+{
+	json_array_append_new(argument,
+		json_pack("{s:s, s:s, s:I, s:b}", "name", seen->name, "holder", seen->holder,
+			"in_force", (json_int_t)seen->in_force, "own", seen->is_own));
+}
+
+static json_t *instances_of(const struct kubernetes *k)
+{
+	json_t *list = json_array();
+
+	instance_each(kubernetes_instance(k), add_instance, list);
+	return list;
+}
+
 static json_t *instance_of(const struct instance_status *s)
 {
 	const char *leader = s->leader[0] == '\0' ? NULL : s->leader;
 
-	return json_pack("{s:s, s:b, s:b, s:s?}", "name", s->name, "election", s->election, "leads",
-		s->leads, "leader", leader);
+	const char *key = s->shares_key ? shared_key_word(s->key) : "configured";
+
+	return json_pack("{s:s, s:b, s:b, s:s?, s:s}", "name", s->name, "election", s->election,
+		"leads", s->leads, "leader", leader, "hash_key", key);
 }
 
 static json_t *addresses_of(const struct cluster_service *service)
@@ -125,15 +142,16 @@ static json_t *summary_of(const struct kubernetes *k)
 
 	kubernetes_read_status(k, &s);
 	return json_pack(
-		"{s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o}",
+		"{s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o}",
 		"synced", s.is_synced, "claiming", s.is_claiming, "instance",
-		instance_of(&s.instance), "watch_services", watch_of(&s, CLUSTER_SERVICES),
-		"watch_nodes", watch_of(&s, CLUSTER_NODES), "watch_endpointslices",
-		watch_of(&s, CLUSTER_SLICES), "watch_namespaces", watch_of(&s, CLUSTER_NAMESPACES),
-		"nodes", (json_int_t)s.counts.n_nodes, "nodes_used",
-		(json_int_t)s.counts.n_nodes_used, "joins", (json_int_t)s.n_joins, "writes",
-		(json_int_t)s.n_writes, "writes_failed", (json_int_t)s.n_writes_failed, "stages",
-		stages_of(&s.counts), "pools", pools_of(cluster), "refusals", refusals_of(cluster));
+		instance_of(&s.instance), "instances", instances_of(k), "watch_services",
+		watch_of(&s, CLUSTER_SERVICES), "watch_nodes", watch_of(&s, CLUSTER_NODES),
+		"watch_endpointslices", watch_of(&s, CLUSTER_SLICES), "watch_namespaces",
+		watch_of(&s, CLUSTER_NAMESPACES), "nodes", (json_int_t)s.counts.n_nodes,
+		"nodes_used", (json_int_t)s.counts.n_nodes_used, "joins", (json_int_t)s.n_joins,
+		"writes", (json_int_t)s.n_writes, "writes_failed", (json_int_t)s.n_writes_failed,
+		"stages", stages_of(&s.counts), "pools", pools_of(cluster), "refusals",
+		refusals_of(cluster));
 }
 
 static void begin(struct api_call *call)

@@ -1,4 +1,5 @@
 #include <stdio.h>
+#include <string.h>
 
 #include "show.h"
 #include "table.h"
@@ -142,6 +143,17 @@ static void show_leaving(const json_t *answer)
 			stage_of(answer, "release"));
 }
 
+// All is well if nothing is said.
+static void show_key(const char *state)
+{
+	if (strcmp(state, "another") == 0)
+		printf("HASH KEY: the cluster's Secret has another than the one in use; it is "
+		       "taken at the next restart\n");
+	else if (strcmp(state, "missing") == 0 || strcmp(state, "bad") == 0)
+		printf("HASH KEY: the cluster's Secret %s\n",
+			state[0] == 'b' ? "has no key" : "is not there");
+}
+
 static void show_instance(const json_t *instance)
 {
 	const char *name = text_of(instance, "name"), *leader = text_of(instance, "leader");
@@ -153,11 +165,26 @@ static void show_instance(const json_t *instance)
 	else
 		printf("%s does not lead; the leader is %s\n", name,
 			*leader == '\0' ? "nobody" : leader);
+	show_key(text_of(instance, "hash_key"));
+}
+
+static void show_instances(const json_t *instances)
+{
+	size_t i;
+	json_t *instance;
+
+	if (json_array_size(instances) < 2)
+		return;
+	printf("%zu instances:", json_array_size(instances));
+	json_array_foreach(instances, i, instance)
+		printf("%s %s", i == 0 ? "" : ",", text_of(instance, "holder"));
+	printf("\n");
 }
 
 void show_kubernetes(const json_t *answer)
 {
 	show_instance(json_object_get(answer, "instance"));
+	show_instances(json_object_get(answer, "instances"));
 	show_watch(answer, "Services", "watch_services");
 	show_watch(answer, "Nodes", "watch_nodes");
 	show_watch(answer, "EndpointSlices", "watch_endpointslices");

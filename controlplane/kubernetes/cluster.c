@@ -161,6 +161,7 @@ static int join(struct cluster *c, struct joining *j, struct cluster_config **re
 		j->services.entries == NULL)
 		return -ENOMEM;
 	c->join++;
+	c->joined_version = c->told_version;
 	cluster_keep_used(c, &j->nodes);
 	serve_all(c, j);
 	struct cluster_view view = {
@@ -168,6 +169,7 @@ static int join(struct cluster *c, struct joining *j, struct cluster_config **re
 		.n_nodes = j->nodes.n,
 		.services = j->served,
 		.n_services = j->n_served,
+		.announcers = &c->announcers,
 	};
 	return cluster_config_build(c->file, &view, ret_joined, ret_left_out);
 }
@@ -197,6 +199,7 @@ void cluster_is_in_force(struct cluster *cluster, uint64_t now_ns)
 	struct entry_row row = cluster_list(cluster, CLUSTER_SERVICES);
 
 	cluster->in_force = cluster->join;
+	cluster->in_force_version = cluster->joined_version;
 	for (size_t i = 0; i < row.n; i++) {
 		struct service_entry *e = row.entries[i];
 
@@ -205,7 +208,7 @@ void cluster_is_in_force(struct cluster *cluster, uint64_t now_ns)
 			continue;
 		if (e->stage == STAGE_SERVE)
 			cluster_settle(cluster, e, now_ns);
-		else
+		else if (e->stage != STAGE_CLAIM)
 			address_book_release(cluster->book, e->key, now_ns);
 	}
 	free(row.entries);
@@ -333,6 +336,8 @@ int cluster_create(const struct config *file, struct cluster **ret_cluster)
 	if (cluster == NULL)
 		return -ENOMEM;
 	cluster->file = file;
+	cluster->others_in_force = UINT64_MAX;
+	cluster->announcers.all = true;
 	cluster->book = address_book_create();
 	cluster->events = event_queue_create();
 	if (cluster->book == NULL || cluster->events == NULL ||

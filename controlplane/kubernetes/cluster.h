@@ -44,6 +44,21 @@ void cluster_destroy(struct cluster *cluster);
 // The file was read anew. Returns 0 or -ENOMEM, and then all is as before.
 int cluster_set_file(struct cluster *cluster, const struct config *file, uint64_t now_ns);
 
+// Of several instances that serve one cluster, one leads: it gives addresses, and what has to be
+// written is for it to write. The others serve what it recorded. At first this one does not.
+// Returns 0 or -ENOMEM, and then all is as before.
+int cluster_set_lead(struct cluster *cluster, bool leads, uint64_t now_ns);
+
+// Up to which resourceVersion of Services all workers forward as they say; 0 for none yet.
+uint64_t cluster_in_force_version(const struct cluster *cluster);
+
+// The least of what the others say of that; UINT64_MAX if there are none. A status is written once
+// they follow, or after 5 s.
+void cluster_set_others(struct cluster *cluster, uint64_t in_force);
+
+// Who answers ARP and ND for which address; at first this one does, for all.
+void cluster_set_announcers(struct cluster *cluster, const struct announcers *announcers);
+
 // A whole list begins; what is not told before it ends is gone.
 void cluster_begin(struct cluster *cluster, enum cluster_resource resource);
 void cluster_end(struct cluster *cluster, enum cluster_resource resource, uint64_t now_ns);

@@ -373,6 +373,7 @@ static struct service_config service_at(const struct joining *j, const struct se
 	enum family family = address_family(vip);
 	const struct service_options *options = &served->admission->options;
 	enum family target = target_family(j->joined, served->admission, family);
+	bool is_ours = announcers_own(j->view->announcers, vip);
 	struct service_config service = {
 		.vip = *vip,
 		.port = port->port,
@@ -390,8 +391,8 @@ static struct service_config service_at(const struct joining *j, const struct se
 							: file->udp_idle_s,
 		.affinity_s = served->object->affinity_s,
 		.fail_open = options->all_down == ALL_DOWN_FAIL_OPEN,
-		.announce = true,
-		.answers_arp = true,
+		.announce = is_ours,
+		.answers_arp = is_ours,
 		.rejects = true,
 	};
 

@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 #include "admission.h"
+#include "announcers.h"
 #include "config.h"
 #include "endpoint_shares.h"
 #include "node_object.h"
@@ -30,6 +31,7 @@ struct cluster_view {
 	size_t n_nodes;
 	const struct served *services; // [n_services], in any order.
 	size_t n_services;
+	const struct announcers *announcers; // Who answers for their addresses.
 };
 
 struct cluster_config;

@@ -8,9 +8,10 @@
 #include "slice_object.h"
 #include "status_conflict.h"
 
-// What the parts of a cluster share, and nobody else sees: cluster_told.c takes what
-// the API server tells, cluster_stages.c judges Services, cluster.c joins, cluster_writes.c has
-// them written, cluster_learning.c knows what nodes have learnt, cluster_save.c keeps them.
+// What the parts of a cluster share, and nobody else sees: cluster_told.c takes what the API server
+// tells, cluster_stages.c judges Services, cluster.c joins, cluster_others.c waits for the other
+// instances, cluster_writes.c has them written, cluster_learning.c knows what nodes have learnt,
+// cluster_save.c keeps them.
 
 enum {
 	NOT_JOINED = 0, // The next join takes it in.
@@ -25,7 +26,7 @@ struct service_entry {
 	bool is_listed;
 	struct service_object *object;
 	struct admission admission;
-	struct address address[N_FAMILIES]; // What it is served by; none unless STAGE_SERVE.
+	struct address address[N_FAMILIES]; // What it is served by, or will be once it is claimed.
 	struct address leaving[N_FAMILIES]; // And still is, until its status says where it is now.
 	struct address first[N_FAMILIES];   // Of those, the one that its services are called by.
 	enum stage stage;
@@ -36,6 +37,11 @@ struct service_entry {
 	bool knows;              // In dsr and tunnel: a node of each port takes its packets.
 	const char *reason;      // One word, or ""; a constant.
 	char message[STATUS_MESSAGE_MAX];
+
+	// Of the other instances.
+	uint64_t told_version;  // The resourceVersion by which they know of it; 0 for none yet.
+	uint64_t others_due_ns; // They are waited for until then; 0 while nothing waits for them.
+	bool is_followed;       // They forward as its stage has it, and we do, or time is over.
 
 	// Of its writes.
 	bool is_writing;
@@ -75,6 +81,13 @@ struct cluster {
 	uint64_t in_force; // The join by which every worker forwards; 0 for none.
 	struct event_queue *events;
 	uint64_t n_refusals[N_BOOK_ANSWERS]; // By what people were told.
+
+	bool leads;
+	uint64_t told_version;     // The newest of all Services,
+	uint64_t joined_version;   // of those that were joined last,
+	uint64_t in_force_version; // and of those that every worker forwards by.
+	uint64_t others_in_force;  // As of cluster_set_others().
+	struct announcers announcers;
 };
 
 static inline struct service_entry *cluster_find_service(const struct cluster *c, const char *key)
@@ -109,7 +122,7 @@ void cluster_judge_namespace(struct cluster *c, const char *space, uint64_t now_
 void cluster_judge_all(struct cluster *c, uint64_t now_ns);
 
 // Whether its status has the ingress that it is to have, written by us or not.
-bool cluster_has_its_ingress(const struct cluster *c, const struct service_entry *e);
+bool cluster_has_its_ingress(const struct service_entry *e);
 
 // Whether packets to it find a node; and whether its status does not say so yet.
 bool cluster_is_programmed(const struct service_entry *e);
@@ -117,6 +130,25 @@ bool cluster_gets_programmed(const struct service_entry *e);
 
 // Takes what the API server has of a Service. As of cluster_tell().
 int cluster_tell_service(struct cluster *c, bool is_gone, const json_t *json, uint64_t now_ns);
+
+// What its status says. By family.
+void cluster_read_published(
+	const struct service_object *object, struct address ret_addresses[N_FAMILIES]);
+
+// What a Service is to have as it had it before: what is recorded, else published. By family.
+void cluster_read_kept(
+	const struct service_object *object, struct address ret_addresses[N_FAMILIES]);
+bool cluster_keeps_address(const struct service_object *object);
+
+// It is recorded that it has the addresses that it is served by.
+bool service_is_recorded(const struct service_entry *e);
+
+// Its stage was found.
+void cluster_note_version(struct service_entry *e);
+
+// Whether its status may say what its stage is: we forward so, and so do the others, as far as they
+// are waited for.
+bool cluster_is_followed(const struct cluster *c, struct service_entry *e, uint64_t now_ns);
 
 // Tells people of a Service. 'reason' is a constant.
 void cluster_tell_event(struct cluster *c, const struct service_object *object, bool is_warning,

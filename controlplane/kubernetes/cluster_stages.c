@@ -21,6 +21,9 @@
 // says and what it holds, and what has to be written is the difference between what its status
 // says and should say. So a restart, a lost answer or another's writing need no thought.
 //
+// Whoever does not lead finds no address itself: it goes by what the leader recorded, and none of
+// its events and writes is asked for (see cluster_others.c).
+//
 // What is served is written only once every worker forwards by it, and what is not any more is
 // released only once none does: 'since' is the join by which it came, or went.
 
@@ -85,7 +88,7 @@ void cluster_settle(struct cluster *c, struct service_entry *e, uint64_t now_ns)
 {
 	if (e->stage != STAGE_SERVE || !has_address(e->leaving) || !service_is_in_force(c, e))
 		return;
-	if (!(cluster_has_its_ingress(c, e) && cluster_is_programmed(e)) &&
+	if (!(cluster_has_its_ingress(e) && cluster_is_programmed(e)) &&
 		!status_conflict_is_on(&e->conflict))
 		return;
 	address_book_settle(c->book, e->key, now_ns);
@@ -106,7 +109,7 @@ static void enter(struct cluster *c, struct service_entry *e, enum stage stage,
 	// What ends is written only once a join without it is in force, whether it was served or
 	// not.
 	c->has_changed |= e->stage == STAGE_SERVE || stage == STAGE_SERVE || stage == STAGE_RELEASE;
-	if (stage == STAGE_CLAIM)
+	if (stage == STAGE_CLAIM && e->stage != STAGE_CLAIM)
 		cluster_tell_event(
 			c, e->object, false, "EnsuringLoadBalancer", "Ensuring load balancer");
 	if (stage == STAGE_RELEASE)
@@ -114,6 +117,8 @@ static void enter(struct cluster *c, struct service_entry *e, enum stage stage,
 			c, e->object, false, "DeletingLoadBalancer", "Deleting load balancer");
 	e->stage = stage;
 	e->since = NOT_JOINED;
+	e->told_version = e->others_due_ns = 0;
+	e->is_followed = false;
 	e->write_due_ns = 0;
 	e->knows = false;
 	memcpy(e->address, addresses, sizeof(e->address));
@@ -175,18 +180,6 @@ static struct book_port *port_list(const struct service_object *object)
 	return ports;
 }
 
-// What it says of us already: a family has at most one of its addresses.
-static void take_published(const struct service_object *object, struct address_wish *wish)
-{
-	wish->published_is_ours = object->has_our_finalizer;
-	for (size_t i = 0; i < object->n_ingress && i < N_FAMILIES; i++) {
-		const struct address *address = &object->ingress[i].address;
-
-		if (!address_is_none(address))
-			wish->published[address_family(address)] = *address;
-	}
-}
-
 static enum book_answer ask_book(struct cluster *c, const struct service_entry *e,
 	const struct address_request *request, uint64_t now_ns,
 	struct address ret_addresses[N_FAMILIES], char ret_why[BOOK_WHY_MAX])
@@ -212,7 +205,8 @@ static enum book_answer ask_book(struct cluster *c, const struct service_entry *
 
 	memcpy(wish.families, e->admission.families, sizeof(wish.families));
 	memcpy(wish.requested, request->addresses, sizeof(wish.requested));
-	take_published(object, &wish);
+	wish.published_is_ours = object->has_our_finalizer;
+	cluster_read_kept(object, wish.published);
 	enum book_answer answer = address_book_ask(c->book, &wish, now_ns, ret_addresses, ret_why);
 	free_label_list(labels);
 	free_label_list(space_labels);
@@ -220,11 +214,52 @@ static enum book_answer ask_book(struct cluster *c, const struct service_entry *
 	return answer;
 }
 
+// One that is served and lost its finalizers by another's hand is served on.
+static enum stage stage_of(const struct service_entry *e, bool is_given)
+{
+	if (!has_its_finalizers(e->object) && e->stage != STAGE_SERVE)
+		return STAGE_CLAIM;
+	return is_given ? STAGE_SERVE : STAGE_WAIT;
+}
+
 static void stay(struct cluster *c, struct service_entry *e)
 {
 	bool is_served = e->stage == STAGE_SERVE;
 
-	enter(c, e, is_served ? STAGE_SERVE : STAGE_WAIT, is_served ? e->address : NULL);
+	enter(c, e, stage_of(e, is_served), is_served ? e->address : NULL);
+}
+
+// What it had before is served on while its status says so.
+static void follow_leaving(struct cluster *c, struct service_entry *e, const struct address *before)
+{
+	struct address published[N_FAMILIES], leaving[N_FAMILIES] = {0};
+
+	cluster_read_published(e->object, published);
+	for (enum family f = IPV4; f < N_FAMILIES; f++) {
+		const struct address *last =
+			address_equal(&before[f], &e->address[f]) ? &e->leaving[f] : &before[f];
+
+		if (address_equal(last, &published[f]))
+			leaving[f] = *last;
+	}
+	c->has_changed |= !same_addresses(e->leaving, leaving);
+	memcpy(e->leaving, leaving, sizeof(leaving));
+}
+
+// What the leader recorded. Only families that can be served here are taken.
+static void follow(struct cluster *c, struct service_entry *e)
+{
+	struct address kept[N_FAMILIES], given[N_FAMILIES] = {0}, before[N_FAMILIES];
+
+	memcpy(before, e->address, sizeof(before));
+	cluster_read_kept(e->object, kept);
+	for (size_t i = 0; e->object->has_our_finalizer && i < e->admission.n_families; i++)
+		given[e->admission.families[i]] = kept[e->admission.families[i]];
+	if (!has_address(given))
+		explain(e, "NotRecorded", "the leader has recorded no address of it yet");
+	enter(c, e, stage_of(e, has_address(given)), given);
+	if (e->stage == STAGE_SERVE)
+		follow_leaving(c, e, before);
 }
 
 static void read_leaving(struct cluster *c, struct service_entry *e)
@@ -258,7 +293,7 @@ static void seek_address(struct cluster *c, struct service_entry *e, uint64_t no
 		explain_address(e, true, "OutsidePools",
 			"the pool that its address is from has it no more, or is not for this "
 			"Service any more; it is kept");
-	enter(c, e, is_given ? STAGE_SERVE : STAGE_WAIT, given);
+	enter(c, e, stage_of(e, is_given), given);
 	if (is_given)
 		read_leaving(c, e);
 }
@@ -271,17 +306,16 @@ static void judge_ours(struct cluster *c, struct service_entry *e, uint64_t now_
 	admission_judge(c->file, e->object, &e->admission);
 	if (e->stage == STAGE_SERVE && e->admission.mode != before) {
 		e->since = NOT_JOINED; // Its status says the mode, too.
-		e->knows = false;
+		e->told_version = e->others_due_ns = 0;
+		e->is_followed = e->knows = false;
 	}
 	explain(e, e->admission.reason, e->admission.message);
-	if (!has_its_finalizers(e->object))
-		// One that is served lost them by another's hand: it is served on.
-		enter(c, e, e->stage == STAGE_SERVE ? STAGE_SERVE : STAGE_CLAIM,
-			e->stage == STAGE_SERVE ? e->address : NULL);
-	else if (!e->admission.is_admitted)
-		enter(c, e, STAGE_WAIT, NULL);
-	else
+	if (!e->admission.is_admitted)
+		enter(c, e, stage_of(e, false), NULL);
+	else if (c->leads)
 		seek_address(c, e, now_ns);
+	else
+		follow(c, e);
 }
 
 static void tell_why(struct cluster *c, const struct service_entry *e, const char *before)
@@ -308,6 +342,7 @@ void cluster_judge(struct cluster *c, struct service_entry *e, uint64_t now_ns)
 		enter(c, e, STAGE_NONE, NULL);
 		address_book_release(c->book, e->key, now_ns);
 	}
+	cluster_note_version(e);
 }
 
 void cluster_judge_namespace(struct cluster *c, const char *space, uint64_t now_ns)
@@ -328,11 +363,11 @@ void cluster_judge_all(struct cluster *c, uint64_t now_ns)
 {
 	struct entry_row row = cluster_list(c, CLUSTER_SERVICES);
 
-	for (int has_ingress = 1; has_ingress >= 0; has_ingress--) {
+	for (int keeps = 1; keeps >= 0; keeps--) {
 		for (size_t i = 0; i < row.n; i++) {
 			struct service_entry *e = row.entries[i];
 
-			if ((e->object->n_ingress > 0) == has_ingress)
+			if (cluster_keeps_address(e->object) == keeps)
 				cluster_judge(c, e, now_ns);
 		}
 	}

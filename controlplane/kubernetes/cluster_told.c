@@ -81,7 +81,7 @@ static void replace_object(struct cluster *c, struct service_entry *e,
 	struct service_object *object, const json_t *json, uint64_t now_ns)
 {
 	struct service_object *before = e->object;
-	bool had_ingress = before != NULL && cluster_has_its_ingress(c, e);
+	bool had_ingress = before != NULL && cluster_has_its_ingress(e);
 	bool has_another = had_ingress && !json_equal(before->ingress_json, object->ingress_json);
 
 	if (before != NULL && !asks_alike(before, object))
@@ -113,6 +113,8 @@ static int take_service(
 		return -ENOMEM;
 	}
 	e->is_listed = true;
+	if (object->version > c->told_version)
+		c->told_version = object->version;
 	if (is_stale(e->object, object)) {
 		service_object_free(object);
 		return 0;

@@ -52,8 +52,7 @@ static void want_served(const struct service_entry *e, struct wanted_status *wan
 }
 
 // What its status should say now. Returns false if it does not matter.
-static bool want(
-	const struct cluster *c, const struct service_entry *e, struct wanted_status *ret_wanted)
+static bool want(const struct service_entry *e, struct wanted_status *ret_wanted)
 {
 	const struct service_object *object = e->object;
 	struct wanted_status wanted = {
@@ -62,11 +61,12 @@ static bool want(
 			(object->has_standard_finalizer || object->class[0] == '\0'),
 	};
 
-	if (e->stage == STAGE_NONE || (e->stage == STAGE_RELEASE && !service_is_in_force(c, e)))
+	if (e->stage == STAGE_NONE || (e->stage == STAGE_RELEASE && !e->is_followed))
 		return false;
+	memcpy(wanted.record, e->address, sizeof(wanted.record));
 	if (e->stage == STAGE_WAIT)
 		want_waiting(e, &wanted);
-	if (e->stage == STAGE_SERVE && service_is_in_force(c, e))
+	if (e->stage == STAGE_SERVE && e->is_followed)
 		want_served(e, &wanted);
 	if (status_conflict_is_on(&e->conflict))
 		wanted.says_ingress = wanted.says_conditions = false;
@@ -78,19 +78,19 @@ static bool want(
 	return true;
 }
 
-bool cluster_has_its_ingress(const struct cluster *c, const struct service_entry *e)
+bool cluster_has_its_ingress(const struct service_entry *e)
 {
 	struct wanted_status wanted;
 
-	return e->stage == STAGE_SERVE && want(c, e, &wanted) && wanted.says_ingress &&
+	return e->stage == STAGE_SERVE && want(e, &wanted) && wanted.says_ingress &&
 		service_status_has_ingress(e->object, &wanted);
 }
 
-static json_t *patch_of(const struct cluster *c, const struct service_entry *e, int64_t now_s)
+static json_t *patch_of(const struct service_entry *e, int64_t now_s)
 {
 	struct wanted_status wanted;
 
-	return want(c, e, &wanted) ? service_status_patch(e->object, &wanted, now_s) : NULL;
+	return want(e, &wanted) ? service_status_patch(e->object, &wanted, now_s) : NULL;
 }
 
 static uint64_t patience_ns(unsigned n_writes)
@@ -131,7 +131,8 @@ static bool begin_write(struct cluster *c, struct service_entry *e, uint64_t now
 	if (e->is_writing || now_ns < e->write_due_ns)
 		return false;
 
-	json_t *patch = patch_of(c, e, now_s);
+	e->is_followed = cluster_is_followed(c, e, now_ns);
+	json_t *patch = patch_of(e, now_s);
 	if (patch == NULL) {
 		e->n_writes = 0;
 		return false;
@@ -152,7 +153,7 @@ bool cluster_next_write(
 	struct entry_row row = {0};
 	bool found = false;
 
-	if (!cluster_is_synced(cluster))
+	if (!cluster_is_synced(cluster) || !cluster->leads)
 		return false;
 	row = cluster_list(cluster, CLUSTER_SERVICES);
 	for (size_t i = 0; !found && i < row.n; i++)

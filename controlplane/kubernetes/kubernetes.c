@@ -6,11 +6,11 @@
 #include <string.h>
 #include <time.h>
 
+#include "access.h"
 #include "api_client.h"
 #include "availability.h"
 #include "clock.h"
 #include "cluster_file.h"
-#include "kubeconfig.h"
 #include "log.h"
 
 // From news to status
@@ -260,6 +260,8 @@ static void write_on(struct kubernetes *k, uint64_t now_ns)
 {
 	struct cluster_write write;
 
+	instance_say_in_force(k->instance, cluster_in_force_version(k->cluster), now_ns);
+	cluster_set_others(k->cluster, instance_others_in_force(k->instance, now_ns));
 	tell_on(k);
 	for (size_t i = 0; i < WRITES_AT_A_TIME; i++) {
 		struct writing *w = &k->writings[i];
@@ -277,9 +279,20 @@ static void write_on(struct kubernetes *k, uint64_t now_ns)
 	}
 }
 
-static void lead_changed(void *argument, uint64_t now_ns)
+static void follow_instance(struct kubernetes *k, uint64_t now_ns)
 {
-	write_on(argument, now_ns);
+	if (cluster_set_lead(k->cluster, leads(k), now_ns) < 0)
+		log_limited(LEVEL_ERROR, "the cluster is not led by this instance: out of memory");
+	cluster_set_announcers(k->cluster, instance_announcers(k->instance));
+	join_soon(k, now_ns);
+}
+
+static void instance_changed(void *argument, uint64_t now_ns)
+{
+	struct kubernetes *k = argument;
+
+	follow_instance(k, now_ns);
+	write_on(k, now_ns);
 }
 
 static bool awaits(void *argument, const char *name, uint64_t since_ns)
@@ -500,44 +513,17 @@ int kubernetes_want(struct kubernetes *k, const struct config *file, char ret_wh
 	return 0;
 }
 
-// The first mistake is what is said of all of them.
-static int refuse(struct text_lines *mistakes, int error, char ret_why[WHY_MAX])
-{
-	snprintf(ret_why, WHY_MAX, "%s",
-		mistakes->n > 0 ? mistakes->lines[0]
-				: "there is not enough memory for credentials");
-	text_lines_clear(mistakes);
-	return error;
-}
-
-// As the configuration has it, else as every pod finds it.
-static int find_access(const struct kubernetes_config *config, struct api_access *ret_access,
-	struct text_lines *ret_mistakes)
-{
-	const char *servers[SERVERS_MAX];
-	int r = config->kubeconfig[0] != '\0'
-		? kubeconfig_parse_file(config->kubeconfig, ret_access, ret_mistakes)
-		: in_cluster_access(getenv("KUBERNETES_SERVICE_HOST"),
-			  getenv("KUBERNETES_SERVICE_PORT"), SERVICE_ACCOUNT_FOLDER, ret_access,
-			  ret_mistakes);
-
-	for (size_t i = 0; i < config->n_servers; i++)
-		servers[i] = config->servers[i];
-	if (r == 0 && config->n_servers > 0)
-		r = api_access_set_servers(ret_access, servers, config->n_servers, ret_mistakes);
-	return r;
-}
-
 static int start_client(struct kubernetes *k, char ret_why[WHY_MAX])
 {
-	struct text_lines mistakes = {0};
+	int r = access_find(&k->file->kubernetes, &k->access, ret_why);
 
-	int r = find_access(&k->file->kubernetes, &k->access, &mistakes);
 	if (r < 0)
-		return refuse(&mistakes, r, ret_why);
+		return r;
 	log_info("the API server is %s", k->access.servers[0]);
 	r = api_client_create(k->loop, &k->access, &k->client);
-	return r < 0 ? refuse(&mistakes, r, ret_why) : 0;
+	if (r < 0)
+		snprintf(ret_why, WHY_MAX, "there is not enough memory for credentials");
+	return r;
 }
 
 static int start_instance(
@@ -548,13 +534,16 @@ static int start_instance(
 		.client = k->client,
 		.directory = directory,
 		.file = &k->instances,
-		.changed = lead_changed,
+		.hash_key = k->file->has_hash_key ? NULL : k->file->dataplane.hash_key,
+		.changed = instance_changed,
 		.argument = k,
 	};
 
 	k->instances = k->file->kubernetes.instances;
 	int r = instance_start(&config, &k->instance);
-	if (r < 0)
+	if (r == 0)
+		follow_instance(k, loop_clock_ns());
+	else
 		snprintf(ret_why, WHY_MAX,
 			"the id of this instance can be neither read nor made in the state "
 			"directory: %s",
@@ -702,6 +691,11 @@ void kubernetes_read_status(const struct kubernetes *k, struct kubernetes_status
 	instance_read_status(k->instance, &status.instance);
 	cluster_count(k->cluster, &status.counts);
 	*ret_status = status;
+}
+
+const struct instance *kubernetes_instance(const struct kubernetes *k)
+{
+	return k->instance;
 }
 
 const struct cluster *kubernetes_cluster(const struct kubernetes *k)

@@ -52,5 +52,8 @@ void kubernetes_read_status(const struct kubernetes *k, struct kubernetes_status
 void kubernetes_release_all(struct kubernetes *k);
 void kubernetes_claim(struct kubernetes *k);
 
+// For listing the instances of the cluster.
+const struct instance *kubernetes_instance(const struct kubernetes *k);
+
 // For listing what is served: good until the next step of the loop.
 const struct cluster *kubernetes_cluster(const struct kubernetes *k);

@@ -25,10 +25,14 @@ enum node_check {
 	NODE_CHECK_NONE,       // It counts as up.
 };
 
+// Which of several Guidewayes answers ARP and ND for a VIP, and announces it.
+enum announce_kind { ANNOUNCE_ONE, ANNOUNCE_ALL };
+
 // Several Guidewayes on one cluster.
 struct instances_config {
 	char space[INSTANCE_TEXT_MAX]; // The namespace where they meet.
 	char name[INSTANCE_TEXT_MAX];  // Of this one; empty for the machine's.
+	uint32_t announce;             // enum announce_kind.
 	bool election;                 // Else this one writes, whoever else may.
 	uint32_t lease_ms;             // So long a leader that is silent is waited for,
 	uint32_t renew_ms;             // so long one that is cut off writes on,

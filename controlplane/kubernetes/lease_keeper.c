@@ -124,8 +124,8 @@ static json_t *body_of(const struct lease_keeper *k, int64_t now_us)
 	return lease_write(k->seen, k->space, &lease, !was_ours, now_us);
 }
 
-bool lease_keeper_next(struct lease_keeper *keeper, uint64_t now_ns, int64_t now_us,
-	struct lease_request *ret_request)
+bool lease_keeper_next(
+	struct lease_keeper *keeper, uint64_t now_ns, int64_t now_us, struct api_ask *ret_ask)
 {
 	static const char *const methods[] = {[ASK_LOOK] = "GET",
 		[ASK_CREATE] = "POST",
@@ -135,9 +135,9 @@ bool lease_keeper_next(struct lease_keeper *keeper, uint64_t now_ns, int64_t now
 	if (now_ns < lease_keeper_due_ns(keeper) || keeper->ask == ASK_NOTHING)
 		return false;
 	keeper->is_ours = lease_keeper_holds(keeper, now_ns);
-	ret_request->method = methods[keeper->ask];
-	set_path(keeper, ret_request->path, sizeof(ret_request->path));
-	ret_request->body = keeper->ask == ASK_LOOK ? NULL : body_of(keeper, now_us);
+	ret_ask->method = methods[keeper->ask];
+	set_path(keeper, ret_ask->path, sizeof(ret_ask->path));
+	ret_ask->body = keeper->ask == ASK_LOOK ? NULL : body_of(keeper, now_us);
 	keeper->said = keeper->ask == ASK_LOOK ? keeper->said : keeper->in_force;
 	keeper->is_asking = true;
 	keeper->asked_ns = now_ns;

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "api_ask.h"
 #include "lease.h"
 
 // Takes a Lease and keeps it, as client-go's leader election does: of all that want it, one holds
@@ -26,17 +27,11 @@ struct lease_keeper *lease_keeper_create(const struct lease_keeper_config *confi
 // Accepts NULL.
 void lease_keeper_destroy(struct lease_keeper *keeper);
 
-struct lease_request {
-	const char *method;
-	char path[256];
-	json_t *body; // The caller's; NULL for none.
-};
-
 // What is to be asked of the API server now; the answer is told by lease_keeper_answered() before
 // there is another. Returns false if there is nothing to ask before lease_keeper_due_ns(). 'now_us'
 // is the time of day, for others to read.
-bool lease_keeper_next(struct lease_keeper *keeper, uint64_t now_ns, int64_t now_us,
-	struct lease_request *ret_request);
+bool lease_keeper_next(
+	struct lease_keeper *keeper, uint64_t now_ns, int64_t now_us, struct api_ask *ret_ask);
 
 // 'status' is of HTTP, 0 for no answer; 'json' may be NULL.
 void lease_keeper_answered(

@@ -32,7 +32,9 @@ struct condition {
 struct wanted_status {
 	bool has_our_finalizer;
 	bool has_standard_finalizer;
-	bool says_ingress;                  // Else what is there stays as it is.
+	struct address
+		record[N_FAMILIES]; // What is recorded for other instances; none for nothing.
+	bool says_ingress;          // Else what is there stays as it is.
 	struct address address[N_FAMILIES]; // By family, the first of the Service's families first.
 	enum ip_mode ip_mode;
 	const struct admission *admission; // For the errors of ports; NULL for none.

@@ -271,6 +271,21 @@ static void a_service_that_leaves_snat_keeps_its_flows_until_none_is_held(void *
 	assert_true(web_of(table)->keeps_flows);
 }
 
+// What is in a name after an @ is one Guideway's own history.
+static void a_client_meets_the_same_node_at_both_addresses_of_a_service(void **state)
+{
+	struct world *world = *state;
+
+	want(&world->wanted, 3);
+	strcpy(world->wanted.services[0].name, "web");
+	strcpy(want_service(&world->wanted, "192.0.2.81", 80)->name, "web@192.0.2.81");
+	const struct forwarding_table *table = build(world);
+
+	service_id first = find(table, "192.0.2.80", 80), second = find(table, "192.0.2.81", 80);
+	assert_int_not_equal(first, second);
+	assert_int_equal(table->services[first].salt, table->services[second].salt);
+}
+
 static void shuffle(struct wanted *w)
 {
 	struct model_node node = w->nodes[0];
@@ -741,6 +756,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, create, destroy)
 	const struct CMUnitTest tests[] = {
 		TEST(a_packet_finds_its_service_node_and_own_address),
+		TEST(a_client_meets_the_same_node_at_both_addresses_of_a_service),
 		TEST(the_order_of_the_model_does_not_matter),
 		TEST(a_service_that_leaves_snat_keeps_its_flows_until_none_is_held),
 		TEST(rings_and_states_are_there_once),

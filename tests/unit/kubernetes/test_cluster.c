@@ -61,7 +61,8 @@ static int make_place(void **state)
 	*state = p;
 	p->now_ns = 1000 * SECONDS;
 	configure(&p->file);
-	return cluster_create(&p->file, &p->cluster);
+	int r = cluster_create(&p->file, &p->cluster);
+	return r < 0 ? r : cluster_set_lead(p->cluster, true, p->now_ns);
 }
 
 static int unmake_place(void **state)
@@ -97,6 +98,8 @@ static void tell_node(struct place *p, const char *name, const char *address, co
 }
 
 #define CLAIMED "'finalizers': ['guideway.dev/lb-cleanup'],"
+#define RECORD "'guideway.dev/addresses': '203.0.113.1'"
+#define RECORDED CLAIMED "'annotations': {" RECORD "},"
 #define LB "'type': 'LoadBalancer', 'loadBalancerClass': 'guideway.dev/lb',"
 
 // 'metadata' and 'spec' are members with a comma after each.
@@ -225,10 +228,10 @@ static const char web_is_right[] =
 // Serves a Service, whose status then says so.
 static void serve_web(struct place *p)
 {
-	tell_service(p, "web", CLAIMED, LB);
+	tell_service(p, "web", RECORDED, LB);
 	join_in_force(p);
 	assert_write_has(p, "203.0.113.1");
-	answer(p, "web", service("web", CLAIMED, LB, web_is_right));
+	answer(p, "web", service("web", RECORDED, LB, web_is_right));
 	assert_string_equal(next_write(p), "");
 }
 
@@ -242,7 +245,8 @@ static void a_service_gets_our_finalizer_before_an_address(void **state)
 	tell_service(p, "web", "", LB);
 	assert_string_equal(served(p), "");
 	assert_string_equal(next_write(p),
-		"default/web {\"metadata\": {\"finalizers\": [\"guideway.dev/lb-cleanup\"], "
+		"default/web {\"metadata\": {\"annotations\": {\"guideway.dev/addresses\": "
+		"\"203.0.113.1\"}, \"finalizers\": [\"guideway.dev/lb-cleanup\"], "
 		"\"uid\": \"u-web\"}}");
 
 	answer(p, "web", service("web", CLAIMED, LB, "{}"));
@@ -254,7 +258,7 @@ static void its_status_is_written_once_every_worker_forwards_by_it(void **state)
 	struct place *p = *state;
 
 	two_nodes(p);
-	tell_service(p, "web", CLAIMED, LB);
+	tell_service(p, "web", RECORDED, LB);
 	assert_string_equal(next_write(p), "");
 	join(p);
 	assert_string_equal(next_write(p), "");
@@ -399,15 +403,15 @@ static void the_life_of_a_service_is_told_by_events(void **state)
 	tell_service(p, "web", "", LB);
 	assert_string_equal(events(p), "EnsuringLoadBalancer");
 	next_write(p);
-	answer(p, "web", service("web", CLAIMED, LB, "{}"));
+	answer(p, "web", service("web", RECORDED, LB, "{}"));
 	join_in_force(p);
 	next_write(p);
 	// The watch may be faster than the answer.
 	tell(p, CLUSTER_SERVICES, false,
-		service("web", CLAIMED, LB,
+		service("web", RECORDED, LB,
 			"{'loadBalancer': {'ingress': [{'ip': '203.0.113.1'}]}}"));
 	answer(p, "web",
-		service("web", CLAIMED, LB,
+		service("web", RECORDED, LB,
 			"{'loadBalancer': {'ingress': [{'ip': '203.0.113.1'}]}}"));
 	assert_string_equal(events(p), "EnsuredLoadBalancer");
 	tell_service(p, "web", CLAIMED, "'type': 'ClusterIP',");
@@ -515,14 +519,17 @@ static void a_bad_request_on_a_live_service_leaves_it_served(void **state)
 	two_nodes(p);
 	serve_web(p);
 	tell_service(p, "web",
-		CLAIMED "'annotations': {'guideway.dev/load-balancer-ips': 'nonsense'},", LB);
+		CLAIMED "'annotations': {" RECORD
+			", 'guideway.dev/load-balancer-ips': 'nonsense'},",
+		LB);
 	assert_string_equal(served(p), "default/web:80/tcp 203.0.113.1 n1 n2");
 	cluster_is_in_force(p->cluster, p->now_ns);
 	assert_write_has(p, "\"reason\": \"BadAddressRequest\"");
 }
 
-static const char asks_for_2[] =
-	CLAIMED "'annotations': {'guideway.dev/load-balancer-ips': '203.0.113.2'},";
+#define ASKS_FOR_2(has)                                                             \
+	CLAIMED "'annotations': {'guideway.dev/load-balancer-ips': '203.0.113.2', " \
+		"'guideway.dev/addresses': '" has "'},"
 
 static void an_address_that_is_asked_for_serves_before_the_old_one_goes(void **state)
 {
@@ -530,18 +537,22 @@ static void an_address_that_is_asked_for_serves_before_the_old_one_goes(void **s
 
 	two_nodes(p);
 	serve_web(p);
-	tell(p, CLUSTER_SERVICES, false, service("web", asks_for_2, LB, web_is_right));
+	tell(p, CLUSTER_SERVICES, false,
+		service("web", ASKS_FOR_2("203.0.113.1"), LB, web_is_right));
 	assert_string_equal(served(p),
 		"default/web:80/tcp@203.0.113.2 203.0.113.2 n1 n2; "
 		"default/web:80/tcp 203.0.113.1 n1 n2");
+	assert_write_has(p, "{\"guideway.dev/addresses\": \"203.0.113.2\"}, \"uid\"");
+	answer(p, "web", service("web", ASKS_FOR_2("203.0.113.2"), LB, web_is_right));
 	assert_string_equal(next_write(p), "");
+	served(p);
 	cluster_is_in_force(p->cluster, p->now_ns);
 	assert_string_equal(served(p),
 		"default/web:80/tcp@203.0.113.2 203.0.113.2 n1 n2; "
 		"default/web:80/tcp 203.0.113.1 n1 n2");
 	assert_write_has(p, "\"ingress\": [{\"ip\": \"203.0.113.2\", \"ipMode\": \"Proxy\"}]");
 	answer(p, "web",
-		service("web", asks_for_2, LB,
+		service("web", ASKS_FOR_2("203.0.113.2"), LB,
 			"{'loadBalancer': {'ingress': [{'ip': '203.0.113.2', 'ipMode': "
 			"'Proxy'}]}}"));
 	assert_true(cluster_has_changed(p->cluster));
@@ -561,7 +572,8 @@ static void one_that_comes_back_has_its_name_again(void **state)
 
 	two_nodes(p);
 	serve_web(p);
-	tell(p, CLUSTER_SERVICES, false, service("web", asks_for_2, LB, web_is_right));
+	tell(p, CLUSTER_SERVICES, false,
+		service("web", ASKS_FOR_2("203.0.113.1"), LB, web_is_right));
 	join_in_force(p);
 	tell(p, CLUSTER_SERVICES, false,
 		service("web",
@@ -578,7 +590,8 @@ static void in_dnat_a_service_has_one_address_at_a_time(void **state)
 	two_nodes(p);
 	tell_service(p, "web", CLAIMED, LB);
 	join_in_force(p);
-	tell(p, CLUSTER_SERVICES, false, service("web", asks_for_2, LB, web_is_right));
+	tell(p, CLUSTER_SERVICES, false,
+		service("web", ASKS_FOR_2("203.0.113.1"), LB, web_is_right));
 	assert_string_equal(served(p), "default/web:80/tcp@203.0.113.2 203.0.113.2 n1 n2");
 }
 
@@ -860,14 +873,178 @@ static void an_annotation_that_is_no_good_degrades_that_service_alone(void **sta
 	struct place *p = *state;
 
 	two_nodes(p);
-	tell_service(p, "bad", CLAIMED "'annotations': {'guideway.dev/mss': 'big'},", LB);
-	tell_service(p, "web", CLAIMED, LB);
+	tell_service(
+		p, "bad", CLAIMED "'annotations': {" RECORD ", 'guideway.dev/mss': 'big'},", LB);
+	tell_service(
+		p, "web", CLAIMED "'annotations': {'guideway.dev/addresses': '203.0.113.2'},", LB);
 	assert_string_equal(events(p), "BadAnnotation");
 	assert_string_equal(served(p),
 		"default/bad:80/tcp 203.0.113.1 n1 n2; default/web:80/tcp 203.0.113.2 n1 n2");
 	cluster_is_in_force(p->cluster, p->now_ns);
 	assert_write_has(p, "guideway.dev/Degraded");
 	assert_true(strstr(next_write(p), "guideway.dev/Degraded") == NULL);
+}
+
+// Several instances
+
+static void follow(struct place *p)
+{
+	assert_int_equal(cluster_set_lead(p->cluster, false, p->now_ns), 0);
+}
+
+static void lead(struct place *p)
+{
+	assert_int_equal(cluster_set_lead(p->cluster, true, p->now_ns), 0);
+}
+
+static void who_does_not_lead_serves_what_is_recorded(void **state)
+{
+	struct place *p = *state;
+
+	follow(p);
+	two_nodes(p);
+	// In no pool of this file: the leader's is another, and it knows.
+	tell_service(
+		p, "web", CLAIMED "'annotations': {'guideway.dev/addresses': '198.51.100.7'},", LB);
+	tell_service(p, "new", CLAIMED, LB);
+	assert_string_equal(served(p), "default/web:80/tcp 198.51.100.7 n1 n2");
+	cluster_is_in_force(p->cluster, p->now_ns);
+	assert_string_equal(next_write(p), "");
+}
+
+static void before_anything_is_recorded_what_is_published_is_served(void **state)
+{
+	struct place *p = *state;
+	static const char status[] = "{'loadBalancer': {'ingress': [{'ip': '203.0.113.2'}]}}";
+
+	follow(p);
+	two_nodes(p);
+	tell(p, CLUSTER_SERVICES, false, service("ours", CLAIMED, LB, status));
+	tell(p, CLUSTER_SERVICES, false, service("theirs", "", LB, status));
+	assert_string_equal(served(p), "default/ours:80/tcp 203.0.113.2 n1 n2");
+}
+
+static void who_leads_next_keeps_all_addresses(void **state)
+{
+	struct place *p = *state;
+
+	follow(p);
+	two_nodes(p);
+	tell_service(p, "a", CLAIMED, LB);
+	tell_service(p, "web", RECORDED, LB);
+	lead(p);
+	assert_string_equal(served(p),
+		"default/a:80/tcp 203.0.113.2 n1 n2; default/web:80/tcp 203.0.113.1 n1 n2");
+}
+
+static void what_a_leader_gave_and_could_not_record_is_given_up_with_the_lead(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	tell_service(p, "web", RECORDED, LB);
+	tell_service(p, "a", CLAIMED, LB);
+	assert_string_equal(served(p),
+		"default/a:80/tcp 203.0.113.2 n1 n2; default/web:80/tcp 203.0.113.1 n1 n2");
+	follow(p);
+	assert_true(cluster_has_changed(p->cluster));
+	assert_string_equal(served(p), "default/web:80/tcp 203.0.113.1 n1 n2");
+	// Meanwhile another gave it to another.
+	tell(p, CLUSTER_SERVICES, false,
+		service("b", CLAIMED "'annotations': {'guideway.dev/addresses': '203.0.113.2'},",
+			LB, "{}"));
+	lead(p);
+	assert_string_equal(served(p),
+		"default/b:80/tcp 203.0.113.2 n1 n2; default/web:80/tcp 203.0.113.1 n1 n2");
+}
+
+static void a_record_that_is_no_list_of_addresses_is_written_anew(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	tell_service(p, "web", CLAIMED "'annotations': {'guideway.dev/addresses': '203,x'},", LB);
+	assert_write_has(p, "{\"guideway.dev/addresses\": \"203.0.113.1\"}");
+}
+
+static void a_status_waits_for_the_others(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	cluster_set_others(p->cluster, 40);
+	tell_service(p, "web", "'resourceVersion': '41'," RECORDED, LB);
+	join_in_force(p);
+	assert_string_equal(next_write(p), "");
+	cluster_set_others(p->cluster, 41);
+	assert_write_has(p, "\"ingress\": [{\"ip\": \"203.0.113.1\"");
+}
+
+static void but_for_no_more_than_five_seconds(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	cluster_set_others(p->cluster, 40);
+	tell_service(p, "web", "'resourceVersion': '41'," RECORDED, LB);
+	join_in_force(p);
+	assert_string_equal(next_write(p), "");
+	p->now_ns += 5 * SECONDS - 1;
+	assert_string_equal(next_write(p), "");
+	p->now_ns += 1;
+	assert_write_has(p, "\"ingress\": [{\"ip\": \"203.0.113.1\"");
+}
+
+static void a_service_is_released_when_the_others_do_not_forward_either(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	serve_web(p);
+	cluster_set_others(p->cluster, 40);
+	tell_service(p, "web", "'resourceVersion': '41'," RECORDED, "'type': 'ClusterIP',");
+	join_in_force(p);
+	assert_string_equal(next_write(p), "");
+	cluster_set_others(p->cluster, 41);
+	assert_write_has(p, "{\"guideway.dev/addresses\": null}");
+}
+
+static void what_is_in_force_is_a_version_of_services(void **state)
+{
+	struct place *p = *state;
+
+	follow(p);
+	assert_int_equal(cluster_in_force_version(p->cluster), 0);
+	two_nodes(p);
+	tell_service(p, "web", "'resourceVersion': '41'," RECORDED, LB);
+	join(p);
+	assert_int_equal(cluster_in_force_version(p->cluster), 0);
+	cluster_is_in_force(p->cluster, p->now_ns);
+	assert_int_equal(cluster_in_force_version(p->cluster), 41);
+
+	tell_service(p, "web", "'resourceVersion': '43'," RECORDED, LB);
+	assert_int_equal(cluster_in_force_version(p->cluster), 41);
+	join_in_force(p);
+	assert_int_equal(cluster_in_force_version(p->cluster), 43);
+	// What changes nothing is in force at once.
+	tell_service(p, "other", "'resourceVersion': '44',", "'type': 'ClusterIP',");
+	assert_int_equal(cluster_in_force_version(p->cluster), 44);
+}
+
+static void what_another_answers_for_is_forwarded_and_not_announced(void **state)
+{
+	struct place *p = *state;
+	struct announcers nobody = {0};
+
+	two_nodes(p);
+	tell_service(p, "web", RECORDED, LB);
+	assert_true(join(p)->services[0].announce && join(p)->services[0].answers_arp);
+	cluster_set_announcers(p->cluster, &nobody);
+	assert_true(cluster_has_changed(p->cluster));
+	assert_string_equal(served(p), "default/web:80/tcp 203.0.113.1 n1 n2");
+	assert_false(join(p)->services[0].announce || join(p)->services[0].answers_arp);
+	cluster_set_announcers(p->cluster, &nobody);
+	assert_false(cluster_has_changed(p->cluster));
 }
 
 // A restart
@@ -880,6 +1057,7 @@ static void restart(struct place *p)
 	assert_non_null(saved);
 	cluster_destroy(p->cluster);
 	assert_int_equal(cluster_create(&p->file, &p->cluster), 0);
+	assert_int_equal(cluster_set_lead(p->cluster, true, p->now_ns), 0);
 	assert_int_equal(cluster_restore(p->cluster, saved, p->now_ns), 0);
 	json_decref(saved);
 }
@@ -975,20 +1153,21 @@ static void put_right(struct place *p, const char *metadata)
 	answer(p, "web", service("web", metadata, LB, web_is_right));
 }
 
-#define BY_KUBECTL                                                                    \
-	CLAIMED "'managedFields': [{'manager': 'guideway', 'fieldsV1': {'f:status': " \
-		"{'f:conditions': {}}}}, {'manager': 'kubectl-patch', 'fieldsV1': {"  \
+#define BY_KUBECTL(annotations)                                                          \
+	CLAIMED "'annotations': {" RECORD annotations                                    \
+		"}, 'managedFields': [{'manager': 'guideway', 'fieldsV1': {'f:status': " \
+		"{'f:conditions': {}}}}, {'manager': 'kubectl-patch', 'fieldsV1': {"     \
 		"'f:status': {'f:loadBalancer': {'f:ingress': {}}}}}],"
 
 static void begin_conflict(struct place *p)
 {
 	two_nodes(p);
 	serve_web(p);
-	overwrite(p, BY_KUBECTL);
-	put_right(p, CLAIMED);
+	overwrite(p, BY_KUBECTL(""));
+	put_right(p, RECORDED);
 	p->now_ns += 59 * SECONDS;
 	events(p);
-	overwrite(p, BY_KUBECTL);
+	overwrite(p, BY_KUBECTL(""));
 }
 
 static void name_the_other(void *argument, const struct cluster_service *service)
@@ -1032,8 +1211,8 @@ static void a_status_that_is_overwritten_now_and_then_is_put_right(void **state)
 	two_nodes(p);
 	serve_web(p);
 	for (int i = 0; i < 3; i++) {
-		overwrite(p, BY_KUBECTL);
-		put_right(p, CLAIMED);
+		overwrite(p, BY_KUBECTL(""));
+		put_right(p, RECORDED);
 		p->now_ns += 61 * SECONDS;
 	}
 	assert_string_equal(overwritten_by(p), "");
@@ -1044,7 +1223,7 @@ static void what_another_notes_down_does_not_end_a_conflict(void **state)
 	struct place *p = *state;
 
 	begin_conflict(p);
-	overwrite(p, BY_KUBECTL "'annotations': {'metallb.io/ip-allocated-from-pool': 'a'},");
+	overwrite(p, BY_KUBECTL(", 'metallb.io/ip-allocated-from-pool': 'a'"));
 	assert_string_equal(next_write(p), "");
 }
 
@@ -1053,7 +1232,7 @@ static void a_service_that_changes_has_its_status_written_again(void **state)
 	struct place *p = *state;
 
 	begin_conflict(p);
-	overwrite(p, BY_KUBECTL "'annotations': {'guideway.dev/forwarding': 'dsr'},");
+	overwrite(p, BY_KUBECTL(", 'guideway.dev/forwarding': 'dsr'"));
 	join_in_force(p);
 	assert_write_has(p, "\"ip\": \"203.0.113.1\", \"ipMode\": \"VIP\"");
 }
@@ -1167,7 +1346,7 @@ static void all_services_are_released_and_none_is_claimed_until_told(void **stat
 	assert_string_equal(next_write(p), "");
 
 	cluster_claim(p->cluster, p->now_ns);
-	assert_write_has(p, "{\"finalizers\": [\"guideway.dev/lb-cleanup\"]");
+	assert_write_has(p, "\"finalizers\": [\"guideway.dev/lb-cleanup\"]");
 }
 
 static void name_the_error(void *argument, const struct cluster_service *service)
@@ -1206,7 +1385,7 @@ static void a_waiting_service_is_released_too(void **state)
 
 // What nodes learn
 
-#define IN_DSR CLAIMED "'annotations': {'guideway.dev/forwarding': 'dsr'},"
+#define IN_DSR CLAIMED "'annotations': {" RECORD ", 'guideway.dev/forwarding': 'dsr'},"
 #define INGRESS(mode) "'loadBalancer': {'ingress': [{'ip': '203.0.113.1', 'ipMode': '" mode "'}]}"
 #define PROGRAMMED "'conditions': [{'type': 'guideway.dev/Programmed', 'status': 'True'}]"
 
@@ -1357,6 +1536,16 @@ int main(void)
 		AT_PLACE(kube_proxy_is_asked_about_nodes_or_about_a_local_service),
 		AT_PLACE(annotations_tune_a_service),
 		AT_PLACE(an_annotation_that_is_no_good_degrades_that_service_alone),
+		AT_PLACE(who_does_not_lead_serves_what_is_recorded),
+		AT_PLACE(before_anything_is_recorded_what_is_published_is_served),
+		AT_PLACE(who_leads_next_keeps_all_addresses),
+		AT_PLACE(what_a_leader_gave_and_could_not_record_is_given_up_with_the_lead),
+		AT_PLACE(a_record_that_is_no_list_of_addresses_is_written_anew),
+		AT_PLACE(a_status_waits_for_the_others),
+		AT_PLACE(but_for_no_more_than_five_seconds),
+		AT_PLACE(a_service_is_released_when_the_others_do_not_forward_either),
+		AT_PLACE(what_is_in_force_is_a_version_of_services),
+		AT_PLACE(what_another_answers_for_is_forwarded_and_not_announced),
 		AT_PLACE(after_a_restart_what_was_known_is_served_and_nothing_written),
 		AT_PLACE(after_a_restart_a_list_says_what_is_still_so),
 		AT_PLACE(a_local_service_goes_where_its_endpoints_are),

@@ -78,7 +78,7 @@ static void store(struct place *p, const json_t *body)
 		json_object_get(p->lease, "metadata"), "resourceVersion", json_string(version));
 }
 
-static unsigned serve(struct place *p, const struct lease_request *request)
+static unsigned serve(struct place *p, const struct api_ask *request)
 {
 	const char *version = json_text_at(request->body, "metadata.resourceVersion");
 
@@ -103,7 +103,7 @@ static unsigned serve(struct place *p, const struct lease_request *request)
 	return 200;
 }
 
-static void answer(struct place *p, int i, struct lease_request *request)
+static void answer(struct place *p, int i, struct api_ask *request)
 {
 	unsigned status = p->is_cut_off[i] ? 0 : serve(p, request);
 
@@ -111,7 +111,7 @@ static void answer(struct place *p, int i, struct lease_request *request)
 	json_decref(request->body);
 }
 
-static bool asks(struct place *p, int i, struct lease_request *ret_request)
+static bool asks(struct place *p, int i, struct api_ask *ret_request)
 {
 	int64_t now_us = NOW_US + (int64_t)((p->now_ns - START_NS) / 1000);
 
@@ -120,7 +120,7 @@ static bool asks(struct place *p, int i, struct lease_request *ret_request)
 
 static void run_one(struct place *p, int i)
 {
-	struct lease_request request;
+	struct api_ask request;
 
 	for (int n = 0; !p->is_stopped[i] && asks(p, i, &request); n++) {
 		assert_true(n < 4); // No storm of requests.
@@ -178,7 +178,7 @@ static void who_finds_none_makes_it(void **state)
 static void of_two_that_find_none_one_makes_it(void **state)
 {
 	struct place *p = *state;
-	struct lease_request east, west;
+	struct api_ask east, west;
 
 	assert_true(asks(p, 0, &east) && asks(p, 1, &west));
 	answer(p, 0, &east);
@@ -301,7 +301,7 @@ static void it_is_given_up_at_the_end(void **state)
 static void one_that_renews_while_it_is_told_to_end_gives_it_up_after_that(void **state)
 {
 	struct place *p = *state;
-	struct lease_request request;
+	struct api_ask request;
 
 	east_leads(p);
 	while (!asks(p, 0, &request))
