@@ -168,7 +168,7 @@ static bool flow_can_go_on(const struct question *q, const struct explanation *e
 		return false;
 
 	uint8_t state = q->table->services[e->service].states[flow->node];
-	return state == TARGET_UP || state == TARGET_DRAINING;
+	return state != TARGET_ABSENT && state != TARGET_DOWN;
 }
 
 // A packet of a flow whose target died is answered by a reset, or its flow begins anew; one of no

@@ -55,7 +55,7 @@ static inline bool is_syn(const struct packet *p)
 	return p->protocol == IPPROTO_TCP && tcp_is_syn(p->tcp_flags);
 }
 
-// TARGET_DRAINING keeps its flows.
+// TARGET_DRAINING keeps its flows; so does one that does not know the VIP, which they do not need.
 static inline bool target_lives(
 	const struct burst *b, const struct packet *p, const struct flow *flow)
 {
@@ -63,7 +63,7 @@ static inline bool target_lives(
 		return false;
 
 	uint8_t state = choose_service(b, p)->states[flow->back.node];
-	return state == TARGET_UP || state == TARGET_DRAINING;
+	return state != TARGET_ABSENT && state != TARGET_DOWN;
 }
 
 // Of a flow whose target lives.

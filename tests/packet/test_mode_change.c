@@ -99,6 +99,28 @@ static void flows_go_on_and_new_ones_go_by_the_new_mode(void **)
 	}
 }
 
+// In dsr nodes are used once they know the VIP; a flow to a NodePort does not wait for that.
+static void flows_do_not_wait_for_nodes_to_know_the_vip(void **)
+{
+	struct world *w = world_create(1, false);
+	service_id id = service_of(w, VIP);
+	uint16_t snat_port = SNAT_PORT;
+
+	assert_goes_by_snat(w, &families[0], 0, 31337, SYN, &snat_port);
+	change_mode(w, VIP, MODE_DSR);
+	w->table->states[id][0] = TARGET_NOT_READY;
+	w->table->services[id].ring = NULL;
+	w->table->services[id].is_awaited = true;
+	assert_goes_by_snat(w, &families[0], 0, 31337, ACK, &snat_port);
+
+	const struct step another = {
+		.in = FRAME(IP(CLIENT, VIP), TCP(31338, PORT_HTTP, SYN)),
+		.drop = DROP_NOT_READY,
+	};
+	check_step(w, &another, &snat_port);
+	world_destroy(w);
+}
+
 // Who begins anew with the ends of a flow that was reset begins in the new mode.
 static void what_begins_anew_goes_by_the_new_mode(void **)
 {
@@ -147,6 +169,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(flows_go_on_and_new_ones_go_by_the_new_mode),
+		cmocka_unit_test(flows_do_not_wait_for_nodes_to_know_the_vip),
 		cmocka_unit_test(what_begins_anew_goes_by_the_new_mode),
 		cmocka_unit_test(errors_of_clients_find_their_flows),
 	};
