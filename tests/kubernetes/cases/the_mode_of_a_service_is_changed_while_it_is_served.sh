@@ -32,4 +32,4 @@ done
 
 # A word that is none changes nothing, and is told of.
 kubectl annotate service web --overwrite guideway.dev/forwarding=teleport >/dev/null
-wait_until 10 condition_is web Degraded "True UnknownForwarding"
+wait_until 10 condition_is web Degraded "True BadAnnotation"
