@@ -320,7 +320,8 @@ static void judge_ours(struct cluster *c, struct service_entry *e, uint64_t now_
 
 static void tell_why(struct cluster *c, const struct service_entry *e, const char *before)
 {
-	if (e->message[0] == '\0' || strcmp(e->message, before) == 0 ||
+	// Before it has its finalizers nothing is given or refused.
+	if (e->stage == STAGE_CLAIM || e->message[0] == '\0' || strcmp(e->message, before) == 0 ||
 		says_already(e->object, e->reason, e->message))
 		return;
 	c->n_refusals[e->answer] += e->answer != BOOK_GIVEN;
@@ -333,7 +334,7 @@ void cluster_judge(struct cluster *c, struct service_entry *e, uint64_t now_ns)
 	char before[STATUS_MESSAGE_MAX];
 
 	if (asks_for_us(c, e->object)) {
-		strcpy(before, e->message);
+		strcpy(before, e->stage == STAGE_CLAIM ? "" : e->message);
 		judge_ours(c, e, now_ns);
 		tell_why(c, e, before);
 	} else if (e->object->has_our_finalizer)

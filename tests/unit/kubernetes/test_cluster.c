@@ -423,6 +423,19 @@ static void the_life_of_a_service_is_told_by_events(void **state)
 	assert_string_equal(events(p), "DeletedLoadBalancer");
 }
 
+static void what_is_served_but_not_as_asked_is_told_by_that_reason(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	tell_service(p, "web", "", LB "'externalTrafficPolicy': 'Local',");
+	assert_string_equal(events(p), "EnsuringLoadBalancer");
+	tell_service(p, "web", CLAIMED, LB "'externalTrafficPolicy': 'Local',");
+	assert_string_equal(events(p), "ClientAddressLost");
+	tell_service(p, "web", CLAIMED, LB "'externalTrafficPolicy': 'Local',");
+	assert_string_equal(events(p), "");
+}
+
 static void a_service_without_nodes_is_told_of_once(void **state)
 {
 	struct place *p = *state;
@@ -1516,6 +1529,7 @@ int main(void)
 		AT_PLACE(a_service_that_is_gone_frees_its_address),
 		AT_PLACE(late_news_do_not_undo_an_answer),
 		AT_PLACE(the_life_of_a_service_is_told_by_events),
+		AT_PLACE(what_is_served_but_not_as_asked_is_told_by_that_reason),
 		AT_PLACE(a_service_without_nodes_is_told_of_once),
 		AT_PLACE(what_cannot_be_served_is_told_once),
 		AT_PLACE(what_has_no_address_waits_and_says_why),
