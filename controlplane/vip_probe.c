@@ -26,11 +26,13 @@
 //
 // The SYN goes by the dataplane (guideway/vip_probe.h), so that it takes the very way that clients'
 // packets will take: next hop, VLAN, tunnel and all. It comes from an address of this machine, and
-// its port is one that a socket of ours has, lest the kernel give it to anybody else. Answers are
-// read off the network interfaces before the kernel's firewall; what they answer is in the sequence
-// number, of which the upper half is drawn at random, so that the kernel can filter by it and
-// nobody answers who was not asked. Whoever waits for a connection then is sent a RST on the same
-// way.
+// each time from another port: a node whose kernel has seen one go by, as a router does, would send
+// on all that look the same for two minutes, whatever it has learnt meanwhile (conntrack asks NAT's
+// rules about what is new, and only about that). No socket of ours has these ports, which whoever
+// has them does not notice: none is connected to the VIP. Answers are read off the network
+// interfaces before the kernel's firewall; what they answer is in the sequence number, of which the
+// upper half is drawn at random, so that the kernel can filter by it and nobody answers who was not
+// asked. Whoever waits for a connection then is sent a RST on the same way.
 //
 // We tried in thought to connect() by routes of our own, and to write frames to nodes' MAC
 // addresses ourselves: the first changes the routing of the machine, the second needs everything
@@ -88,11 +90,10 @@ struct vip_prober {
 	uint64_t n_answered;
 	uint64_t tokens_ns; // When the bucket was empty, if nothing had been taken since.
 
-	// While somebody is asked, else -1.
-	int port_fd; // Has the port.
+	// From the first question on, else -1. Closing them would hold the loop: the kernel waits
+	// for all that looks at them.
 	int send_fd;
 	int receive_fds[N_FAMILIES];
-	uint16_t port;
 	uint16_t sequence_high;
 	uint16_t sequence_low; // Of the next.
 	struct sent sent[SENT_MAX];
@@ -110,41 +111,17 @@ static void close_socket(struct vip_prober *p, int *fd)
 	*fd = -1;
 }
 
-static void stop_asking(struct vip_prober *p)
+static void close_sockets(struct vip_prober *p)
 {
-	close_socket(p, &p->port_fd);
 	close_socket(p, &p->send_fd);
 	for (enum family f = IPV4; f < N_FAMILIES; f++)
 		close_socket(p, &p->receive_fds[f]);
-	memset(p->sent, 0, sizeof(p->sent));
-}
-
-// Of both families, where the kernel has both. Bound and no more, it answers nothing.
-static int take_port(struct vip_prober *p)
-{
-	struct sockaddr_in6 any6 = {.sin6_family = AF_INET6};
-	struct sockaddr_in any4 = {.sin_family = AF_INET};
-	struct sockaddr_in6 bound;
-	socklen_t len = sizeof(bound);
-
-	p->port_fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (p->port_fd >= 0 && bind(p->port_fd, (void *)&any6, sizeof(any6)) < 0)
-		close_socket(p, &p->port_fd);
-	if (p->port_fd < 0) {
-		p->port_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-		if (p->port_fd < 0 || bind(p->port_fd, (void *)&any4, sizeof(any4)) < 0)
-			return -errno;
-	}
-	if (getsockname(p->port_fd, (void *)&bound, &len) < 0)
-		return -errno;
-	p->port = ntohs(bound.sin6_port); // At the same place in both.
-	return 0;
 }
 
 static int listen_to(struct vip_prober *p, enum family family, loop_fd_fn *fn)
 {
 	struct sock_filter filter[VIP_PROBE_FILTER_MAX];
-	uint16_t n = vip_probe_filter_write(family, p->port, p->sequence_high, filter);
+	uint16_t n = vip_probe_filter_write(family, p->sequence_high, filter);
 	struct sock_fprog program = {n, filter};
 	struct sockaddr_ll any = {
 		.sll_family = AF_PACKET,
@@ -166,15 +143,12 @@ static void take_answers(void *argument, uint32_t events, uint64_t now_ns);
 
 static int open_sockets(struct vip_prober *p)
 {
-	int r = take_port(p);
-	if (r < 0)
-		return r;
 	if (getrandom(&p->sequence_high, sizeof(p->sequence_high), 0) < 0)
 		return -errno;
 	p->send_fd = socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (p->send_fd < 0)
 		return -errno;
-	r = listen_to(p, IPV4, take_answers);
+	int r = listen_to(p, IPV4, take_answers);
 	return r < 0 ? r : listen_to(p, IPV6, take_answers);
 }
 
@@ -188,7 +162,7 @@ static bool start_asking(struct vip_prober *p)
 	log_about("vip probe", LEVEL_WARNING,
 		"nodes cannot be asked whether they know a VIP, and get no packets to it: %s",
 		strerror(-r));
-	stop_asking(p);
+	close_sockets(p);
 	return false;
 }
 
@@ -272,8 +246,6 @@ static void set_silent(struct vip_probe *probe, size_t n)
 {
 	probe->prober->n_silent += n - probe->n_silent;
 	probe->n_silent = n;
-	if (probe->prober->n_silent == 0)
-		stop_asking(probe->prober);
 }
 
 static void learn(struct vip_probe *probe, struct wanted *wanted)
@@ -292,7 +264,6 @@ static void close_connection(struct vip_prober *p, const struct sent *sent)
 	struct vip_probe_packet reset = {
 		.source = find_source(sent->probe, sent->node),
 		.vip = sent->probe->config.vip,
-		.source_port = p->port,
 		.port = sent->probe->config.port,
 		.sequence = sent->sequence + 1,
 		.node = sent->node,
@@ -317,7 +288,7 @@ static void take_answer(struct vip_prober *p, const struct vip_probe_answer *ans
 		learn(sent.probe, wanted);
 }
 
-// Of whichever family has some. The sockets may be closed with the last answer that was waited for.
+// Of whichever family has some.
 static void take_answers(void *argument, uint32_t, uint64_t)
 {
 	struct vip_prober *p = argument;
@@ -325,12 +296,12 @@ static void take_answers(void *argument, uint32_t, uint64_t)
 	struct vip_probe_answer answer;
 
 	for (enum family f = IPV4; f < N_FAMILIES; f++) {
-		for (int i = 0; i < ANSWERS_A_STEP && p->receive_fds[f] >= 0; i++) {
+		for (int i = 0; i < ANSWERS_A_STEP; i++) {
 			ssize_t n = recv(p->receive_fds[f], bytes, sizeof(bytes), 0);
 
 			if (n < 0)
 				break;
-			if (vip_probe_answer_read(f, bytes, (size_t)n, p->port, &answer))
+			if (vip_probe_answer_read(f, bytes, (size_t)n, &answer))
 				take_answer(p, &answer);
 		}
 	}
@@ -365,7 +336,6 @@ static void ask(struct vip_probe *probe, const struct wanted *wanted, const stru
 	struct vip_probe_packet syn = {
 		.source = *source,
 		.vip = probe->config.vip,
-		.source_port = p->port,
 		.port = probe->config.port,
 		.sequence = next_sequence(p),
 		.node = wanted->node,
@@ -572,8 +542,7 @@ void vip_probe_release(struct vip_probe *probe)
 	tdelete(&probe->config, &p->probes, compare_probes);
 	p->n_probes--;
 	set_silent(probe, 0);
-	if (p->send_fd >= 0)
-		forget_sent(p, probe);
+	forget_sent(p, probe);
 	free(probe->nodes);
 	free(probe);
 }
@@ -585,7 +554,7 @@ struct vip_prober *vip_prober_create(const struct vip_prober_config *config)
 	if (p == NULL)
 		return NULL;
 	p->config = *config;
-	p->port_fd = p->send_fd = p->receive_fds[IPV4] = p->receive_fds[IPV6] = -1;
+	p->send_fd = p->receive_fds[IPV4] = p->receive_fds[IPV6] = -1;
 	return p;
 }
 
@@ -593,7 +562,7 @@ void vip_prober_destroy(struct vip_prober *prober)
 {
 	if (prober == NULL)
 		return;
-	stop_asking(prober);
+	close_sockets(prober);
 	free(prober);
 }
 

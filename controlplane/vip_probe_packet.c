@@ -44,10 +44,15 @@ static uint16_t checksum(uint32_t total)
 	return (uint16_t)~total;
 }
 
+static uint16_t source_port(uint32_t sequence)
+{
+	return (uint16_t)(VIP_PROBE_PORT_MIN + sequence % (UINT16_MAX + 1 - VIP_PROBE_PORT_MIN));
+}
+
 static void write_tcp(const struct vip_probe_packet *p, uint8_t *to)
 {
 	struct tcphdr tcp = {
-		.source = htons(p->source_port),
+		.source = htons(source_port(p->is_reset ? p->sequence - 1 : p->sequence)),
 		.dest = htons(p->port),
 		.seq = htonl(p->sequence),
 		.ack_seq = htonl(vip_probe_acknowledgment(p->node)),
@@ -109,8 +114,7 @@ size_t vip_probe_packet_write(
 
 // Reading
 
-static bool read_tcp(
-	const uint8_t *bytes, size_t len, uint16_t source_port, struct vip_probe_answer *ret_answer)
+static bool read_tcp(const uint8_t *bytes, size_t len, struct vip_probe_answer *ret_answer)
 {
 	struct tcphdr tcp;
 
@@ -118,15 +122,15 @@ static bool read_tcp(
 		return false;
 	memcpy(&tcp, bytes, sizeof(tcp));
 	bool is_connection = tcp.syn && !tcp.rst;
-	if (ntohs(tcp.dest) != source_port || !tcp.ack || (!is_connection && !tcp.rst))
+	if (ntohs(tcp.dest) < VIP_PROBE_PORT_MIN || !tcp.ack || (!is_connection && !tcp.rst))
 		return false;
 	*ret_answer = (struct vip_probe_answer){ntohl(tcp.ack_seq) - 1, is_connection};
 	return true;
 }
 
 // Of the packet that the error is about, the first 8 bytes of TCP are there for sure.
-static bool read_returned(const uint8_t *bytes, size_t len, size_t ip_len, uint16_t source_port,
-	struct vip_probe_answer *ret_answer)
+static bool read_returned(
+	const uint8_t *bytes, size_t len, size_t ip_len, struct vip_probe_answer *ret_answer)
 {
 	uint16_t port;
 	uint32_t sequence;
@@ -137,7 +141,7 @@ static bool read_returned(const uint8_t *bytes, size_t len, size_t ip_len, uint1
 						    : offsetof(struct ip6_hdr, ip6_nxt)];
 	memcpy(&port, bytes + ip_len, sizeof(port));
 	memcpy(&sequence, bytes + ip_len + 4, sizeof(sequence));
-	if (protocol != IPPROTO_TCP || ntohs(port) != source_port)
+	if (protocol != IPPROTO_TCP || ntohs(port) < VIP_PROBE_PORT_MIN)
 		return false;
 	*ret_answer = (struct vip_probe_answer){.sequence = ntohl(sequence)};
 	return true;
@@ -150,8 +154,8 @@ static bool is_port_unreachable(enum family family, const uint8_t *icmp)
 	return icmp[0] == ICMP6_DST_UNREACH && icmp[1] == ICMP6_DST_UNREACH_NOPORT;
 }
 
-bool vip_probe_answer_read(enum family family, const uint8_t *bytes, size_t len,
-	uint16_t source_port, struct vip_probe_answer *ret_answer)
+bool vip_probe_answer_read(
+	enum family family, const uint8_t *bytes, size_t len, struct vip_probe_answer *ret_answer)
 {
 	size_t own_len = family == IPV4 ? IPV4_LEN : IPV6_LEN;
 
@@ -166,10 +170,10 @@ bool vip_probe_answer_read(enum family family, const uint8_t *bytes, size_t len,
 	bytes += ip_len;
 	len -= ip_len;
 	if (protocol == IPPROTO_TCP)
-		return read_tcp(bytes, len, source_port, ret_answer);
+		return read_tcp(bytes, len, ret_answer);
 	return protocol == (family == IPV4 ? IPPROTO_ICMP : IPPROTO_ICMPV6) && len > ICMP_LEN &&
 		is_port_unreachable(family, bytes) &&
-		read_returned(bytes + ICMP_LEN, len - ICMP_LEN, own_len, source_port, ret_answer);
+		read_returned(bytes + ICMP_LEN, len - ICMP_LEN, own_len, ret_answer);
 }
 
 // Filtering
@@ -182,7 +186,7 @@ static uint16_t end(struct sock_filter *filter, uint16_t n)
 	return n + 2;
 }
 
-uint16_t vip_probe_filter_write(enum family family, uint16_t source_port, uint16_t sequence_high,
+uint16_t vip_probe_filter_write(enum family family, uint16_t sequence_high,
 	struct sock_filter ret_filter[VIP_PROBE_FILTER_MAX])
 {
 	// Offsets are from behind the IP header: X holds its length.
@@ -195,13 +199,13 @@ uint16_t vip_probe_filter_write(enum family family, uint16_t source_port, uint16
 				       : offsetof(struct ip6_hdr, ip6_nxt)),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_TCP, 0, 4),
 		BPF_STMT(BPF_LD | BPF_H | BPF_IND, offsetof(struct tcphdr, dest)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, source_port, 0, 8),
+		BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, VIP_PROBE_PORT_MIN, 0, 8),
 		BPF_STMT(BPF_LD | BPF_H | BPF_IND, offsetof(struct tcphdr, ack_seq)),
 		BPF_JUMP(BPF_JMP | BPF_JA, 4, 0, 0),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, family == IPV4 ? IPPROTO_ICMP : IPPROTO_ICMPV6,
 			0, 5),
 		BPF_STMT(BPF_LD | BPF_H | BPF_IND, returned + offsetof(struct tcphdr, source)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, source_port, 0, 3),
+		BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, VIP_PROBE_PORT_MIN, 0, 3),
 		BPF_STMT(BPF_LD | BPF_H | BPF_IND, returned + offsetof(struct tcphdr, seq)),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, sequence_high, 0, 1),
 	};

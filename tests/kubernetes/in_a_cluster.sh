@@ -24,8 +24,9 @@ class_apply()
 # mode_apply NAME snat|dsr|tunnel|tunnel-gue|dnat [FIELD...]: class_apply in that forwarding mode.
 mode_apply()
 {
+	local service_annotations="guideway.dev/forwarding: $2"
+
 	class_apply "$1" "${@:3}"
-	kubectl annotate service "$1" --overwrite "guideway.dev/forwarding=$2" >/dev/null
 }
 
 # Where outer packets come from.

@@ -116,7 +116,8 @@ deployment_add()
 }
 
 # service_apply NAME [FIELD...]: a Service of type LoadBalancer and both families for a Deployment of
-# that name, TCP port 80 and UDP port 53, with further fields of its spec in YAML.
+# that name, TCP port 80 and UDP port 53, with further fields of its spec in YAML, and what is in
+# service_annotations.
 service_apply()
 {
 	local name=$1
@@ -125,7 +126,7 @@ service_apply()
 	kubectl apply -f - >/dev/null <<-YAML
 		apiVersion: v1
 		kind: Service
-		metadata: {name: $name}
+		metadata: {name: $name, annotations: {${service_annotations:-}}}
 		spec:
 		  type: LoadBalancer
 		  selector: {app: $name}

@@ -18,13 +18,12 @@
 #include "guideway/vip_probe.h"
 #include "vip_probe_packet.h"
 
-enum { OUR_PORT = 45000, SEQUENCE = 0x12345678, ANSWER_MAX = 128, ICMP = 8 };
+enum { OUR_PORT = 62000, SEQUENCE = 0x12345678, ANSWER_MAX = 128, ICMP = 8 };
 
 static const struct vip_probe_packet questions[N_FAMILIES] = {
 	{
 		.source = {{{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 1}}},
 		.vip = {{{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 203, 0, 113, 7}}},
-		.source_port = OUR_PORT,
 		.port = 80,
 		.sequence = SEQUENCE,
 		.node = 513,
@@ -32,7 +31,6 @@ static const struct vip_probe_packet questions[N_FAMILIES] = {
 	{
 		.source = {{{0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}}},
 		.vip = {{{0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7}}},
-		.source_port = OUR_PORT,
 		.port = 80,
 		.sequence = SEQUENCE,
 		.node = 513,
@@ -66,7 +64,7 @@ static void a_question_is_a_syn_that_names_its_node(void **)
 			vip_probe_packet_write(&questions[f], bytes), ip_len(f) + sizeof(tcp));
 		memcpy(&tcp, bytes + ip_len(f), sizeof(tcp));
 		assert_true(tcp.syn && !tcp.ack && !tcp.rst);
-		assert_int_equal(ntohs(tcp.source), OUR_PORT);
+		assert_true(ntohs(tcp.source) >= VIP_PROBE_PORT_MIN);
 		assert_int_equal(ntohs(tcp.dest), 80);
 		assert_int_equal(ntohl(tcp.seq), SEQUENCE);
 		assert_true(is_vip_probe(ntohl(tcp.ack_seq)));
@@ -83,15 +81,37 @@ static void a_question_is_a_syn_that_names_its_node(void **)
 	}
 }
 
+static void each_question_comes_from_another_port(void **)
+{
+	struct vip_probe_packet question = questions[IPV4];
+	uint8_t bytes[VIP_PROBE_PACKET_MAX];
+	static bool seen[UINT16_MAX + 1];
+	struct tcphdr tcp;
+
+	for (; question.sequence < SEQUENCE + 4000; question.sequence++) {
+		vip_probe_packet_write(&question, bytes);
+		memcpy(&tcp, bytes + ip_len(IPV4), sizeof(tcp));
+		assert_true(ntohs(tcp.source) >= VIP_PROBE_PORT_MIN);
+		assert_false(seen[ntohs(tcp.source)]);
+		seen[ntohs(tcp.source)] = true;
+	}
+}
+
 static void what_was_begun_is_ended_by_a_reset(void **)
 {
-	struct vip_probe_packet end = questions[IPV4];
+	struct vip_probe_packet begin = questions[IPV4], end = questions[IPV4];
 	uint8_t bytes[VIP_PROBE_PACKET_MAX];
 	struct tcphdr tcp;
 
+	vip_probe_packet_write(&begin, bytes);
+	memcpy(&tcp, bytes + ip_len(IPV4), sizeof(tcp));
+	__be16 port = tcp.source;
+
 	end.is_reset = true;
+	end.sequence++;
 	vip_probe_packet_write(&end, bytes);
 	memcpy(&tcp, bytes + ip_len(IPV4), sizeof(tcp));
+	assert_int_equal(tcp.source, port);
 	assert_true(tcp.rst && !tcp.syn && !tcp.ack);
 	assert_int_equal(vip_probe_node(ntohl(tcp.ack_seq)), 513);
 }
@@ -136,7 +156,7 @@ static bool is_let_through(enum family family, const uint8_t *bytes, size_t len)
 {
 	struct sock_filter filter[VIP_PROBE_FILTER_MAX];
 	struct sock_fprog program = {
-		vip_probe_filter_write(family, OUR_PORT, SEQUENCE >> 16, filter), filter};
+		vip_probe_filter_write(family, SEQUENCE >> 16, filter), filter};
 	uint8_t copy[ANSWER_MAX];
 	int ends[2];
 
@@ -155,13 +175,13 @@ static void answers(enum family family, const uint8_t *bytes, size_t len, bool i
 	struct vip_probe_answer answer;
 
 	assert_true(is_let_through(family, bytes, len));
-	assert_true(vip_probe_answer_read(family, bytes, len, OUR_PORT, &answer));
+	assert_true(vip_probe_answer_read(family, bytes, len, &answer));
 	assert_int_equal(answer.sequence, SEQUENCE);
 	assert_int_equal(answer.is_connection, is_connection);
 
 	// Nothing is read past the end.
 	for (size_t shorter = 0; shorter < ip_len(family) + 8; shorter++)
-		assert_false(vip_probe_answer_read(family, bytes, shorter, OUR_PORT, &answer));
+		assert_false(vip_probe_answer_read(family, bytes, shorter, &answer));
 }
 
 static void whoever_takes_the_packet_for_its_own_answers(void **)
@@ -196,12 +216,12 @@ static void a_router_that_does_not_know_the_vip_answers_nothing(void **)
 		size_t len = icmp_answer(IPV4, ICMP_DEST_UNREACH, code, bytes);
 
 		if (code != ICMP_PORT_UNREACH)
-			assert_false(vip_probe_answer_read(IPV4, bytes, len, OUR_PORT, &answer));
+			assert_false(vip_probe_answer_read(IPV4, bytes, len, &answer));
 	}
 	assert_false(vip_probe_answer_read(
-		IPV4, bytes, icmp_answer(IPV4, ICMP_TIME_EXCEEDED, 0, bytes), OUR_PORT, &answer));
+		IPV4, bytes, icmp_answer(IPV4, ICMP_TIME_EXCEEDED, 0, bytes), &answer));
 	assert_false(vip_probe_answer_read(
-		IPV6, bytes, icmp_answer(IPV6, ICMP6_TIME_EXCEEDED, 0, bytes), OUR_PORT, &answer));
+		IPV6, bytes, icmp_answer(IPV6, ICMP6_TIME_EXCEEDED, 0, bytes), &answer));
 }
 
 static void what_was_not_asked_is_no_answer(void **)
@@ -210,14 +230,14 @@ static void what_was_not_asked_is_no_answer(void **)
 	struct vip_probe_answer answer;
 
 	for (enum family f = IPV4; f < N_FAMILIES; f++) {
-		size_t len = tcp_answer(f, SYN | ACK, OUR_PORT + 1, bytes);
+		size_t len = tcp_answer(f, SYN | ACK, VIP_PROBE_PORT_MIN - 1, bytes);
 		assert_false(is_let_through(f, bytes, len));
-		assert_false(vip_probe_answer_read(f, bytes, len, OUR_PORT, &answer));
+		assert_false(vip_probe_answer_read(f, bytes, len, &answer));
 
 		static const uint8_t flags[] = {SYN, ACK, RST, 0};
 		for (size_t i = 0; i < sizeof(flags); i++) {
 			len = tcp_answer(f, flags[i], OUR_PORT, bytes);
-			assert_false(vip_probe_answer_read(f, bytes, len, OUR_PORT, &answer));
+			assert_false(vip_probe_answer_read(f, bytes, len, &answer));
 		}
 
 		// Of another sequence.
@@ -228,7 +248,7 @@ static void what_was_not_asked_is_no_answer(void **)
 		// Another protocol.
 		len = write_ip(f, IPPROTO_UDP, sizeof(struct tcphdr), bytes);
 		assert_false(is_let_through(f, bytes, len));
-		assert_false(vip_probe_answer_read(f, bytes, len, OUR_PORT, &answer));
+		assert_false(vip_probe_answer_read(f, bytes, len, &answer));
 	}
 }
 
@@ -236,6 +256,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_question_is_a_syn_that_names_its_node),
+		cmocka_unit_test(each_question_comes_from_another_port),
 		cmocka_unit_test(what_was_begun_is_ended_by_a_reset),
 		cmocka_unit_test(whoever_takes_the_packet_for_its_own_answers),
 		cmocka_unit_test(ip_options_are_passed),

@@ -93,6 +93,8 @@ control_add()
 	cable_add control mgmt0 management
 	place control eth0 $inside4.10/24 $inside6:10/64
 	place control mgmt0 $management.10/24
+	# Nodes that were cut off for a while hear of what they missed at once, where the kernel can.
+	at control sysctl -qw net.ipv4.tcp_rto_max_ms=1000 2>/dev/null || true
 	default_route control $inside4.1 $inside6:1
 }
 
