@@ -137,6 +137,16 @@ service_apply()
 	YAML
 }
 
+# with_pods_of DEPLOYMENT SERVICE...: these Services are in front of that one's pods, too.
+with_pods_of()
+{
+	local service
+
+	for service in "${@:2}"; do
+		kubectl set selector service "$service" "app=$1" >/dev/null
+	done
+}
+
 # field KIND/NAME JSONPATH
 field()
 {
