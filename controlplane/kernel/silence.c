@@ -28,13 +28,19 @@ struct silence {
 	struct drop_rule *rule;
 };
 
-// Files under /proc/sys/net are of the network namespace of whoever opens them.
+// Files under /proc/sys/net are of the network namespace of whoever opens them. A container may
+// only read its own; those of the host, which have the same namespace then, are mounted at /host.
 static int open_ipv6_switch(const char *interface, int flags)
 {
 	char path[64 + IFNAMSIZ];
 
-	snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/disable_ipv6", interface);
-	return open(path, flags | O_CLOEXEC);
+	snprintf(path, sizeof(path), "/host/proc/sys/net/ipv6/conf/%s/disable_ipv6", interface);
+	int fd = open(path + strlen("/host"), flags | O_CLOEXEC);
+	if (fd >= 0 || errno != EROFS)
+		return fd;
+	fd = open(path, flags | O_CLOEXEC);
+	errno = EROFS; // What is to be told, if that fails.
+	return fd;
 }
 
 static void note_ipv6(struct silence *s)

@@ -6,8 +6,9 @@
 # node1 to node4, odd ones with kube-proxy's mode nftables and even ones with iptables.
 #
 # A case has a Kubernetes namespace of its own, where "kubectl" is, and may kill nodes. However it
-# ends, its namespace goes, dead nodes come back, and the edge is as it was. A case fails, too, if
-# Guideway asked the API server for anything that it may not have.
+# ends, its namespace goes, dead nodes come back, and the edge is as it was; what else it changes, a
+# function case_undo of its own undoes. A case fails, too, if Guideway asked the API server for anything
+# that it may not have.
 #
 # Everything of tests/e2e/lib.sh that is not about its own hosts is here, too: on, spawn, end,
 # wait_until, ctl, api, json, counter, drop, refute, fail.
@@ -43,6 +44,7 @@ case_remove()
 	trap '' INT TERM
 	set +e
 	[ "$status" = 0 ] || { kubectl get all,events --output wide | tail -n 60; } >&2
+	! declare -F case_undo >/dev/null || case_undo
 	(dead_nodes_return) && (ways_are_put_back) && namespace_remove && nothing_was_forbidden || status=1
 	[ "$status" != 0 ] || ended_well || status=1
 	processes_end
@@ -136,6 +138,16 @@ service_apply()
 		  - {name: echo, port: 53, targetPort: 8081, protocol: UDP}
 		$(printf '  %s\n' "$@")
 	YAML
+}
+
+# with_pods_of DEPLOYMENT SERVICE...: these Services are in front of that one's pods, too.
+with_pods_of()
+{
+	local service
+
+	for service in "${@:2}"; do
+		kubectl set selector service "$service" "app=$1" >/dev/null
+	done
 }
 
 # field KIND/NAME JSONPATH
