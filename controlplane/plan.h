@@ -61,7 +61,7 @@ struct plan {
 	struct plan_node *nodes;     // [n_nodes]
 	size_t n_nodes;
 	bool knows_neighbours; // Which of them are so, by the routes.
-	struct pool *pools; // [n_pools]
+	struct pool *pools;    // [n_pools]
 	size_t n_pools;
 	size_t n_settled;         // Of the pools, by the last plan_refresh().
 	size_t *pool_of;          // [config->n_services]
