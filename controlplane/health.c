@@ -26,6 +26,10 @@
 #define FIRST_WITHIN_NS (100 * NSEC_PER_MSEC)
 #define RETRY_NS (200 * NSEC_PER_MSEC) // After a fault of this machine.
 
+// A node refuses for a Service without endpoints by ICMP, which Linux sends once a second to one
+// and the same (icmp_ratelimit): if it were asked more often it would seem silent.
+#define REFUSED_WITHIN_NS (1500 * NSEC_PER_MSEC)
+
 enum {
 	JITTER_PERCENT = 10,
 	LATE_DIVISOR = 10,    // A tenth of a check's time, lost, makes its end say nothing;
@@ -151,9 +155,17 @@ static void end_check(struct probe *probe)
 	probe->health->status.n_checks++;
 }
 
+static uint64_t interval_of(const struct check_config *check)
+{
+	uint64_t interval_ns = check->interval_ms * NSEC_PER_MSEC;
+
+	return check->kind == CHECK_NODE_PORT && interval_ns < REFUSED_WITHIN_NS ? REFUSED_WITHIN_NS
+										 : interval_ns;
+}
+
 static void set_next(struct probe *probe, uint64_t now_ns)
 {
-	uint64_t interval_ns = probe->config.check.interval_ms * NSEC_PER_MSEC;
+	uint64_t interval_ns = interval_of(&probe->config.check);
 	uint64_t spread_ns = interval_ns * 2 * JITTER_PERCENT / 100;
 	uint64_t due_ns = probe->began_ns + interval_ns - spread_ns / 2 +
 		random_below(probe->health, spread_ns + 1);

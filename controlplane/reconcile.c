@@ -457,13 +457,23 @@ static void age(void *argument, uint64_t now_ns)
 
 // What changes
 
+// That all is well at first is said once for all of them, when the first table is out; and whether
+// a node that lives has somebody at its NodePort is nobody's concern.
+static bool is_worth_a_line(enum verdict before, enum verdict now)
+{
+	bool was_alive = before == VERDICT_UP || before == VERDICT_REFUSING;
+	bool is_alive = now == VERDICT_UP || now == VERDICT_REFUSING;
+
+	if (before == VERDICT_NONE)
+		return now == VERDICT_DOWN;
+	return now != before && !(was_alive && is_alive);
+}
+
 static void verdict_changed(void *argument, const struct probe *probe, enum verdict before)
 {
 	struct reconcile *r = argument;
 
-	// That all is well at first is said once for all of them, when the first table is out.
-	if (probe_verdict(probe) != before &&
-		(before != VERDICT_NONE || probe_verdict(probe) == VERDICT_DOWN))
+	if (is_worth_a_line(before, probe_verdict(probe)))
 		log_verdict(r->plan, probe, loop_clock_ns());
 	touch(r);
 }

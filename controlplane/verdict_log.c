@@ -77,7 +77,7 @@ static void add_endpoint(struct line *line, const struct probe *probe)
 static void add_reason(struct line *line, const struct probe *probe)
 {
 	add(line, "%s", probe_reason(probe));
-	if (probe_run(probe) > 1)
+	if (probe_verdict(probe) == VERDICT_DOWN && probe_run(probe) > 1)
 		add(line, ", %u times", probe_run(probe));
 }
 

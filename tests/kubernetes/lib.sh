@@ -24,6 +24,10 @@ done
 # The API server refuses a name that is still going.
 namespace=${CASE_NAMESPACE:-case-$$}
 dead_nodes=() # By their numbers.
+nodes_marked=""
+autoscaler_taint=ToBeDeletedByClusterAutoscaler
+out_taint=node.kubernetes.io/out-of-service
+taints=("$autoscaler_taint" "$out_taint")
 snat4=$inside4.251 snat6=$inside6:251
 
 # --- Beginning and end ---------------------------------------------------------------------------
@@ -45,6 +49,7 @@ case_remove()
 	set +e
 	[ "$status" = 0 ] || { kubectl get all,events --output wide | tail -n 60; } >&2
 	! declare -F case_undo >/dev/null || case_undo
+	nodes_unmark
 	(dead_nodes_return) && (ways_are_put_back) && namespace_remove && nothing_was_forbidden || status=1
 	[ "$status" != 0 ] || ended_well || status=1
 	processes_end
@@ -202,6 +207,48 @@ dead_nodes_return()
 	done
 }
 
+# node_taint N KEY: with the effect NoSchedule, until the case ends; node_taint N KEY- takes it away.
+node_taint()
+{
+	nodes_marked=yes
+	case $2 in
+	*-) kubectl taint node "node$1" "$2" ;;
+	*) kubectl taint node "node$1" "$2=:NoSchedule" ;;
+	esac >/dev/null
+}
+
+# node_refuses N PORT: its TCP port, to all but itself, until the case ends.
+node_refuses()
+{
+	nodes_marked=yes
+	on "node$1" nft "add table inet case
+		add chain inet case input { type filter hook input priority -1; }
+		add rule inet case input iif != lo tcp dport $2 reject with tcp reset"
+}
+
+# pods_leave N NAME: the pods of a Deployment are evicted, and none comes to the node until the case
+# ends, or kubectl uncordon. Returns when others are ready elsewhere.
+pods_leave()
+{
+	nodes_marked=yes
+	kubectl drain "node$1" --ignore-daemonsets --pod-selector "app=$2" --timeout 60s >/dev/null 2>&1
+	kubectl rollout status "deployment/$2" --timeout 90s >/dev/null
+}
+
+nodes_unmark()
+{
+	local n taint
+
+	[ -n "$nodes_marked" ] || return 0
+	for ((n = 1; n <= n_nodes; n++)); do
+		on "node$n" nft delete table inet case
+		kubectl uncordon "node$n"
+		for taint in "${taints[@]}"; do
+			kubectl taint node "node$n" "$taint-"
+		done
+	done
+} >/dev/null 2>&1
+
 # --- Ways of packets -----------------------------------------------------------------------------
 
 # clients_are_reached_by edge|router: where nodes send what is for the client. What is not said
@@ -345,6 +392,22 @@ s.settimeout(1)
 s.connect((address, int(port)))
 s.send(word.encode())
 print(s.recv(1500).decode())' "$1" "${2:-hostname}" "${3:-53}"
+}
+
+# load_begin PER_SECOND ADDRESS...: from the client, new connections at so many a second to each.
+load_begin()
+{
+	spawn load client /usr/bin/python3 "$kubernetes_folder/load.py" "$@"
+}
+
+# load_end WHAT: fails if one of them was lost during that.
+load_end()
+{
+	end load
+	grep -E '^[0-9]+ asked' "$lab_folder/load.log" | tail -n 1 | sed "s/^/Says: $1: /"
+	grep -qE '^[1-9][0-9]* asked, 0 failed$' "$lab_folder/load.log" ||
+		{ head -n 20 "$lab_folder/load.log" >&2 && fail "connections were lost during $1"; }
+	rm "$lab_folder/load.log"
 }
 
 # pods_that_answer N COMMAND...: to that many of it, each pod named once.

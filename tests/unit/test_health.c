@@ -217,6 +217,20 @@ static void a_node_port_that_refuses_is_a_living_nodes_and_a_silent_one_is_not(v
 	mute_stop(&mute);
 }
 
+static void a_node_port_is_not_asked_more_often_than_a_node_refuses(void **state)
+{
+	struct bench *b = *state;
+	struct probe_config config = probe_of(b, CHECK_NODE_PORT); // Every 50 ms.
+	struct health_status status;
+
+	struct probe *probe = health_acquire(b->health, &config, VERDICT_NONE);
+	b->stop_after = SIZE_MAX;
+	run_for(b, 500);
+	health_read_status(b->health, &status);
+	assert_int_equal(status.n_checks, 1);
+	health_release(b->health, probe);
+}
+
 static void equal_probes_are_one_and_others_are_not(void **state)
 {
 	struct bench *b = *state;
@@ -493,6 +507,7 @@ int main(void)
 		cmocka_unit_test(a_late_loop_makes_a_timeout_say_nothing_but_not_for_ever),
 		WITH_BENCH(a_listening_port_is_up_and_a_closed_one_down_with_the_reason),
 		WITH_BENCH(a_node_port_that_refuses_is_a_living_nodes_and_a_silent_one_is_not),
+		WITH_BENCH(a_node_port_is_not_asked_more_often_than_a_node_refuses),
 		WITH_BENCH(equal_probes_are_one_and_others_are_not),
 		WITH_BENCH(silence_runs_into_the_timeout_and_is_the_first_verdict),
 		WITH_BENCH(a_check_that_ran_out_while_the_loop_was_held_is_repeated_not_counted),

@@ -29,10 +29,7 @@ for mode in dsr tunnel snat dnat tunnel-gue snat; do
 	wait_until 5 answers_at_all web
 	all_answered web 20
 done
-<<<<<<< HEAD
 
 # A word that is none changes nothing, and is told of.
 kubectl annotate service web --overwrite guideway.dev/forwarding=teleport >/dev/null
 wait_until 10 condition_is web Degraded "True BadAnnotation"
-=======
->>>>>>> modes

@@ -1,0 +1,55 @@
+# Under constant load, a rollout, a drain of a node and a single pod that moves lose not one connection
+# of Services Cluster and Local, by either family, given pods that serve on for interval * fall + 1 s
+# after their deletion.
+. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../in_a_cluster.sh"
+
+guideway_more=$(kubernetes_config | sed 's/health = .*/health = { interval = 1.0; timeout = 1.0; rise = 2; fall = 3; };/')
+guideway_begin
+deployment_add web 4
+kubectl patch deployment web --patch '{"spec": {"template": {"spec": {
+	"terminationGracePeriodSeconds": 10, "containers": [
+	{"name": "agnhost", "lifecycle": {"preStop": {"sleep": {"seconds": 4}}}}]}}}}' >/dev/null
+class_apply web
+class_apply near 'externalTrafficPolicy: Local'
+kubectl patch service near --patch '{"spec": {"selector": {"app": "web"}}}' >/dev/null
+
+rolled_out()
+{
+	kubectl rollout status deployment/web --timeout 90s >/dev/null
+}
+
+rolled_out
+for service in web near; do
+	wait_until 15 has_vips "$service"
+	wait_until 15 answers_at_all "$service"
+done
+
+# lose_nothing WHAT COMMAND...: while that runs, and for a while after it.
+lose_nothing()
+{
+	load_begin 20 $(vips web) $(vips near)
+	sleep 1
+	"${@:2}"
+	sleep 5
+	load_end "$1"
+}
+
+restart()
+{
+	kubectl rollout restart deployment/web >/dev/null
+	rolled_out
+}
+
+drain()
+{
+	pods_leave 2 web
+	node_taint 2 "$autoscaler_taint"
+}
+
+lose_nothing "a rollout" restart
+lose_nothing "a drain of a node" drain
+kubectl scale deployment web --replicas 1 >/dev/null
+rolled_out
+sleep 6 # Until the others have ended.
+lose_nothing "a pod that moves" restart
