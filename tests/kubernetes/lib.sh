@@ -28,6 +28,7 @@ nodes_marked=""
 autoscaler_taint=ToBeDeletedByClusterAutoscaler
 out_taint=node.kubernetes.io/out-of-service
 taints=("$autoscaler_taint" "$out_taint")
+edge=edge # Where Guideway runs.
 snat4=$inside4.251 snat6=$inside6:251
 
 # --- Beginning and end ---------------------------------------------------------------------------
@@ -340,7 +341,7 @@ nothing_was_forbidden()
 guideway_config()
 {
 	cat <<-CONFIG
-		instance = "$lab_name";
+		instance = "$lab_name-$edge";
 		log = "debug";
 		ports = (
 			{ device = "wan0"; twin = "wan"; driver = "af_packet"; adopt = true; },
@@ -350,8 +351,8 @@ guideway_config()
 		flows = { ipv4 = 65536; ipv6 = 65536; };
 		memory = { hugepages = false; };
 		snat = [ "$snat4", "$snat6" ];
-		control = { socket = "$lab_folder/guideway.sock"; };
-		state = "$lab_folder/guideway.state";
+		control = { socket = "$lab_folder/$lab_guideway.sock"; };
+		state = "$lab_folder/$lab_guideway.state";
 		$guideway_more
 	CONFIG
 }
@@ -359,9 +360,9 @@ guideway_config()
 # Starts it in the edge. Returns when the management API answers.
 guideway_begin()
 {
-	guideway_config >"$lab_folder/guideway.conf"
-	KUBECONFIG=$cluster_folder/kubeconfig.guideway spawn guideway edge \
-		"$guideway" --config "$lab_folder/guideway.conf"
+	guideway_config >"$lab_folder/$lab_guideway.conf"
+	KUBECONFIG=$cluster_folder/kubeconfig.guideway spawn "$lab_guideway" "$edge" \
+		"$guideway" --config "$lab_folder/$lab_guideway.conf"
 	wait_until 15 api status
 }
 

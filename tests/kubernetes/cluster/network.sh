@@ -100,25 +100,36 @@ control_add()
 
 edge_add()
 {
-	namespace_add edge
-	forwards edge
-	cable_add edge wan0 outside
-	cable_add edge fab0 inside
-	cable_add edge mgmt0 management
-	edge_settle
+	edge_wires_add edge 250
 	route wire $vips4 $vips6 $inside4.250 $inside6:250
 }
 
 # The addresses and routes of the edge; again, after a Guideway that was killed while it had them.
-# What no load balancer takes ends in silence.
 edge_settle()
 {
-	place edge wan0 $outside4.250/24 $outside6:250/64
-	place edge fab0 $inside4.250/24 $inside6:250/64
-	place edge mgmt0 $management.250/24
-	default_route edge $inside4.1 $inside6:1
-	ip_at edge route replace blackhole $vips4
-	ip_at edge -6 route replace blackhole $vips6 metric 9999
+	edge_place edge 250
+}
+
+# edge_wires_add HOST N: where a Guideway may run, with N at the end of its addresses.
+edge_wires_add()
+{
+	namespace_add "$1"
+	forwards "$1"
+	cable_add "$1" wan0 outside
+	cable_add "$1" fab0 inside
+	cable_add "$1" mgmt0 management
+	edge_place "$1" "$2"
+}
+
+# What no load balancer takes ends in silence.
+edge_place()
+{
+	place "$1" wan0 "$outside4.$2/24" "$outside6:$2/64"
+	place "$1" fab0 "$inside4.$2/24" "$inside6:$2/64"
+	place "$1" mgmt0 "$management.$2/24"
+	default_route "$1" $inside4.1 $inside6:1
+	ip_at "$1" route replace blackhole $vips4
+	ip_at "$1" -6 route replace blackhole $vips6 metric 9999
 }
 
 client_add()

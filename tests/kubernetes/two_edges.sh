@@ -1,0 +1,101 @@
+# A second Guideway beside the first: the same cluster and wires, at an edge of its own, until the case
+# ends.
+#
+#              outside                             inside
+#     client ───┬──────── wan0 edge  fab0 ──────────┬──── node1 ... node4
+#               │         .250       .250           │
+#               └──────── wan0 edge2 fab0 ──────────┘
+#                         .240       .240
+#
+# Their names among instances are edge and edge2. A Lease lasts for 4 s, so that cases are short.
+
+second_edge_add()
+{
+	lab_hosts+=(edge2)
+	edge_wires_add edge2 240
+}
+
+# second COMMAND...: of the second one.
+second()
+{
+	local lab_guideway=guideway2 edge=edge2 snat4=$inside4.241 snat6=$inside6:241
+
+	"$@"
+}
+
+# instance_begin [KEY = VALUE;...]: with further keys of 'kubernetes.instances'.
+instance_begin()
+{
+	local guideway_more
+
+	guideway_more=$(kubernetes_config "instances = { name = \"$edge\"; lease = 4; renew = 2.5; retry = 0.5; $* };")
+	guideway_begin
+}
+
+two_begin()
+{
+	second_edge_add
+	instance_begin "$@"
+	wait_until 15 leads
+	second instance_begin "$@"
+	wait_until 15 second knows_both
+}
+
+instance()
+{
+	api kubernetes | json "d['instance']['$1']"
+}
+
+leads()
+{
+	[ "$(instance leads)" = True ]
+}
+
+follows()
+{
+	[ "$(instance leads)" = False ] && [[ "$(instance leader)" == "$1"_* ]]
+}
+
+knows_both()
+{
+	[ "$(api kubernetes | json 'len(d["instances"])')" = 2 ]
+}
+
+# client_goes_by N: what the client sends to VIPs goes to the edge with that number in its addresses.
+client_goes_by()
+{
+	route client $vips4 $vips6 "$outside4.$1" "$outside6:$1"
+}
+
+# by N COMMAND...: while it does.
+by()
+{
+	local status=0
+
+	client_goes_by "$1"
+	"${@:2}" || status=$?
+	client_goes_by 250
+	return $status
+}
+
+# all_answer ADDRESS...: by HTTP and UDP.
+all_answer()
+{
+	local vip
+
+	for vip in "$@"; do
+		get "$vip" >/dev/null && ask "$vip" >/dev/null || return 1
+	done
+}
+
+# choices ADDRESS: the nodes that twenty clients of it would be sent to.
+choices()
+{
+	local n client=198.51.100.10
+
+	[[ $1 != *:* ]] || client="[2001:db8:c1::10]"
+	for ((n = 0; n < 20; n++)); do
+		api explain --get --data-urlencode protocol=tcp --data-urlencode "client=$client:$((20000 + n))" \
+			--data-urlencode "vip=$(bracketed "$1"):80"
+	done | grep -oE '"node": ?"[^"]*"'
+}
