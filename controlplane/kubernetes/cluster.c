@@ -6,6 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum {
+	TRIED_AT_A_TIME = 500, // Of those that wait for an address.
+};
+
 // Events
 
 void cluster_tell_event(struct cluster *c, const struct service_object *object, bool is_warning,
@@ -45,9 +49,22 @@ bool cluster_is_known(const struct cluster *cluster)
 	return cluster->is_restored || cluster_is_synced(cluster);
 }
 
+// Lists of Services
+
+void cluster_enlist(struct service_entry *e, enum service_link_kind kind, struct service_list *list)
+{
+	struct service_link *link = &e->links[kind];
+
+	if (link->list != NULL)
+		TAILQ_REMOVE(link->list, e, links[kind].link);
+	link->list = list;
+	if (list != NULL)
+		TAILQ_INSERT_TAIL(list, e, links[kind].link);
+}
+
 // Which nodes may be used
 
-static bool is_used(const struct cluster *c, const struct node_object *node)
+bool cluster_is_used(const struct cluster *c, const struct node_object *node)
 {
 	bool has_address =
 		!address_is_none(&node->address[IPV4]) || !address_is_none(&node->address[IPV6]);
@@ -61,7 +78,7 @@ void cluster_keep_used(const struct cluster *c, struct entry_row *nodes)
 	size_t n = 0;
 
 	for (size_t i = 0; i < nodes->n; i++) {
-		if (is_used(c, nodes->entries[i]))
+		if (cluster_is_used(c, nodes->entries[i]))
 			nodes->entries[n++] = nodes->entries[i];
 	}
 	nodes->n = n;
@@ -106,15 +123,24 @@ static void serve(struct joining *j, const struct service_entry *e)
 		served->shares[f] = endpoint_shares_find(j->shares, e->key, f);
 }
 
-static void serve_all(struct cluster *c, struct joining *j)
+static void serve_all(struct joining *j)
 {
 	for (size_t i = 0; i < j->services.n; i++) {
-		struct service_entry *e = j->services.entries[i];
+		const struct service_entry *e = j->services.entries[i];
 
-		if (e->since == NOT_JOINED)
-			e->since = c->join;
 		if (e->stage == STAGE_SERVE)
 			serve(j, e);
+	}
+}
+
+// Those whose stage is new are in this join.
+static void date_unjoined(struct cluster *c)
+{
+	struct service_entry *e;
+
+	while ((e = TAILQ_FIRST(&c->unjoined)) != NULL) {
+		e->since = c->join;
+		cluster_enlist(e, LINK_STAGE, &c->not_in_force);
 	}
 }
 
@@ -126,7 +152,8 @@ static int join(struct cluster *c, struct joining *j, struct cluster_config **re
 		return -ENOMEM;
 	c->join++;
 	cluster_keep_used(c, &j->nodes);
-	serve_all(c, j);
+	date_unjoined(c);
+	serve_all(j);
 	struct cluster_view view = {
 		.nodes = (const struct node_object *const *)j->nodes.entries,
 		.n_nodes = j->nodes.n,
@@ -156,38 +183,44 @@ int cluster_join(struct cluster *cluster, struct cluster_config **ret_joined,
 	return r;
 }
 
-void cluster_is_in_force(struct cluster *cluster, uint64_t now_ns)
+// What it had before is free now.
+static void take_force(struct cluster *c, struct service_entry *e, uint64_t now_ns)
 {
-	struct entry_row row = cluster_list(cluster, CLUSTER_SERVICES);
-
-	cluster->in_force = cluster->join;
-	for (size_t i = 0; i < row.n; i++) {
-		struct service_entry *e = row.entries[i];
-
-		if (!service_is_in_force(cluster, e))
-			continue;
-		if (e->stage == STAGE_SERVE)
-			address_book_settle(cluster->book, e->key, now_ns);
-		else
-			address_book_release(cluster->book, e->key, now_ns);
-	}
-	free(row.entries);
+	if (e->stage == STAGE_SERVE)
+		address_book_settle(c->book, e->key, now_ns);
+	else
+		address_book_release(c->book, e->key, now_ns);
+	cluster_enlist(e, LINK_STAGE, NULL);
+	cluster_look_at(c, e);
 }
 
+void cluster_is_in_force(struct cluster *cluster, uint64_t now_ns)
+{
+	struct service_entry *e, *next;
+
+	cluster->in_force = cluster->join;
+	for (e = TAILQ_FIRST(&cluster->not_in_force); e != NULL; e = next) {
+		next = TAILQ_NEXT(e, links[LINK_STAGE].link);
+		if (service_is_in_force(cluster, e))
+			take_force(cluster, e, now_ns);
+	}
+}
+
+// So many at most, and the others the next time: each is at the end of the list after it.
 void cluster_tick(struct cluster *cluster, uint64_t now_ns)
 {
-	struct entry_row row = {0};
+	struct service_entry *e, *last = TAILQ_LAST(&cluster->waiting, service_list);
 
 	if (!cluster_is_known(cluster))
 		return;
-	row = cluster_list(cluster, CLUSTER_SERVICES);
-	for (size_t i = 0; i < row.n; i++) {
-		struct service_entry *e = row.entries[i];
-
-		if (e->stage == STAGE_WAIT && e->admission.is_admitted)
-			cluster_judge(cluster, e, now_ns);
+	for (size_t i = 0; i < TRIED_AT_A_TIME; i++) {
+		e = TAILQ_FIRST(&cluster->waiting);
+		if (e == NULL)
+			break;
+		cluster_judge(cluster, e, now_ns);
+		if (e == last)
+			break;
 	}
-	free(row.entries);
 }
 
 // What is told of it
@@ -251,6 +284,12 @@ int cluster_create(const struct config *file, struct cluster **ret_cluster)
 	if (cluster == NULL)
 		return -ENOMEM;
 	cluster->file = file;
+	cluster->later_ns = UINT64_MAX;
+	TAILQ_INIT(&cluster->to_look_at);
+	TAILQ_INIT(&cluster->to_look_at_later);
+	TAILQ_INIT(&cluster->unjoined);
+	TAILQ_INIT(&cluster->not_in_force);
+	TAILQ_INIT(&cluster->waiting);
 	cluster->book = address_book_create();
 	cluster->events = event_queue_create();
 	if (cluster->book == NULL || cluster->events == NULL ||

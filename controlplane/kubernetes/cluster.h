@@ -52,9 +52,16 @@ bool cluster_is_synced(const struct cluster *cluster);
 // Or what was known before a restart is here again. Before, nothing is given or served.
 bool cluster_is_known(const struct cluster *cluster);
 
-// What is served and by which nodes, as a document that cluster_restore() takes. NULL when out of
-// memory.
-json_t *cluster_save(const struct cluster *cluster);
+// What is served and by which nodes, as a document that cluster_restore() takes, is made in steps:
+// begun, gone on with until cluster_save_on() returns false, and ended, which frees what was begun.
+// Those that return a pointer return NULL when out of memory.
+struct cluster_saving;
+struct cluster_saving *cluster_save_begin(void);
+bool cluster_save_on(const struct cluster *cluster, struct cluster_saving *saving);
+json_t *cluster_save_end(struct cluster_saving *saving);
+
+// Accepts NULL.
+void cluster_save_give_up(struct cluster_saving *saving);
 
 // Of a cluster that was told nothing yet. What it has is served until a list says otherwise.
 // Returns 0, -EINVAL for another document, and then nothing was taken, or -ENOMEM.
@@ -81,10 +88,14 @@ struct cluster_write {
 	json_t *patch; // The caller's.
 };
 
-// Returns false if there is nothing, or nothing yet: of one Service, one write is under way at a
-// time, and one that failed is repeated after longer and longer. 'now_s' is the time of day.
+// Returns false if there is nothing, nothing yet, or nothing that was found in a millisecond: see
+// cluster_may_write(). Of one Service, one write is under way at a time, and one that failed is
+// repeated after longer and longer. 'now_s' is the time of day.
 bool cluster_next_write(
 	struct cluster *cluster, uint64_t now_ns, int64_t now_s, struct cluster_write *ret_write);
+
+// Not all was looked at: cluster_next_write() may find something when it is called again.
+bool cluster_may_write(const struct cluster *cluster);
 
 // The write of 'key' is over. 'object' is what the API server answered, or NULL if it failed.
 void cluster_wrote(struct cluster *cluster, const char *key, const json_t *object, uint64_t now_ns);

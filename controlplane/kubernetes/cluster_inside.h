@@ -1,5 +1,7 @@
 #pragma once
 
+#include <sys/queue.h>
+
 #include "address_book.h"
 #include "cluster.h"
 #include "entry_tree.h"
@@ -14,6 +16,17 @@
 enum {
 	NOT_JOINED = 0, // The next join takes it in.
 };
+
+// Lists of Services with which something is still to be done: what comes round often walks these,
+// and not all that there are. Each Service is in a list at most once.
+TAILQ_HEAD(service_list, service_entry);
+
+struct service_link {
+	TAILQ_ENTRY(service_entry) link;
+	struct service_list *list; // That it is in, or NULL.
+};
+
+enum service_link_kind { LINK_WRITE, LINK_STAGE, LINK_ADDRESS, N_SERVICE_LINKS };
 
 // Each kind of entry begins with its name, as entry_tree.h has it, and says whether it is in the
 // list that is being told.
@@ -34,6 +47,8 @@ struct service_entry {
 	const char *telling; // The event of the one under way, once it is done; NULL for none.
 	unsigned n_writes;   // In a row, without its status being right once.
 	uint64_t write_due_ns;
+
+	struct service_link links[N_SERVICE_LINKS];
 };
 
 struct node_entry {
@@ -57,6 +72,16 @@ struct cluster {
 	uint64_t join;     // Counts from 1.
 	uint64_t in_force; // The join by which every worker forwards; 0 for none.
 	struct event_queue *events;
+
+	// By LINK_WRITE:
+	struct service_list to_look_at;       // Something of them may have to be written,
+	struct service_list to_look_at_later; // or will, when their time has come.
+	uint64_t later_ns;                    // The first of those times, or UINT64_MAX.
+	// By LINK_STAGE:
+	struct service_list unjoined;     // Their stage is new, and in no join yet;
+	struct service_list not_in_force; // or in one that not all workers forward by.
+	// By LINK_ADDRESS:
+	struct service_list waiting;
 };
 
 static inline struct service_entry *cluster_find_service(const struct cluster *c, const char *key)
@@ -75,8 +100,18 @@ static inline bool service_is_in_force(const struct cluster *c, const struct ser
 	return e->since != NOT_JOINED && e->since <= c->in_force;
 }
 
-// Keeps the entries of nodes that may be used. Of a node_entry, the object is the first member.
+bool cluster_is_used(const struct cluster *c, const struct node_object *node);
+
+// Keeps the entries of nodes that are used. Of a node_entry, the object is the first member.
 void cluster_keep_used(const struct cluster *c, struct entry_row *nodes);
+
+// Puts a Service at the end of a list, and takes it out of the one that it is in by that link.
+// Without a list it is only taken out.
+void cluster_enlist(
+	struct service_entry *e, enum service_link_kind kind, struct service_list *list);
+
+// Something of it may have to be written.
+void cluster_look_at(struct cluster *c, struct service_entry *e);
 
 // Finds the stage of a Service.
 void cluster_judge(struct cluster *c, struct service_entry *e, uint64_t now_ns);

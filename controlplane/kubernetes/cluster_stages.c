@@ -78,6 +78,7 @@ static void enter(struct cluster *c, struct service_entry *e, enum stage stage,
 			c, e->object, false, "DeletingLoadBalancer", "Deleting load balancer");
 	e->stage = stage;
 	e->since = NOT_JOINED;
+	cluster_enlist(e, LINK_STAGE, &c->unjoined);
 	e->write_due_ns = 0;
 	memcpy(e->address, addresses, sizeof(e->address));
 }
@@ -231,6 +232,9 @@ void cluster_judge(struct cluster *c, struct service_entry *e, uint64_t now_ns)
 		enter(c, e, STAGE_NONE, NULL);
 		address_book_release(c->book, e->key, now_ns);
 	}
+	bool waits = e->stage == STAGE_WAIT && e->admission.is_admitted;
+	cluster_enlist(e, LINK_ADDRESS, waits ? &c->waiting : NULL);
+	cluster_look_at(c, e);
 }
 
 // Those that have an address keep it: they are asked first.

@@ -12,6 +12,8 @@ static void forget_service(struct cluster *c, struct service_entry *e, uint64_t 
 {
 	c->has_changed |= e->stage == STAGE_SERVE;
 	address_book_release(c->book, e->key, now_ns);
+	for (int kind = 0; kind < N_SERVICE_LINKS; kind++)
+		cluster_enlist(e, (enum service_link_kind)kind, NULL);
 	entry_tree_remove(&c->entries[CLUSTER_SERVICES], e);
 	service_object_free(e->object);
 	free(e);

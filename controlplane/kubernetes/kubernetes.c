@@ -78,15 +78,18 @@ struct kubernetes {
 	struct event_filter *filter;
 	struct telling tellings[EVENTS_AT_A_TIME];
 	struct cluster_file *cluster_file;
-	bool awaits_force;    // Of what was joined last.
-	bool is_to_be_saved;  // Likewise.
-	uint64_t save_due_ns; // Not before.
+	bool awaits_force;             // Of what was joined last.
+	bool is_to_be_saved;           // Likewise,
+	struct cluster_saving *saving; // and what is on its way there, or NULL.
+	uint64_t save_due_ns;          // Not before.
 	uint64_t n_joins;
 	uint64_t n_writes;
 	uint64_t n_writes_failed;
-	struct loop_timer join; // Waits while something is to be joined,
-	struct loop_timer poll; // and while it is not in force,
-	struct loop_timer tick; // and always.
+	struct loop_timer join;  // Waits while something is to be joined,
+	struct loop_timer poll;  // and while it is not in force,
+	struct loop_timer tick;  // and always.
+	struct loop_timer save;  // Waits while something is being saved,
+	struct loop_timer write; // and while there may be more to write than was found.
 };
 
 // From the cluster to a table
@@ -246,8 +249,11 @@ static void write_on(struct kubernetes *k, uint64_t now_ns)
 
 		if (w->request != NULL)
 			continue;
-		if (!cluster_next_write(k->cluster, now_ns, time(NULL), &write))
+		if (!cluster_next_write(k->cluster, now_ns, time(NULL), &write)) {
+			if (cluster_may_write(k->cluster))
+				loop_timer_set(k->loop, &k->write, now_ns);
 			return;
+		}
 		k->n_writes++;
 		if (begin_write(w, &write) < 0) {
 			w->request = NULL;
@@ -255,6 +261,11 @@ static void write_on(struct kubernetes *k, uint64_t now_ns)
 		}
 		json_decref(write.patch);
 	}
+}
+
+static void write_more(void *argument, uint64_t now_ns)
+{
+	write_on(argument, now_ns);
 }
 
 static void poll_force(void *argument, uint64_t now_ns)
@@ -273,20 +284,43 @@ static void poll_force(void *argument, uint64_t now_ns)
 }
 
 // What is known outlives us, and a failure of the disk is no reason to serve less.
-static void save(struct kubernetes *k, uint64_t now_ns)
+
+static void say_unsaved(int error)
 {
-	if (!k->is_to_be_saved || now_ns < k->save_due_ns)
+	log_about("save", LEVEL_WARNING,
+		"what is known of the cluster is not written down, and a restart while "
+		"no API server answers would not know it: %s",
+		strerror(-error));
+}
+
+static void save_on(void *argument, uint64_t now_ns)
+{
+	struct kubernetes *k = argument;
+
+	if (cluster_save_on(k->cluster, k->saving)) {
+		loop_timer_set(k->loop, &k->save, now_ns);
 		return;
-	k->save_due_ns = now_ns + SAVE_NS;
-	int r = cluster_file_write(k->cluster_file, cluster_save(k->cluster));
-	k->is_to_be_saved = r == -EBUSY;
+	}
+	int r = cluster_file_write(k->cluster_file, cluster_save_end(k->saving));
+	k->saving = NULL;
+	k->is_to_be_saved |= r == -EBUSY;
 	if (r == 0)
 		r = cluster_file_error(k->cluster_file); // Of the one before.
 	if (r < 0 && r != -EBUSY)
-		log_about("save", LEVEL_WARNING,
-			"what is known of the cluster is not written down, and a restart while "
-			"no API server answers would not know it: %s",
-			strerror(-r));
+		say_unsaved(r);
+}
+
+static void save(struct kubernetes *k, uint64_t now_ns)
+{
+	if (!k->is_to_be_saved || k->saving != NULL || now_ns < k->save_due_ns)
+		return;
+	k->save_due_ns = now_ns + SAVE_NS;
+	k->is_to_be_saved = false;
+	k->saving = cluster_save_begin();
+	if (k->saving == NULL)
+		say_unsaved(-ENOMEM);
+	else
+		save_on(k, now_ns);
 }
 
 static void tick(void *argument, uint64_t now_ns)
@@ -492,6 +526,8 @@ int kubernetes_start(struct loop *loop, struct reconcile *reconcile,
 	k->join = (struct loop_timer){.name = "cluster joined", .fn = join_now, .argument = k};
 	k->poll = (struct loop_timer){.name = "cluster in force", .fn = poll_force, .argument = k};
 	k->tick = (struct loop_timer){.name = "cluster's second", .fn = tick, .argument = k};
+	k->save = (struct loop_timer){.name = "cluster saved", .fn = save_on, .argument = k};
+	k->write = (struct loop_timer){.name = "status", .fn = write_more, .argument = k};
 	for (size_t i = 0; i < WRITES_AT_A_TIME; i++)
 		k->writings[i].k = k;
 	for (size_t i = 0; i < EVENTS_AT_A_TIME; i++)
@@ -523,6 +559,9 @@ void kubernetes_stop(struct kubernetes *k)
 	loop_timer_cancel(k->loop, &k->join);
 	loop_timer_cancel(k->loop, &k->poll);
 	loop_timer_cancel(k->loop, &k->tick);
+	loop_timer_cancel(k->loop, &k->save);
+	loop_timer_cancel(k->loop, &k->write);
+	cluster_save_give_up(k->saving);
 	cluster_file_close(k->cluster_file);
 	cluster_destroy(k->cluster);
 	cluster_config_free(k->joined);

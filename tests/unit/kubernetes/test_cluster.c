@@ -725,10 +725,20 @@ static void kube_proxy_is_asked_about_nodes_or_about_a_local_service(void **stat
 
 // A restart
 
+static json_t *save(struct place *p)
+{
+	struct cluster_saving *saving = cluster_save_begin();
+
+	assert_non_null(saving);
+	while (cluster_save_on(p->cluster, saving))
+		;
+	return cluster_save_end(saving);
+}
+
 // What the cluster would know after a restart.
 static void restart(struct place *p)
 {
-	json_t *saved = cluster_save(p->cluster);
+	json_t *saved = save(p);
 
 	assert_non_null(saved);
 	cluster_destroy(p->cluster);
