@@ -100,7 +100,8 @@ struct config {
 	struct node_config *nodes; // [n_nodes], in the file's order, as are the services.
 	size_t n_nodes;
 	size_t *all_nodes; // [n_nodes] 0, 1, 2, ...: shared by services that use them all.
-	struct service_config *services; // [n_services]
+	struct service_config **services; // [n_services]; configurations may share them. A file's
+	                                  // are one piece of memory, which the first begins.
 	size_t n_services;
 	struct source_list *source_lists; // [n_source_lists], no two alike.
 	size_t n_source_lists;

@@ -54,7 +54,7 @@ static const char *node_name(const struct plan *plan, size_t i)
 
 static const char *service_name(const struct plan *plan, size_t i)
 {
-	return plan->config->services[i].name;
+	return plan->config->services[i]->name;
 }
 
 static int order(uint64_t a, uint64_t b)
@@ -255,8 +255,8 @@ int plan_announced(const struct plan *plan, struct address **ret_addresses, size
 		return -ENOMEM;
 
 	for (size_t i = 0; i < config->n_services; i++) {
-		if (config->services[i].announce && plan->pools[plan->pool_of[i]].settled)
-			found[n_found++] = config->services[i].vip;
+		if (config->services[i]->announce && plan->pools[plan->pool_of[i]].settled)
+			found[n_found++] = config->services[i]->vip;
 	}
 	for (enum family f = IPV4; f < N_FAMILIES; f++) {
 		memcpy(&found[n_found], config->snat[f], config->n_snat[f] * sizeof(*found));
@@ -529,7 +529,7 @@ static bool make_pool(struct making *m, const struct key *key)
 	pool->family = service->target_family;
 	pool->fail_open = service->fail_open;
 	pool->settled = key->before != NULL && key->before->settled;
-	pool->first_service = (size_t)(service - plan->config->services);
+	pool->first_service = (size_t)(key - m->keys);
 	pool->members = calloc(n_max + 1, sizeof(*pool->members));
 	pool->targets = calloc(n_max + 1, sizeof(*pool->targets));
 	if (pool->members == NULL || pool->targets == NULL)
@@ -570,7 +570,7 @@ static bool add_pools(struct making *m)
 static void add_services(struct plan *plan)
 {
 	for (size_t i = 0; i < plan->config->n_services; i++) {
-		const struct service_config *from = &plan->config->services[i];
+		const struct service_config *from = plan->config->services[i];
 		struct model_service *to = &plan->services[i];
 
 		*to = (struct model_service){
@@ -660,7 +660,7 @@ static bool make(struct making *m, const struct config *config, const struct dra
 
 	sort(m->plan, m->plan->services_by_name, config->n_services, by_service_name);
 	for (size_t i = 0; i < config->n_services; i++)
-		m->keys[i] = key_of(m, &config->services[i], &m->keys[i > 0 ? i - 1 : 0]);
+		m->keys[i] = key_of(m, config->services[i], &m->keys[i > 0 ? i - 1 : 0]);
 	add_nodes(m, drains);
 	if (!add_pools(m))
 		return false;

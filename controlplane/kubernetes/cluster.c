@@ -64,6 +64,12 @@ void cluster_enlist(struct service_entry *e, enum service_link_kind kind, struct
 
 // Which nodes may be used
 
+void cluster_forget_ground(struct cluster *c)
+{
+	cluster_ground_release(c->ground);
+	c->ground = NULL;
+}
+
 bool cluster_is_used(const struct cluster *c, const struct node_object *node)
 {
 	bool has_address =
@@ -95,38 +101,32 @@ bool cluster_has_changed(const struct cluster *cluster)
 struct joining {
 	struct entry_row nodes;
 	struct entry_row services;
-	struct endpoint_shares *shares;
 	struct served *served; // [n_served]
 	size_t n_served;
 };
 
-static struct endpoint_shares *share_endpoints(const struct cluster *c)
+static struct slice_object *const *slices_of(void *argument, const char *key, size_t *ret_n)
 {
-	struct entry_row row = cluster_list(c, CLUSTER_SLICES);
+	const struct cluster *c = argument;
+	const struct slice_group *group = entry_tree_find(&c->slice_groups, key);
 
-	for (size_t i = 0; i < row.n; i++)
-		row.entries[i] = ((struct slice_entry *)row.entries[i])->object;
-	struct endpoint_shares *shares = row.entries == NULL
-		? NULL
-		: endpoint_shares_create((struct slice_object *const *)row.entries, row.n);
-	free(row.entries);
-	return shares;
+	*ret_n = group == NULL ? 0 : group->n;
+	return group == NULL ? NULL : group->slices;
 }
 
-static void serve(struct joining *j, const struct service_entry *e)
+static void serve(struct joining *j, struct service_entry *e)
 {
 	struct served *served = &j->served[j->n_served++];
 
-	*served = (struct served){.object = e->object, .admission = &e->admission};
+	*served =
+		(struct served){.object = e->object, .admission = &e->admission, .kept = &e->kept};
 	memcpy(served->address, e->address, sizeof(e->address));
-	for (enum family f = IPV4; e->object->is_local && f < N_FAMILIES; f++)
-		served->shares[f] = endpoint_shares_find(j->shares, e->key, f);
 }
 
 static void serve_all(struct joining *j)
 {
 	for (size_t i = 0; i < j->services.n; i++) {
-		const struct service_entry *e = j->services.entries[i];
+		struct service_entry *e = j->services.entries[i];
 
 		if (e->stage == STAGE_SERVE)
 			serve(j, e);
@@ -147,40 +147,49 @@ static void date_unjoined(struct cluster *c)
 static int join(struct cluster *c, struct joining *j, struct cluster_config **ret_joined,
 	struct text_lines *ret_left_out)
 {
-	if (j->served == NULL || j->shares == NULL || j->nodes.entries == NULL ||
-		j->services.entries == NULL)
+	if (j->served == NULL || j->nodes.entries == NULL || j->services.entries == NULL)
 		return -ENOMEM;
-	c->join++;
 	cluster_keep_used(c, &j->nodes);
-	date_unjoined(c);
 	serve_all(j);
 	struct cluster_view view = {
 		.nodes = (const struct node_object *const *)j->nodes.entries,
 		.n_nodes = j->nodes.n,
 		.services = j->served,
 		.n_services = j->n_served,
+		.slices = slices_of,
+		.argument = c,
+		.ground = &c->ground,
 	};
 	return cluster_config_build(c->file, &view, ret_joined, ret_left_out);
 }
 
-int cluster_join(struct cluster *cluster, struct cluster_config **ret_joined,
-	struct text_lines *ret_left_out)
+int cluster_join(struct cluster *cluster, const struct cluster_config *before,
+	struct cluster_config **ret_joined, struct text_lines *ret_left_out)
 {
+	struct cluster_config *joined;
 	struct joining j = {
 		.nodes = cluster_list(cluster, CLUSTER_NODES),
 		.services = cluster_list(cluster, CLUSTER_SERVICES),
-		.shares = share_endpoints(cluster),
 	};
 
 	j.served = calloc(j.services.n + 1, sizeof(*j.served));
-	int r = join(cluster, &j, ret_joined, ret_left_out);
-	if (r == 0)
-		cluster->has_changed = false;
+	int r = join(cluster, &j, &joined, ret_left_out);
 	free(j.nodes.entries);
 	free(j.services.entries);
 	free(j.served);
-	endpoint_shares_destroy(j.shares);
-	return r;
+	if (r < 0)
+		return r;
+
+	cluster->has_changed = false;
+	if (before != NULL && cluster_config_is_same(joined, before)) {
+		date_unjoined(cluster);
+		cluster_config_free(joined);
+		return 1;
+	}
+	cluster->join++;
+	date_unjoined(cluster);
+	*ret_joined = joined;
+	return 0;
 }
 
 // What it had before is free now.
@@ -271,6 +280,7 @@ int cluster_set_file(struct cluster *cluster, const struct config *file, uint64_
 	if (r < 0)
 		return r;
 	cluster->file = file;
+	cluster_forget_ground(cluster);
 	cluster->has_changed = true;
 	if (cluster_is_known(cluster))
 		cluster_judge_all(cluster, now_ns);
@@ -303,13 +313,22 @@ int cluster_create(const struct config *file, struct cluster **ret_cluster)
 
 static void free_service(void *entry)
 {
-	service_object_free(((struct service_entry *)entry)->object);
-	free(entry);
+	struct service_entry *e = entry;
+
+	service_object_free(e->object);
+	service_piece_release(e->kept.piece);
+	free(e);
 }
 
 static void free_slice(void *entry)
 {
 	slice_object_free(((struct slice_entry *)entry)->object);
+	free(entry);
+}
+
+static void free_group(void *entry)
+{
+	free(((struct slice_group *)entry)->slices);
 	free(entry);
 }
 
@@ -321,6 +340,8 @@ void cluster_destroy(struct cluster *cluster)
 	entry_tree_clear(&cluster->entries[CLUSTER_SERVICES], free_service);
 	entry_tree_clear(&cluster->entries[CLUSTER_NODES], free);
 	entry_tree_clear(&cluster->entries[CLUSTER_SLICES], free_slice);
+	entry_tree_clear(&cluster->slice_groups, free_group);
+	cluster_forget_ground(cluster);
 	address_book_destroy(cluster->book);
 	event_queue_destroy(cluster->events);
 	free(cluster);

@@ -70,11 +70,12 @@ int cluster_restore(struct cluster *cluster, const json_t *saved, uint64_t now_n
 // True if cluster_join() would make another configuration than the last time.
 bool cluster_has_changed(const struct cluster *cluster);
 
-// The file joined with what is to be served. As of cluster_config_build().
-int cluster_join(struct cluster *cluster, struct cluster_config **ret_joined,
-	struct text_lines *ret_left_out);
+// The file joined with what is to be served. Returns 0; 1 if that is what 'before' (or NULL) has
+// already, and then nothing is made; or -ENOMEM. 'ret_left_out' as of cluster_config_build().
+int cluster_join(struct cluster *cluster, const struct cluster_config *before,
+	struct cluster_config **ret_joined, struct text_lines *ret_left_out);
 
-// What cluster_join() made last is what every worker forwards by.
+// What cluster_join() made last, or found to be as before, is what every worker forwards by.
 void cluster_is_in_force(struct cluster *cluster, uint64_t now_ns);
 
 // Tries again what waits for an address. To be called about once a second.

@@ -38,6 +38,7 @@ struct service_entry {
 	struct admission admission;
 	struct address address[N_FAMILIES]; // What it is served by; none unless STAGE_SERVE.
 	enum stage stage;
+	struct kept_piece kept;
 	uint64_t since;     // The join by which it is served so, or not any more.
 	const char *reason; // One word, or ""; a constant.
 	char message[STATUS_MESSAGE_MAX];
@@ -62,10 +63,20 @@ struct slice_entry {
 	struct slice_object *object;
 };
 
+// The slices of a Service, which may not be there itself.
+struct slice_group {
+	char service[SERVICE_KEY_MAX];
+	struct slice_object **slices; // [n]
+	size_t n;
+	size_t room;
+};
+
 struct cluster {
 	const struct config *file;
 	struct address_book *book;
 	struct entry_tree entries[N_CLUSTER_RESOURCES];
+	struct entry_tree slice_groups; // By Service; none is empty.
+	struct cluster_ground *ground;  // Of the file and the nodes as they are; or NULL.
 	bool is_listed[N_CLUSTER_RESOURCES];
 	bool is_restored;
 	bool has_changed;
@@ -99,6 +110,9 @@ static inline bool service_is_in_force(const struct cluster *c, const struct ser
 {
 	return e->since != NOT_JOINED && e->since <= c->in_force;
 }
+
+// The file or the nodes changed.
+void cluster_forget_ground(struct cluster *c);
 
 bool cluster_is_used(const struct cluster *c, const struct node_object *node);
 

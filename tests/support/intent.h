@@ -49,8 +49,9 @@ static inline struct config *config_of(const char *nodes)
 static inline struct service_config *add_service(
 	struct config *config, const char *name, const char *nodes)
 {
-	struct service_config *s = &config->services[config->n_services++];
+	struct service_config *s = calloc(1, sizeof(*s));
 
+	config->services[config->n_services++] = s;
 	strcpy(s->name, name);
 	s->vip = address_from_ipv4(htonl(0xc0000250)); // 192.0.2.80
 	s->port = (uint16_t)(80 + config->n_services);
@@ -69,8 +70,10 @@ static inline struct service_config *add_service(
 
 static inline void free_config(struct config *config)
 {
-	for (size_t i = 0; i < config->n_services; i++)
-		free(config->services[i].nodes);
+	for (size_t i = 0; i < config->n_services; i++) {
+		free(config->services[i]->nodes);
+		free(config->services[i]);
+	}
 	free(config->services);
 	free(config->nodes);
 	free(config);

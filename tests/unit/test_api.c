@@ -270,9 +270,9 @@ static void use_every_mode(struct place *p)
 	gue->tunnel_kind = TUNNEL_GUE;
 	gue->vip = (struct address){.bytes = {0xfd, [15] = 80}};
 	for (size_t i = 0; i < p->config->n_services; i++)
-		p->config->services[i].mode = modes[i];
-	p->config->services[0].affinity_s = 10800;
-	p->config->services[2].mss = 1400;
+		p->config->services[i]->mode = modes[i];
+	p->config->services[0]->affinity_s = 10800;
+	p->config->services[2]->mss = 1400;
 	p->config->settings.gue_port = htons(6080);
 	assert_int_equal(reconcile_want(p->sources.reconcile, p->config, why), 0);
 }

@@ -140,7 +140,7 @@ static void services_with_the_same_nodes_and_checks_share_a_pool(void **state)
 	add_service(config, "unchecked", "abc");
 	add_service(config, "open", "abc")->fail_open = true;
 	for (size_t i = 0; i < 3; i++)
-		config->services[i].check.port = 10256;
+		config->services[i]->check.port = 10256;
 	plan(p, config, 0);
 
 	assert_int_equal(p->plan->n_pools, 4);
@@ -439,7 +439,7 @@ static void each_address_is_announced_once_and_quiet_ones_are_not(void **state)
 
 	assert_int_equal(plan_announced(p->plan, &addresses, &n), 0);
 	assert_int_equal(n, 2);
-	assert_true(address_equal(&addresses[0], &config->services[0].vip));
+	assert_true(address_equal(&addresses[0], &config->services[0]->vip));
 	assert_true(address_equal(&addresses[1], &config->snat[IPV4][0]));
 	free(addresses);
 }
