@@ -251,6 +251,11 @@ static uint64_t hash_address(const struct address *address)
 	return mix(address->halves[0] ^ mix(address->halves[1]));
 }
 
+static uint64_t salt_of(const struct model_service *service)
+{
+	return service->name_hash != 0 ? service->name_hash : name_hash(service->name);
+}
+
 // 'salt' is name_hash() of the name.
 static struct id_key service_key(const struct model_service *service, uint64_t salt)
 {
@@ -387,7 +392,7 @@ static int take_ids(struct making *m)
 
 	name_nodes(m);
 	for (size_t i = 0; i < model->n_services; i++) {
-		m->salts[i] = name_hash(model->services[i].name);
+		m->salts[i] = salt_of(&model->services[i]);
 		m->services.keys[i] = service_key(&model->services[i], m->salts[i]);
 	}
 
@@ -824,7 +829,7 @@ static void mark_keys(const struct keys *keys, uint64_t generation)
 {
 	for (size_t i = 0; i < keys->n; i++) {
 		if (keys->ids[i] != ID_NONE)
-			id_store_mark(keys->store, keys->ids[i], generation);
+			id_store_mark(keys->store, keys->ids[i], &keys->keys[i], generation);
 	}
 }
 
@@ -891,7 +896,7 @@ int table_builder_build(struct table_builder *b, const struct model *model,
 
 service_id table_builder_service(const struct table_builder *b, const struct model_service *service)
 {
-	struct id_key key = service_key(service, name_hash(service->name));
+	struct id_key key = service_key(service, salt_of(service));
 
 	return id_store_find(b->services, &key);
 }

@@ -68,6 +68,27 @@ static inline struct service_config *add_service(
 	return s;
 }
 
+// To be changed and wanted next: nobody changes a configuration that a plan is of.
+static inline struct config *copy_of_config(const struct config *config)
+{
+	struct config *copy = calloc(1, sizeof(*copy));
+
+	*copy = *config;
+	copy->nodes = calloc(config->n_nodes + 1, sizeof(*copy->nodes));
+	memcpy(copy->nodes, config->nodes, config->n_nodes * sizeof(*copy->nodes));
+	copy->services = calloc(64, sizeof(*copy->services));
+	for (size_t i = 0; i < config->n_services; i++) {
+		const struct service_config *from = config->services[i];
+		struct service_config *to = calloc(1, sizeof(*to));
+
+		*to = *from;
+		to->nodes = calloc(config->n_nodes + 1, sizeof(size_t));
+		memcpy(to->nodes, from->nodes, from->n_nodes * sizeof(size_t));
+		copy->services[i] = to;
+	}
+	return copy;
+}
+
 static inline void free_config(struct config *config)
 {
 	for (size_t i = 0; i < config->n_services; i++) {
