@@ -433,12 +433,13 @@ static void add_nodes(struct making *m, const struct drains *drains)
 
 // Services before and now
 
-// Both are mostly in the same order; where they are not, a service is found by its name.
-static void find_services(struct making *m)
+// Both are mostly in the same order; where they are not, a service is found by its name. Returns
+// how many are the same.
+static size_t find_services(struct making *m)
 {
 	const struct config *config = m->plan->config;
 	const struct plan *before = m->before;
-	size_t next = 0;
+	size_t next = 0, n_same = 0;
 
 	for (size_t i = 0; i < config->n_services; i++) {
 		const struct service_config *service = config->services[i];
@@ -451,10 +452,13 @@ static void find_services(struct making *m)
 		m->named[i] = next;
 		if (next == SIZE_MAX)
 			continue;
-		if (before->config->services[next] == service)
+		if (before->config->services[next] == service) {
 			m->same[i] = next;
+			n_same++;
+		}
 		next++;
 	}
+	return n_same;
 }
 
 // What the service had before. Under another family it is another service, whatever its name.
@@ -841,25 +845,25 @@ static void fill_model(const struct making *m)
 
 // Life
 
-static bool allocate(struct making *m, const struct config *config)
+// Services that are the same are in no more pools than before.
+static bool allocate(struct making *m, size_t n_not_same)
 {
 	struct plan *plan = m->plan;
+	const struct config *config = plan->config;
 	size_t n_before = m->before != NULL ? m->before->n_nodes : 0;
 	size_t n_pools = m->before != NULL ? m->before->n_pools : 0;
 	size_t n_nodes = config->n_nodes + n_before;
 	size_t n_services = config->n_services;
+	size_t n_pools_max = n_pools + n_not_same;
 
-	plan->config = config;
 	plan->names = array(n_nodes, sizeof(*plan->names));
 	plan->nodes = array(n_nodes, sizeof(*plan->nodes));
 	plan->nodes_by_name = array(n_nodes, sizeof(size_t));
-	plan->pools = array(n_services, sizeof(*plan->pools));
-	plan->sets = array(n_services, sizeof(*plan->sets));
+	plan->pools = array(n_pools_max, sizeof(*plan->pools));
+	plan->sets = array(n_pools_max, sizeof(*plan->sets));
 	plan->pool_of = array(n_services, sizeof(size_t));
 	plan->services_by_name = array(n_services, sizeof(size_t));
 	plan->services = array(n_services, sizeof(*plan->services));
-	m->same = array(n_services, sizeof(size_t));
-	m->named = array(n_services, sizeof(size_t));
 	m->pool_now = array(n_pools, sizeof(size_t));
 	m->places = array(config->n_nodes * N_FAMILIES, sizeof(*m->places));
 	m->carried = array(n_before * N_FAMILIES, sizeof(bool));
@@ -868,9 +872,9 @@ static bool allocate(struct making *m, const struct config *config)
 	m->keys = array(n_services, sizeof(*m->keys));
 	return plan->names != NULL && plan->nodes != NULL && plan->nodes_by_name != NULL &&
 		plan->pools != NULL && plan->sets != NULL && plan->pool_of != NULL &&
-		plan->services_by_name != NULL && plan->services != NULL && m->same != NULL &&
-		m->named != NULL && m->pool_now != NULL && m->places != NULL &&
-		m->carried != NULL && m->now_at != NULL && m->members != NULL && m->keys != NULL;
+		plan->services_by_name != NULL && plan->services != NULL && m->pool_now != NULL &&
+		m->places != NULL && m->carried != NULL && m->now_at != NULL &&
+		m->members != NULL && m->keys != NULL;
 }
 
 static void keep_key(void *)
@@ -879,11 +883,14 @@ static void keep_key(void *)
 
 static bool make(struct making *m, const struct config *config, const struct drains *drains)
 {
-	if (m->plan == NULL || !allocate(m, config))
+	m->same = array(config->n_services, sizeof(size_t));
+	m->named = array(config->n_services, sizeof(size_t));
+	if (m->plan == NULL || m->same == NULL || m->named == NULL)
 		return false;
 
-	find_services(m);
-	if (!sort_services(m))
+	m->plan->config = config;
+	size_t n_same = find_services(m);
+	if (!allocate(m, config->n_services - n_same) || !sort_services(m))
 		return false;
 	for (size_t i = 0; i < config->n_services; i++)
 		m->keys[i].before = pool_before(m, i);

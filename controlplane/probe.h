@@ -7,10 +7,10 @@
 
 struct probe {
 	struct health *health;
-	struct probe_config config;
+	struct standing standing; // What is often asked of many is in the first line of memory.
+	bool settled; // Had an answer or ran out, or was unable for as long as that takes.
 	unsigned n_owners;
-	struct standing standing;
-	bool settled;        // Had an answer or ran out, or was unable for as long as that takes.
+	struct probe_config config;
 	unsigned n_repeated; // Checks in a row that did not count.
 	char reason[REASON_MAX];
 

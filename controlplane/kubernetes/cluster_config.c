@@ -360,12 +360,20 @@ static bool has_address(const struct cluster_ground *ground, const struct addres
 	}
 }
 
-// Whether a Service was given the address of a node.
+static bool is_to_be_made(const struct kept_piece *kept)
+{
+	return kept->piece == NULL || kept->is_stale;
+}
+
+// Whether a Service was given the address of a node, since the ground was made.
 static bool meets_a_vip(const struct cluster_ground *ground, const struct cluster_view *view)
 {
 	for (size_t i = 0; i < view->n_services; i++) {
 		for (enum family f = IPV4; f < N_FAMILIES; f++) {
 			const struct address *vip = &view->services[i].address[f];
+
+			if (!is_to_be_made(view->services[i].kept))
+				break;
 
 			if (!address_is_none(vip) && has_address(ground, vip))
 				return true;
@@ -674,8 +682,7 @@ static struct service_piece *take_piece(
 	struct kept_piece *kept = served->kept;
 	struct service_piece *new, *old = kept->piece;
 
-	if (old != NULL && !kept->is_stale && old->ground == j->ground &&
-		old->sources_at == sources_at)
+	if (!is_to_be_made(kept) && old->ground == j->ground && old->sources_at == sources_at)
 		return old;
 	new = create_piece(j, served, sources_at);
 	if (new == NULL)
@@ -715,8 +722,7 @@ static bool has_sources(const struct served *served)
 	const struct kept_piece *kept = served->kept;
 
 	// A piece is at hand, the Service far away.
-	return kept->piece == NULL || kept->is_stale ? served->object->sources.n > 0
-						     : kept->piece->sources.n > 0;
+	return is_to_be_made(kept) ? served->object->sources.n > 0 : kept->piece->sources.n > 0;
 }
 
 static int add_served(struct joining *j, const struct served *served)
@@ -745,9 +751,8 @@ static size_t count_ports(const struct cluster_view *view)
 	for (size_t i = 0; i < view->n_services; i++) {
 		const struct kept_piece *kept = view->services[i].kept;
 
-		n += kept->piece == NULL || kept->is_stale
-			? view->services[i].object->n_ports * N_FAMILIES
-			: kept->piece->n;
+		n += is_to_be_made(kept) ? view->services[i].object->n_ports * N_FAMILIES
+					 : kept->piece->n;
 	}
 	return n;
 }
