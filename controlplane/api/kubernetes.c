@@ -1,5 +1,12 @@
 #include "kubernetes/kubernetes.h"
+
+#include <stdlib.h>
+#include <string.h>
+
 #include "api/api.h"
+#include "clock.h"
+
+enum { SERVICES_A_STEP = 20 }; // Some 10 µs each.
 
 static const char *const stage_words[N_STAGES] = {
 	[STAGE_NONE] = "none",
@@ -27,24 +34,31 @@ static json_t *addresses_of(const struct cluster_service *service)
 	return list;
 }
 
-static void add_service(void *argument, const struct cluster_service *service)
+static json_t *document_of(const struct cluster_service *service)
 {
 	const char *reason = service->reason[0] == '\0' ? NULL : service->reason;
 	const char *message = service->message[0] == '\0' ? NULL : service->message;
 
-	json_array_append_new(argument,
-		json_pack("{s:s, s:s, s:b, s:s, s:o, s:s?, s:s?}", "service", service->object->key,
-			"stage", stage_words[service->stage], "in_force", service->is_in_force,
-			"mode", forwarding_mode_word(service->mode), "addresses",
-			addresses_of(service), "reason", reason, "message", message));
+	return json_pack("{s:s, s:s, s:b, s:s, s:o, s:s?, s:s?}", "service", service->object->key,
+		"stage", stage_words[service->stage], "in_force", service->is_in_force, "mode",
+		forwarding_mode_word(service->mode), "addresses", addresses_of(service), "reason",
+		reason, "message", message);
 }
 
-static json_t *services_of(const struct kubernetes *k)
+// What is said of the cluster as a whole, and the beginning of the list of its Services.
+static void begin_list(struct api_call *call, json_t *document)
 {
-	json_t *list = json_array();
+	char *text = json_dumps(document, JSON_COMPACT);
 
-	cluster_each(kubernetes_cluster(k), add_service, list);
-	return list;
+	json_decref(document);
+	if (text == NULL) {
+		api_reply(call, NULL);
+		return;
+	}
+	text[strlen(text) - 1] = '\0'; // Its brace comes after the list.
+	api_text(call, text);
+	api_list(call, ",\n\"services\":[");
+	free(text);
 }
 
 static void begin(struct api_call *call)
@@ -58,14 +72,32 @@ static void begin(struct api_call *call)
 		return;
 	}
 	kubernetes_read_status(k, &s);
-	api_reply(call,
-		json_pack("{s:b, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:o}", "synced",
+	begin_list(call,
+		json_pack("{s:b, s:o, s:o, s:o, s:I, s:I, s:I, s:f, s:I, s:I}", "synced",
 			s.is_synced, "watch_services", watch_of(&s.watches[CLUSTER_SERVICES]),
 			"watch_nodes", watch_of(&s.watches[CLUSTER_NODES]), "watch_endpointslices",
 			watch_of(&s.watches[CLUSTER_SLICES]), "nodes", (json_int_t)s.counts.n_nodes,
 			"nodes_used", (json_int_t)s.counts.n_nodes_used, "joins",
-			(json_int_t)s.n_joins, "writes", (json_int_t)s.n_writes, "writes_failed",
-			(json_int_t)s.n_writes_failed, "services", services_of(k)));
+			(json_int_t)s.n_joins, "last_join_ms", (double)s.took_ns / NSEC_PER_MSEC,
+			"writes", (json_int_t)s.n_writes, "writes_failed",
+			(json_int_t)s.n_writes_failed));
+}
+
+// As of services: a place is a number, and one that comes in between is told twice or not at all.
+static bool step(struct api_call *call)
+{
+	struct cluster_service service;
+
+	for (size_t i = 0; i < SERVICES_A_STEP; i++) {
+		if (!cluster_read_service(
+			    kubernetes_cluster(call->from->kubernetes), call->at++, &service)) {
+			api_text(call, "]}");
+			return false;
+		}
+		if (service.stage != STAGE_NONE)
+			api_item(call, document_of(&service));
+	}
+	return true;
 }
 
 const struct api_route kubernetes_route = {
@@ -73,4 +105,5 @@ const struct api_route kubernetes_route = {
 	.path = "/v1/kubernetes",
 	.arguments = (const char *const[]){NULL},
 	.begin = begin,
+	.step = step,
 };

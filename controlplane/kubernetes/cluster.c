@@ -249,26 +249,25 @@ void cluster_count(const struct cluster *cluster, struct cluster_counts *ret_cou
 	*ret_counts = counts;
 }
 
-void cluster_each(const struct cluster *cluster, cluster_each_fn *fn, void *argument)
+bool cluster_read_service(
+	const struct cluster *cluster, size_t at, struct cluster_service *ret_service)
 {
-	struct entry_row row = cluster_list(cluster, CLUSTER_SERVICES);
+	const struct entry_tree *services = &cluster->entries[CLUSTER_SERVICES];
 
-	for (size_t i = 0; i < row.n; i++) {
-		const struct service_entry *e = row.entries[i];
-		struct cluster_service service = {
-			.object = e->object,
-			.stage = e->stage,
-			.is_in_force = service_is_in_force(cluster, e),
-			.mode = e->admission.mode,
-			.reason = e->reason,
-			.message = e->message,
-		};
+	if (at >= services->n)
+		return false;
 
-		memcpy(service.address, e->address, sizeof(service.address));
-		if (e->stage != STAGE_NONE)
-			fn(argument, &service);
-	}
-	free(row.entries);
+	const struct service_entry *e = services->entries[at];
+	*ret_service = (struct cluster_service){
+		.object = e->object,
+		.stage = e->stage,
+		.is_in_force = service_is_in_force(cluster, e),
+		.mode = e->admission.mode,
+		.reason = e->reason,
+		.message = e->message,
+	};
+	memcpy(ret_service->address, e->address, sizeof(e->address));
+	return true;
 }
 
 // Life

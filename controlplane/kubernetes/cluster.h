@@ -123,6 +123,7 @@ struct cluster_service {
 	const char *message; // as is this.
 };
 
-// Of those that are or were ours, in the order of their keys.
-typedef void cluster_each_fn(void *argument, const struct cluster_service *service);
-void cluster_each(const struct cluster *cluster, cluster_each_fn *fn, void *argument);
+// The Service at a place, counted from 0 in the order of their keys. Returns false behind the last.
+// Also those that are nothing to us, by their stage, have a place.
+bool cluster_read_service(
+	const struct cluster *cluster, size_t at, struct cluster_service *ret_service);

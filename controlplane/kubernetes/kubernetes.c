@@ -19,10 +19,12 @@
 //                │           2 ms                    5 ms           in force
 //                └──► state directory, read by the next process
 //
-// News wait JOIN_NS for others: a list of ten thousand is one configuration, not ten thousand. That
-// workers forward by it is asked every POLL_NS, and only then is it written down.
+// News wait JOIN_NS for others, and for GAP_NS since the join before them: a list of ten thousand
+// is one configuration, not ten thousand. That workers forward by it is asked every POLL_NS, and
+// only then is it written down.
 
-#define JOIN_NS (20 * NSEC_PER_MSEC)
+#define JOIN_NS (1 * NSEC_PER_MSEC)
+#define GAP_NS (20 * NSEC_PER_MSEC)
 #define POLL_NS (5 * NSEC_PER_MSEC)
 #define SAVE_NS (2000 * NSEC_PER_MSEC)
 #define TICK_NS (1000 * NSEC_PER_MSEC)
@@ -82,6 +84,10 @@ struct kubernetes {
 	bool is_to_be_saved;           // Likewise,
 	struct cluster_saving *saving; // and what is on its way there, or NULL.
 	uint64_t save_due_ns;          // Not before.
+	uint64_t joined_ns;            // When the last join was.
+	uint64_t news_ns;        // When the first news came that are in no join yet; 0 for none.
+	uint64_t forced_news_ns; // Likewise those that are not in force yet.
+	uint64_t took_ns;        // From the news that came into force last until they did.
 	uint64_t n_joins;
 	uint64_t n_writes;
 	uint64_t n_writes_failed;
@@ -108,6 +114,10 @@ static void say_left_out(struct text_lines *left_out)
 
 static void await_force(struct kubernetes *k)
 {
+	if (!k->awaits_force)
+		k->forced_news_ns = k->news_ns;
+	k->news_ns = 0;
+	k->joined_ns = loop_clock_ns();
 	k->awaits_force = true;
 	k->is_to_be_saved = cluster_is_synced(k->cluster);
 	loop_timer_set(k->loop, &k->poll, loop_clock_ns() + POLL_NS);
@@ -144,9 +154,16 @@ static int join(struct kubernetes *k, char ret_why[WHY_MAX])
 
 static void join_soon(struct kubernetes *k, uint64_t now_ns)
 {
-	if (cluster_is_known(k->cluster) && cluster_has_changed(k->cluster) &&
-		!loop_timer_waits(&k->join))
-		loop_timer_set(k->loop, &k->join, now_ns + JOIN_NS);
+	uint64_t due_ns = now_ns + JOIN_NS;
+
+	if (!cluster_is_known(k->cluster) || !cluster_has_changed(k->cluster))
+		return;
+	if (k->news_ns == 0)
+		k->news_ns = now_ns;
+	if (due_ns < k->joined_ns + GAP_NS)
+		due_ns = k->joined_ns + GAP_NS;
+	if (!loop_timer_waits(&k->join))
+		loop_timer_set(k->loop, &k->join, due_ns);
 }
 
 static void join_now(void *argument, uint64_t now_ns)
@@ -288,6 +305,8 @@ static void poll_force(void *argument, uint64_t now_ns)
 		return;
 	}
 	k->awaits_force = false;
+	if (k->forced_news_ns != 0)
+		k->took_ns = loop_clock_ns() - k->forced_news_ns;
 	cluster_is_in_force(k->cluster, now_ns);
 	write_on(k, now_ns);
 }
@@ -582,6 +601,7 @@ void kubernetes_read_status(const struct kubernetes *k, struct kubernetes_status
 	struct kubernetes_status status = {
 		.is_synced = cluster_is_synced(k->cluster),
 		.n_joins = k->n_joins,
+		.took_ns = k->took_ns,
 		.n_writes = k->n_writes,
 		.n_writes_failed = k->n_writes_failed,
 	};
