@@ -2,7 +2,8 @@
 
 usage: many_objects.py HOST KEYS-FOLDER NODES SERVICES LOCAL-EVERY
 
-One of LOCAL-EVERY Services is Local, with endpoints on three nodes. Runs in the namespace from which
+One of LOCAL-EVERY Services is Local, with endpoints on three nodes. All bear Guideway's finalizer,
+as those do that it had before. Runs in the namespace from which
 HOST is reached, as the administrator whose keys are in the folder.
 """
 
@@ -33,8 +34,8 @@ def service(i, is_local):
             "externalTrafficPolicy": "Local" if is_local else "Cluster",
             "ports": [{"name": "http", "port": 80, "protocol": "TCP"}]}
     return f"/api/v1/namespaces/{space(i)}/services", {
-        "apiVersion": "v1", "kind": "Service", "metadata": {"name": f"service-{i:05}"},
-        "spec": spec}
+        "apiVersion": "v1", "kind": "Service", "spec": spec,
+        "metadata": {"name": f"service-{i:05}", "finalizers": ["guideway.dev/lb-cleanup"]}}
 
 
 def endpoint(node_number):
