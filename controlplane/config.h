@@ -1,5 +1,6 @@
 #pragma once
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -27,17 +28,27 @@ enum check_kind {
 	CHECK_TCP,  // A connection can be made.
 	CHECK_HTTP, // GET answers with one of the expected statuses.
 	CHECK_HTTPS,
+
+	// Of clusters, and no words of the file.
+	CHECK_KUBE_PROXY, // What kube-proxy says of the node,
+	CHECK_SERVICE,    // and of a Service on it.
+	CHECK_NODE_PORT,  // Anything but silence is good: a refusal, too, is a living node's.
+	N_CHECK_KINDS,
 };
 
 // How it is found out whether a node serves.
 struct check_config {
 	enum check_kind kind;
-	uint16_t port;            // Host byte order; 0 for the service's node port.
-	char path[PATH_TEXT_MAX]; // Of HTTP and HTTPS, as are the next four.
-	char host[NAME_TEXT_MAX]; // What the Host header says; empty for the node's address.
-	uint16_t status_first;    // Statuses that count as up, from
-	uint16_t status_last;     // to.
-	bool verify;              // HTTPS: the certificate must be good for 'host'.
+	uint16_t port;          // Host byte order; 0 for the service's node port.
+	uint16_t fallback_port; // What is asked beside it, and decides while it has no answer ever:
+	                        // of CHECK_KUBE_PROXY, this NodePort; of CHECK_SERVICE, this port
+	                        // at the node's address of the other family. 0 for nothing.
+	char path[PATH_TEXT_MAX];    // Of HTTP and HTTPS, as are the next four.
+	char host[NAME_TEXT_MAX];    // What the Host header says; empty for the node's address.
+	uint16_t status_first;       // Statuses that count as up, from
+	uint16_t status_last;        // to.
+	bool verify;                 // HTTPS: the certificate must be good for 'host'.
+	char service[NAME_TEXT_MAX]; // CHECK_SERVICE: of whom it has to speak, "namespace/name".
 	uint32_t interval_ms;
 	uint32_t timeout_ms; // Never above interval_ms.
 	uint32_t rise;       // As many good answers in a row make a node up,
@@ -48,7 +59,10 @@ struct node_config {
 	char name[NAME_TEXT_MAX];
 	struct address address[N_FAMILIES]; // No address where it has none of a family.
 	uint32_t weight;                    // 0 takes no new flows.
+	bool is_out; // Down, whatever its checks say: a cluster knows that it is off.
 };
+
+enum { LEARNS_ALONE = INT_MAX };
 
 struct service_config {
 	char name[NAME_TEXT_MAX];
@@ -67,6 +81,8 @@ struct service_config {
 	               // them have an address of 'target_family'.
 	size_t n_nodes;
 	const uint32_t *weights; // [n_nodes] Its own of each; NULL for those that the nodes have.
+	const bool *reserves; // [n_nodes] Who of them takes new flows only while no other node is
+	                      // up; NULL for nobody.
 	uint32_t idle_s;
 	size_t sources; // Who may come: 1 more than an index into source_lists; 0: everybody.
 	uint32_t affinity_word; // As in the file.
@@ -76,6 +92,12 @@ struct service_config {
 	bool announce;          // Gratuitous ARP, unsolicited NA. Services that share a VIP agree.
 	bool answers_arp;       // ARP and ND. Likewise.
 	bool rejects;           // What is to no service's port is answered, else dropped. Likewise.
+
+	// Not in a file: nodes have to learn the VIP before they are used, and whoever says that
+	// they can calls reconcile_learn().
+	bool is_learnt;
+	int learns_with; // Of which service the port is asked: TCP's own, 0, or that of another of
+	                 // the same VIP, so many places further on; LEARNS_ALONE for none.
 };
 
 struct config {
@@ -97,6 +119,7 @@ struct config {
 	size_t n_snat[N_FAMILIES];
 
 	struct check_config check; // Of services that say nothing else; used up by reading.
+	uint32_t checks_per_s;     // That begin at most; 0 for no limit.
 	struct node_config *nodes; // [n_nodes], in the file's order, as are the services.
 	size_t n_nodes;
 	size_t *all_nodes; // [n_nodes] 0, 1, 2, ...: shared by services that use them all.

@@ -709,6 +709,7 @@ void config_check(struct reading *reading, const config_setting_t *root)
 	check_services(reading);
 	check_addresses(reading, root);
 	config_check_pools(reading, root);
+	config_check_instances(reading, root);
 	fill_in_paths(reading->config);
 	count_addresses(reading->config);
 }
@@ -759,14 +760,6 @@ int config_warnings(const struct config *config, struct text_lines *ret_warnings
 {
 	int r = warn_of_probes(config, ret_warnings);
 
-	for (size_t i = 0; r == 0 && i < config->kubernetes.n_pools; i++) {
-		if (config->kubernetes.pools[i].namespace_labels.n > 0)
-			r = text_lines_add(ret_warnings,
-				"kubernetes.pools.[%zu].namespace_labels: namespaces are not "
-				"followed yet, so that no Service gets an address of this pool; "
-				"name them instead",
-				i);
-	}
 	if (r == 0 && config->kubernetes.enabled && config->kubernetes.n_pools == 0)
 		r = text_lines_add(ret_warnings,
 			"kubernetes.pools has no pool, so that no Service gets an address; add one "

@@ -31,9 +31,17 @@ bool is_pool_name(const char *text)
 	return *text != '\0' && strlen(text) <= 63 && is_of(text, strlen(text), "-_.");
 }
 
-static bool is_namespace(const char *text)
+bool is_namespace(const char *text)
 {
 	return *text != '\0' && strlen(text) <= 63 && is_of(text, strlen(text), "-");
+}
+
+// It becomes a part of the names of objects. Empty for the machine's.
+bool is_instance_name(const char *text)
+{
+	size_t len = strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-.");
+
+	return len <= 63 && text[len] == '\0';
 }
 
 // The value may be empty.
@@ -332,6 +340,26 @@ static void check_pool_names(struct reading *reading)
 			break;
 		}
 	}
+}
+
+// Of a leader that stops, nobody else may think that it leads before it has stopped itself; and it
+// has to have tried again until then. client-go has the same bounds.
+void config_check_instances(struct reading *reading, const config_setting_t *root)
+{
+	const struct instances_config *config = &reading->config->kubernetes.instances;
+	const config_setting_t *kubernetes = config_setting_get_member(root, "kubernetes");
+	const config_setting_t *group =
+		kubernetes == NULL ? NULL : config_setting_get_member(kubernetes, "instances");
+
+	if (group == NULL)
+		return;
+	if (config->renew_ms >= config->lease_ms)
+		mistake(reading, group, "renew", "found %g; must be less than 'lease', which is %g",
+			config->renew_ms / 1000.0, config->lease_ms / 1000.0);
+	if (config->retry_ms * 12ull >= config->renew_ms * 10ull)
+		mistake(reading, group, "retry",
+			"found %g; must be less than 'renew', which is %g, divided by 1.2",
+			config->retry_ms / 1000.0, config->renew_ms / 1000.0);
 }
 
 void config_check_pools(struct reading *reading, const config_setting_t *root)

@@ -28,6 +28,7 @@ static const char *const affinities[] = {"none", "client-ip", NULL};
 static const char *const unserved[] = {"drop", "reject", NULL};
 static const char *const all_down[] = {"reject", "fail-open", NULL};
 static const char *const node_checks[] = {"kube-proxy", "node-port", "none", NULL};
+static const char *const announcers[] = {"one", "all", NULL};
 static const char *const levels[] = {"error", "warning", "info", "debug", NULL};
 
 static bool is_of(const char *text, const char *others)
@@ -327,6 +328,34 @@ static const struct key pools[] = {
 };
 const struct keys pool_keys = KEYS(pools);
 
+static const struct key instances[] = {
+	{"namespace", "the namespace of the cluster where they meet, which is there already",
+		VALUE_TEXT, KEY_RESTART, FIELD(struct config, kubernetes.instances.space),
+		.text = "guideway", .must = "the name of a namespace, such as \"guideway\"",
+		.is_good = is_namespace},
+	{"name", "tells this one from the others; the machine's name if empty", VALUE_TEXT,
+		KEY_RESTART, FIELD(struct config, kubernetes.instances.name), .text = "",
+		.must = "a name of at most 63 small letters, digits, - or .",
+		.is_good = is_instance_name},
+	{"election",
+		"elect the one that gives addresses and writes to Services, by a Lease; if false, "
+		"this one does, and must be the only one",
+		VALUE_TRUTH, KEY_RESTART, FIELD(struct config, kubernetes.instances.election),
+		.standard = true},
+	{"announce",
+		"who answers ARP and ND for a VIP, and announces it: one of those that live, which "
+		"they find by its address, or all of them",
+		VALUE_WORD, KEY_RESTART, FIELD(struct config, kubernetes.instances.announce),
+		.words = announcers},
+	{"lease", "seconds that a leader that is silent is waited for", VALUE_SECONDS, KEY_RESTART,
+		FIELD(struct config, kubernetes.instances.lease_ms), 1000, 3600000, 15000},
+	{"renew", "seconds that a leader writes on that cannot renew its Lease", VALUE_SECONDS,
+		KEY_RESTART, FIELD(struct config, kubernetes.instances.renew_ms), 500, 3600000,
+		10000},
+	{"retry", "seconds between two renewals, or attempts", VALUE_SECONDS, KEY_RESTART,
+		FIELD(struct config, kubernetes.instances.retry_ms), 100, 3600000, 2000},
+};
+
 static const struct key kubernetes[] = {
 	{"enabled", "be the load balancer of a cluster, whose Services and nodes join those here",
 		VALUE_TRUTH, KEY_RESTART, FIELD(struct config, kubernetes.enabled),
@@ -347,8 +376,10 @@ static const struct key kubernetes[] = {
 	{"classless", "whether Services without a class are served as well", VALUE_TRUTH,
 		KEY_RESTART, FIELD(struct config, kubernetes.classless), .standard = false},
 	{"node_check",
-		"how nodes are checked for externalTrafficPolicy Cluster: kube-proxy's health at "
-		"port 10256, a connection to the NodePort of each TCP port, or not",
+		"how nodes are checked for externalTrafficPolicy Cluster: by kube-proxy's health "
+		"at "
+		"port 10256, and where that never answers by a connection to a NodePort; by the "
+		"latter alone; or not",
 		VALUE_WORD, 0, FIELD(struct config, kubernetes.node_check), .words = node_checks},
 	{"ignore_exclude_label",
 		"whether nodes are used that node.kubernetes.io/exclude-from-external-load-"
@@ -359,6 +390,7 @@ static const struct key kubernetes[] = {
 		.must = "a list of at most 1024 pools, such as ( { name = \"edge\"; addresses = [ "
 			"\"192.0.2.128/25\" ]; } )",
 		.parse = parse_pools, .keys = KEYS(pools)},
+	{"instances", "several Guidewayes on one cluster", VALUE_GROUP, 0, .keys = KEYS(instances)},
 };
 
 static const struct key control[] = {
@@ -405,10 +437,13 @@ static const struct key whole[] = {
 		65537},
 	{"hash_key",
 		"the secret by which flows choose slots; the same on several Guideways behind ECMP",
-		VALUE_OTHER, KEY_RESTART, .text = "made once, and kept in the state directory",
+		VALUE_OTHER, KEY_RESTART,
+		.text = "made once, and kept in the state directory or the cluster",
 		.must = "32 hexadecimal digits", .parse = parse_hash_key},
 	{"health", "how nodes are checked, unless a service says otherwise", VALUE_GROUP, 0,
 		FIELD(struct config, check), .keys = KEYS(check)},
+	{"checks_per_second", "checks of nodes that begin each second at most; 0 for any number",
+		VALUE_NUMBER, 0, FIELD(struct config, checks_per_s), 0, 1000000, 5000},
 	{"nodes", "the machines that answer on NodePorts", VALUE_OTHER, 0, .text = "none",
 		.must = "a list of nodes, such as ( { name = \"n1\"; address = \"10.0.0.11\"; } )",
 		.parse = parse_nodes, .keys = KEYS(nodes)},

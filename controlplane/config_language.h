@@ -79,6 +79,8 @@ parse_fn parse_protocol, parse_vip, parse_sources, parse_node_address, parse_che
 parse_fn parse_servers, parse_pools, parse_pool_addresses, parse_pool_namespaces,
 	parse_namespace_labels, parse_service_labels;
 bool is_class(const char *text);
+bool is_namespace(const char *text);
+bool is_instance_name(const char *text);
 bool is_pool_name(const char *text);
 
 // Checked when all nodes and services are known: config_check.c.

@@ -21,6 +21,7 @@
 #include "kernel/interfaces.h"
 #include "kernel/kernel.h"
 #include "kubernetes/kubernetes.h"
+#include "kubernetes/shared_key_seek.h"
 #include "log.h"
 #include "loop.h"
 #include "notify.h"
@@ -30,6 +31,7 @@
 // Start and end are one list, read down and up:
 //
 //     configuration, state directory
+//     hash key             of a cluster, if there is none yet: nothing is taken before
 //     interfaces recovered, taken
 //     dataplane            all packets go to the kernel from here on
 //     interfaces moved     the machine is reachable as before, by the twins
@@ -240,7 +242,10 @@ static void take_signal(void *argument, uint32_t, uint64_t)
 	}
 	log_info("ending, as told by signal %u", info.ssi_signo);
 	notify("STOPPING=1");
-	loop_stop(d->loop);
+	if (d->kubernetes != NULL)
+		kubernetes_end(d->kubernetes);
+	else
+		loop_stop(d->loop);
 }
 
 static void take_kernel(void *argument, uint32_t, uint64_t now_ns)
@@ -351,9 +356,34 @@ static int start_state(struct daemon *d)
 			strerror(-r));
 		return r;
 	}
+	return 0;
+}
+
+// Guidewayes of a cluster have one key: who has none yet gets it from there.
+static int seek_hash_key(struct daemon *d, uint64_t ret_key[2])
+{
+	char why[WHY_MAX];
+
+	log_info("asking the cluster for the hash key");
+	int r = shared_key_seek(d->loop, &d->started->kubernetes, is_told_to_end, ret_key, why);
+	if (r == 0)
+		return state_directory_set_hash_key(d->directory, ret_key);
+	if (r != -ECANCELED)
+		log_error("%s", why);
+	return r;
+}
+
+static int start_hash_key(struct daemon *d)
+{
+	uint64_t *key = d->started->dataplane.hash_key;
+
 	if (d->started->has_hash_key)
 		return 0;
-	r = state_directory_hash_key(d->directory, d->started->dataplane.hash_key);
+	int r = state_directory_find_hash_key(d->directory, key);
+	if (r == -ENOENT && d->started->kubernetes.enabled)
+		r = seek_hash_key(d, key);
+	else if (r == -ENOENT)
+		r = state_directory_hash_key(d->directory, key);
 	if (r < 0)
 		log_error("the hash key in %s can be neither read nor made: %s", d->started->state,
 			strerror(-r));
@@ -494,6 +524,8 @@ static int start_reconcile(struct daemon *d)
 		.dp = d->dp,
 		.kernel = d->kernel,
 		.drains = d->drains,
+		.ports = d->started->dataplane.ports,
+		.n_ports = d->started->dataplane.n_ports,
 		.services_max = d->started->dataplane.services_max,
 		.nodes_max = d->started->dataplane.nodes_max,
 		.ready = ready,
@@ -556,8 +588,9 @@ static void raise_limits(void)
 
 static int start(struct daemon *d)
 {
-	int (*const steps[])(struct daemon *) = {start_signals, start_state, start_dataplane,
-		start_kernel, start_reconcile, start_kubernetes, start_server, start_watches};
+	int (*const steps[])(struct daemon *) = {start_signals, start_state, start_hash_key,
+		start_dataplane, start_kernel, start_reconcile, start_kubernetes, start_server,
+		start_watches};
 
 	raise_limits();
 	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {

@@ -17,6 +17,11 @@
 //
 // The interval runs from the beginning of one check to that of the next, so that slow nodes are not
 // asked less often than quick ones.
+//
+// With a limit, turns are handed out at even distances, and a check that is due takes the next one.
+// A probe has one turn at most, so that with n probes and a limit of r a second none waits for
+// longer than n / r: where they want more than the limit, that is what the interval becomes for
+// all.
 
 #define FIRST_WITHIN_NS (100 * NSEC_PER_MSEC)
 #define RETRY_NS (200 * NSEC_PER_MSEC) // After a fault of this machine.
@@ -34,21 +39,24 @@ struct health {
 	void *argument;
 	void *probes; // A tree (tsearch) of struct probe.
 	size_t n_unsettled;
+	bool answered[N_CHECK_KINDS]; // Whether any probe of the kind ever was.
 	uint64_t random;
+	uint64_t turn_gap_ns;  // 0 for no limit.
+	uint64_t next_turn_ns; // Not before.
 	struct health_status status;
 };
 
 // Verdicts
 
-bool standing_take(struct standing *standing, bool good, uint32_t rise, uint32_t fall)
+bool standing_take(struct standing *standing, enum verdict answer, uint32_t rise, uint32_t fall)
 {
 	enum verdict before = standing->verdict;
-	enum verdict named = good ? VERDICT_UP : VERDICT_DOWN;
+	bool good = answer != VERDICT_DOWN;
 
 	standing->run = standing->last == good ? standing->run + 1 : 1;
 	standing->last = good;
 	if (before == VERDICT_NONE || standing->run >= (good ? rise : fall))
-		standing->verdict = named;
+		standing->verdict = answer;
 	return standing->verdict != before;
 }
 
@@ -82,6 +90,26 @@ enum verdict probe_verdict(const struct probe *probe)
 bool probe_is_settled(const struct probe *probe)
 {
 	return probe->settled;
+}
+
+bool probe_is_answered(const struct probe *probe)
+{
+	return probe->answered;
+}
+
+bool probe_kind_is_answered(const struct probe *probe)
+{
+	return probe->health->answered[probe->config.check.kind];
+}
+
+void probe_inherit(struct probe *probe, const struct probe *before)
+{
+	probe->answered |= before->answered;
+}
+
+uint32_t probe_weight(const struct probe *probe)
+{
+	return probe->weight;
 }
 
 const char *probe_reason(const struct probe *probe)
@@ -133,18 +161,39 @@ static void set_next(struct probe *probe, uint64_t now_ns)
 	loop_timer_set(probe->health->loop, &probe->next, due_ns > now_ns ? due_ns : now_ns);
 }
 
-void probe_answer(struct probe *probe, bool good, const char *reason, uint64_t now_ns)
+// Returns true if that made another of the probe's verdict or weight.
+static bool take_answer(struct probe *probe, const struct answer *answer)
 {
 	const struct check_config *check = &probe->config.check;
+	uint32_t weight_before = probe->weight;
+
+	probe->answered |= answer->is_told;
+	probe->health->answered[check->kind] |= answer->is_told;
+	if (answer->verdict == VERDICT_UP)
+		probe->weight = answer->weight;
+	return standing_take(&probe->standing, answer->verdict, check->rise, check->fall) ||
+		probe->weight != weight_before;
+}
+
+void probe_answer(struct probe *probe, const struct answer *answer, uint64_t now_ns)
+{
+	enum verdict before = probe->standing.verdict;
 
 	end_check(probe);
 	settle(probe);
 	probe->n_repeated = 0;
-	snprintf(probe->reason, sizeof(probe->reason), "%s", reason);
+	snprintf(probe->reason, sizeof(probe->reason), "%s", answer->reason);
 	set_next(probe, now_ns);
-	enum verdict before = probe->standing.verdict;
-	if (standing_take(&probe->standing, good, check->rise, check->fall))
+	if (take_answer(probe, answer))
 		probe->health->changed(probe->health->argument, probe, before);
+}
+
+void probe_answer_bad(struct probe *probe, const char *reason, uint64_t now_ns)
+{
+	struct answer answer = {.verdict = VERDICT_DOWN};
+
+	snprintf(answer.reason, sizeof(answer.reason), "%s", reason);
+	probe_answer(probe, &answer, now_ns);
 }
 
 static void repeat_check(struct probe *probe, uint64_t due_ns)
@@ -188,13 +237,20 @@ void probe_unable(struct probe *probe, int error, uint64_t now_ns)
 	const char *reason = probe_error_words(error);
 
 	if (!is_ours(probe, error)) {
-		probe_answer(probe, false, reason, now_ns);
+		probe_answer_bad(probe, reason, now_ns);
 		return;
 	}
 	snprintf(probe->reason, sizeof(probe->reason), "%s", reason);
 	if (now_ns - probe->first_ns >= probe->config.check.timeout_ms * NSEC_PER_MSEC)
 		settle(probe);
 	repeat_check(probe, now_ns + retry_ns(probe));
+}
+
+static bool is_connect(const struct probe *probe)
+{
+	enum check_kind kind = probe->config.check.kind;
+
+	return kind == CHECK_TCP || kind == CHECK_NODE_PORT;
 }
 
 static void run_out(void *argument, uint64_t now_ns)
@@ -210,9 +266,33 @@ static void run_out(void *argument, uint64_t now_ns)
 		return;
 	}
 	snprintf(reason, sizeof(reason), "%s after %g s",
-		probe->config.check.kind == CHECK_TCP ? "connection timed out" : "no answer",
-		timeout_ms / 1000.0);
-	probe_answer(probe, false, reason, now_ns);
+		is_connect(probe) ? "connection timed out" : "no answer", timeout_ms / 1000.0);
+	probe_answer_bad(probe, reason, now_ns);
+}
+
+static void give_back_turn(struct probe *probe)
+{
+	probe->health->status.n_waiting -= probe->has_turn;
+	probe->has_turn = false;
+}
+
+// Returns false if the check has to wait for its turn, and then its timer does.
+static bool take_turn(struct probe *probe, uint64_t now_ns)
+{
+	struct health *health = probe->health;
+	uint64_t turn_ns = health->next_turn_ns > now_ns ? health->next_turn_ns : now_ns;
+
+	if (health->turn_gap_ns == 0 || probe->has_turn) {
+		give_back_turn(probe);
+		return true;
+	}
+	health->next_turn_ns = turn_ns + health->turn_gap_ns;
+	if (turn_ns == now_ns)
+		return true;
+	probe->has_turn = true;
+	health->status.n_waiting++;
+	loop_timer_set(health->loop, &probe->next, turn_ns);
+	return false;
 }
 
 static void begin_check(void *argument, uint64_t now_ns)
@@ -221,6 +301,8 @@ static void begin_check(void *argument, uint64_t now_ns)
 	struct health *health = probe->health;
 	const struct check_config *check = &probe->config.check;
 
+	if (!take_turn(probe, now_ns))
+		return;
 	if (probe->first_ns == 0)
 		probe->first_ns = now_ns;
 	probe->began_ns = now_ns;
@@ -228,7 +310,7 @@ static void begin_check(void *argument, uint64_t now_ns)
 	probe->under_way = true;
 	health->status.n_under_way++;
 	loop_timer_set(health->loop, &probe->deadline, now_ns + check->timeout_ms * NSEC_PER_MSEC);
-	if (check->kind == CHECK_TCP)
+	if (is_connect(probe))
 		tcp_check_begin(probe, now_ns);
 	else
 		http_check_begin(probe, now_ns);
@@ -252,6 +334,7 @@ int check_config_compare(const struct check_config *a, const struct check_config
 		order(a->fall, b->fall),
 		strcmp(a->path, b->path),
 		strcmp(a->host, b->host),
+		strcmp(a->service, b->service),
 	};
 
 	for (size_t i = 0; i < sizeof(orders) / sizeof(orders[0]); i++) {
@@ -321,6 +404,7 @@ void health_release(struct health *health, struct probe *probe)
 
 	end_check(probe);
 	settle(probe);
+	give_back_turn(probe);
 	loop_timer_cancel(health->loop, &probe->next);
 	tdelete(probe, &health->probes, compare);
 	health->status.n_probes--;
@@ -330,6 +414,11 @@ void health_release(struct health *health, struct probe *probe)
 bool health_is_settled(const struct health *health)
 {
 	return health->n_unsettled == 0;
+}
+
+void health_limit(struct health *health, uint32_t checks_per_s)
+{
+	health->turn_gap_ns = checks_per_s == 0 ? 0 : NSEC_PER_SEC / checks_per_s;
 }
 
 void health_read_status(const struct health *health, struct health_status *ret_status)

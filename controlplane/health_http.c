@@ -1,15 +1,36 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
+#include "kubernetes/proxy_answer.h"
 #include "probe.h"
 
-// A check by HTTP or HTTPS: GET, and the status decides. Of the body nothing is looked at. Each
+// A check by HTTP or HTTPS: GET, and the status decides, or what kube-proxy says in the body. Each
 // check makes a connection of its own, since that is what a client's first request has to do.
 
-static size_t refuse(char *, size_t, size_t, void *)
+static bool reads_body(const struct probe *probe)
 {
-	return 0; // Ends the transfer with CURLE_WRITE_ERROR, the status being known by then.
+	enum check_kind kind = probe->config.check.kind;
+
+	return kind == CHECK_KUBE_PROXY || kind == CHECK_SERVICE;
+}
+
+// A return of 0 ends the transfer with CURLE_WRITE_ERROR, the status being known by then.
+static size_t take_body(char *bytes, size_t, size_t len, void *argument)
+{
+	struct probe *probe = argument;
+
+	if (!reads_body(probe) || probe->body_len + len > PROXY_ANSWER_MAX)
+		return 0;
+	if (probe->body == NULL)
+		probe->body = malloc(PROXY_ANSWER_MAX);
+	if (probe->body == NULL)
+		return 0;
+	memcpy(probe->body + probe->body_len, bytes, len);
+	probe->body_len += len;
+	return len;
 }
 
 // "192.0.2.1" or "[2001:db8::1]".
@@ -35,23 +56,55 @@ static int connect_error(const struct probe *probe, CURLcode result)
 	return (int)error;
 }
 
-// Writes why, if the answer is bad.
-static bool judge(const struct probe *probe, CURLcode result, char ret_reason[REASON_MAX])
+static enum verdict judge_status(
+	const struct check_config *check, long status, char ret_reason[REASON_MAX])
+{
+	if (status >= check->status_first && status <= check->status_last)
+		return VERDICT_UP;
+	snprintf(ret_reason, REASON_MAX, "HTTP status %ld", status);
+	return VERDICT_DOWN;
+}
+
+// The weight that a Service's node gives itself in a header; 0 if it does not.
+static uint32_t read_weight(CURL *easy)
+{
+	struct curl_header *header;
+
+	if (curl_easy_header(easy, PROXY_WEIGHT_HEADER, 0, CURLH_HEADER, -1, &header) != CURLHE_OK)
+		return 0;
+	return proxy_answer_weight(header->value);
+}
+
+static void judge_answer(const struct probe *probe, struct answer *answer)
 {
 	const struct check_config *check = &probe->config.check;
+	const char *body = probe->body == NULL ? "" : probe->body;
 	long status = 0;
 
 	curl_easy_getinfo(probe->transfer.easy, CURLINFO_RESPONSE_CODE, &status);
-	if (result != CURLE_OK && result != CURLE_WRITE_ERROR) {
-		snprintf(ret_reason, REASON_MAX, "%s",
+	answer->is_told = true;
+	if (check->kind == CHECK_KUBE_PROXY) {
+		answer->verdict =
+			proxy_answer_of_node(status, body, probe->body_len, answer->reason);
+	} else if (check->kind == CHECK_SERVICE) {
+		answer->verdict = proxy_answer_of_service(
+			status, body, probe->body_len, check->service, answer->reason);
+		answer->weight = read_weight(probe->transfer.easy);
+	} else {
+		answer->verdict = judge_status(check, status, answer->reason);
+	}
+}
+
+static struct answer judge(const struct probe *probe, CURLcode result)
+{
+	struct answer answer = {.verdict = VERDICT_DOWN};
+
+	if (result == CURLE_OK || result == CURLE_WRITE_ERROR)
+		judge_answer(probe, &answer);
+	else
+		snprintf(answer.reason, sizeof(answer.reason), "%s",
 			probe->error[0] != '\0' ? probe->error : curl_easy_strerror(result));
-		return false;
-	}
-	if (status < check->status_first || status > check->status_last) {
-		snprintf(ret_reason, REASON_MAX, "HTTP status %ld", status);
-		return false;
-	}
-	return true;
+	return answer;
 }
 
 static void set_url(CURL *easy, const struct probe_config *config)
@@ -102,7 +155,8 @@ static bool set_options(struct probe *probe, CURL *easy)
 	curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
 	curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
 	curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
-	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, refuse);
+	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_body);
+	curl_easy_setopt(easy, CURLOPT_WRITEDATA, probe);
 	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, verify ? 1L : 0L);
 	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, verify ? 2L : 0L);
 	return set_host(probe, easy);
@@ -116,20 +170,22 @@ static void clean_up(struct probe *probe)
 	probe->transfer.easy = NULL;
 	probe->connect_to = NULL;
 	probe->headers = NULL;
+	free(probe->body);
+	probe->body = NULL;
+	probe->body_len = 0;
 }
 
 static void answered(void *argument, CURLcode result)
 {
 	struct probe *probe = argument;
-	char reason[REASON_MAX] = "";
 	int error = connect_error(probe, result);
-	bool good = judge(probe, result, reason);
+	struct answer answer = judge(probe, result);
 
 	clean_up(probe);
 	if (error != 0)
 		probe_unable(probe, error, loop_clock_ns());
 	else
-		probe_answer(probe, good, reason, loop_clock_ns());
+		probe_answer(probe, &answer, loop_clock_ns());
 }
 
 static bool begin(struct probe *probe)

@@ -1,6 +1,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -46,6 +47,18 @@ const char *probe_error_words(int error)
 	}
 }
 
+static void conclude(struct probe *probe, int error, uint64_t now_ns)
+{
+	bool lives = error == ECONNREFUSED && probe->config.check.kind == CHECK_NODE_PORT;
+	struct answer answer = {.verdict = error == 0 ? VERDICT_UP
+			: lives                       ? VERDICT_REFUSING
+						      : VERDICT_DOWN};
+
+	if (error != 0)
+		snprintf(answer.reason, sizeof(answer.reason), "%s", probe_error_words(error));
+	probe_answer(probe, &answer, now_ns);
+}
+
 static void connected(void *argument, uint32_t, uint64_t now_ns)
 {
 	struct probe *probe = argument;
@@ -53,7 +66,7 @@ static void connected(void *argument, uint32_t, uint64_t now_ns)
 	socklen_t len = sizeof(error);
 
 	getsockopt(probe->fd, SOL_SOCKET, SO_ERROR, &error, &len);
-	probe_answer(probe, error == 0, error == 0 ? "" : probe_error_words(error), now_ns);
+	conclude(probe, error, now_ns);
 }
 
 // Returns 0 while it waits for the handshake, or -errno.
@@ -74,7 +87,9 @@ static int begin(struct probe *probe)
 void tcp_check_begin(struct probe *probe, uint64_t now_ns)
 {
 	int r = begin(probe);
-	if (r < 0)
+	if (r == -ECONNREFUSED)
+		conclude(probe, -r, now_ns);
+	else if (r < 0)
 		probe_unable(probe, -r, now_ns);
 }
 

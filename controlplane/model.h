@@ -17,6 +17,7 @@ struct model_node {
 	                                    // has at most one that takes new flows.
 	struct address address[N_FAMILIES]; // What flows know it by: none comes twice. No address
 	                                    // where it has none of a family.
+	bool is_neighbour[N_FAMILIES];      // At that address it is on a network of ours.
 };
 
 // A node as a member of a target set. Where it has no address of a service's family, it is none of
@@ -24,7 +25,7 @@ struct model_node {
 struct model_target {
 	size_t node;             // Index into the model's nodes.
 	uint32_t weight;         // Relative to the other members; 0 takes no new flows.
-	enum target_state state; // Never TARGET_ABSENT.
+	enum target_state state; // Never TARGET_ABSENT. TARGET_NOT_READY would be TARGET_UP.
 };
 
 // Nodes that any number of services use alike.
@@ -38,7 +39,8 @@ struct model_set {
 struct model_service {
 	const char *name;   // Salts its hash. Each has another, and at another endpoint it is
 	                    // another service.
-	uint64_t name_hash; // name_hash() of it, or 0 where nobody has reckoned it yet.
+	uint64_t name_hash; // name_hash() of it, or 0 where nobody has reckoned it yet;
+	uint64_t salt;      // name_hash_until() an @, likewise.
 	struct address vip;
 	uint16_t port;      // Host byte order.
 	uint16_t node_port; // Host byte order.

@@ -15,13 +15,18 @@ static inline uint64_t mix(uint64_t x)
 	return x ^ (x >> 31);
 }
 
-// FNV-1a (Fowler, Noll and Vo; draft-eastlake-fnv), finished by mix(). The same on every machine,
-// and never to be changed: Guideways behind ECMP agree on rings by it.
-static inline uint64_t name_hash(const char *name)
+// FNV-1a (Fowler, Noll and Vo; draft-eastlake-fnv) of what stands before 'end', finished by mix().
+// The same on every machine, and never to be changed: Guideways behind ECMP agree on rings by it.
+static inline uint64_t name_hash_until(const char *name, char end)
 {
 	uint64_t hash = 0xcbf29ce484222325;
 
-	for (; *name != '\0'; name++)
+	for (; *name != '\0' && *name != end; name++)
 		hash = (hash ^ (uint8_t)*name) * 0x100000001b3;
 	return mix(hash);
+}
+
+static inline uint64_t name_hash(const char *name)
+{
+	return name_hash_until(name, '\0');
 }

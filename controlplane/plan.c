@@ -167,34 +167,119 @@ bool plan_drain_ended(const struct plan *plan, uint64_t after_ns, uint64_t now_n
 	return false;
 }
 
+// kube-proxy decides wherever it answers, and a Service's port in the family that it answers in.
+// From its first answer on, silence is a bad one.
+const struct probe *member_judge(const struct member *member)
+{
+	const struct probe *probe = member->probe;
+	bool is_first =
+		member->fallback == NULL || probe_is_answered(probe) || !probe_is_settled(probe);
+
+	return is_first ? probe : member->fallback;
+}
+
+// A node whose NodePort refuses lives, and may have no endpoint for the Service. Where the
+// kube-proxies of others answer, though, its own has not begun yet.
+enum verdict member_verdict(const struct member *member)
+{
+	const struct probe *judge = member_judge(member);
+	enum verdict verdict = judge == NULL ? VERDICT_UP : probe_verdict(judge);
+
+	if (verdict != VERDICT_REFUSING)
+		return verdict;
+	return judge == member->fallback && probe_kind_is_answered(member->probe) ? VERDICT_DOWN
+										  : VERDICT_UP;
+}
+
+static bool is_silent(const struct member *member)
+{
+	return member->fallback != NULL && member_judge(member) == member->probe &&
+		probe_config_of(member->fallback)->check.kind == CHECK_NODE_PORT &&
+		probe_verdict(member->probe) == VERDICT_UP &&
+		probe_verdict(member->fallback) == VERDICT_DOWN;
+}
+
+// A node is counted once, whatever pools it is in.
+size_t plan_count_silent(const struct plan *plan)
+{
+	bool *counted = calloc(plan->n_nodes + 1, sizeof(*counted));
+	size_t n = 0;
+
+	for (size_t i = 0; counted != NULL && i < plan->n_pools; i++) {
+		const struct pool *pool = &plan->pools[i];
+
+		for (size_t j = 0; j < pool->n_members; j++) {
+			const struct member *m = &pool->members[j];
+
+			if (counted[m->node] || !is_silent(m))
+				continue;
+			counted[m->node] = true;
+			n++;
+		}
+	}
+	free(counted);
+	return n;
+}
+
 enum target_state member_state(
 	const struct plan *plan, const struct member *member, uint64_t now_ns)
 {
 	const struct plan_node *node = &plan->nodes[member->node];
-	enum verdict verdict = member->probe == NULL ? VERDICT_UP : probe_verdict(member->probe);
+	enum verdict verdict = member_verdict(member);
 
 	if (member->gone || now_ns >= member->until_ns || now_ns >= node->until_ns)
 		return TARGET_ABSENT;
-	if (verdict != VERDICT_UP)
+	if (node->is_out || verdict == VERDICT_NONE || verdict == VERDICT_DOWN)
 		return TARGET_DOWN;
-	return member->leaving || node->drained ? TARGET_DRAINING : TARGET_UP;
+	if (member->leaving || node->drained)
+		return TARGET_DRAINING;
+	if (member->is_reserve)
+		return member->is_called ? TARGET_UP : TARGET_DRAINING;
+	return verdict == VERDICT_DRAINING ? TARGET_DRAINING : TARGET_UP;
 }
 
-// Of one that drains or leaves: none, even while it is down and the service fails open. Its old
-// flows may go on then, and new ones are for others.
+// A reserve's endpoints end, but serve on: until those that begin elsewhere are known to serve it
+// takes what comes, or new flows would have nowhere to go.
+static void call_reserves(const struct plan *plan, struct pool *pool, uint64_t now_ns)
+{
+	bool is_called = true;
+
+	for (size_t i = 0; i < pool->n_members; i++) {
+		const struct member *m = &pool->members[i];
+
+		if (!m->is_reserve && member_weight(m) > 0 &&
+			member_state(plan, m, now_ns) == TARGET_UP)
+			is_called = false;
+	}
+	for (size_t i = 0; i < pool->n_members; i++)
+		pool->members[i].is_called = is_called && pool->members[i].is_reserve;
+}
+
+uint32_t member_weight(const struct member *member)
+{
+	const struct probe *judge = member_judge(member);
+	uint32_t said = judge == NULL ? 0 : probe_weight(judge);
+
+	return said != 0 ? said : member->weight;
+}
+
+// Of one that drains, leaves or is off: none, even while it is down and the service fails open. Its
+// old flows may go on then, and new ones are for others.
 static uint32_t weight_of(const struct plan *plan, const struct member *member)
 {
 	const struct plan_node *node = &plan->nodes[member->node];
+	bool is_ending = member->leaving || node->drained || node->is_out;
+	bool waits = member->is_reserve && !member->is_called;
 
-	return member->leaving || node->drained ? 0 : member->weight;
+	return is_ending || waits ? 0 : member_weight(member);
 }
 
 static bool is_settled(const struct pool *pool)
 {
 	for (size_t i = 0; !pool->settled && i < pool->n_members; i++) {
-		const struct probe *probe = pool->members[i].probe;
+		const struct probe *judge = member_judge(&pool->members[i]);
 
-		if (probe != NULL && !probe_is_settled(probe))
+		if (judge != NULL && !probe_is_settled(judge))
 			return false;
 	}
 	return true;
@@ -205,6 +290,7 @@ static void refresh_pool(const struct plan *plan, struct pool *pool, uint64_t no
 	pool->settled = is_settled(pool);
 	pool->n_targets = 0;
 	memset(pool->n_in, 0, sizeof(pool->n_in));
+	call_reserves(plan, pool, now_ns);
 	for (size_t i = 0; i < pool->n_members; i++) {
 		const struct member *m = &pool->members[i];
 		enum target_state state = member_state(plan, m, now_ns);
@@ -231,6 +317,8 @@ const struct model *plan_refresh(struct plan *plan, uint64_t now_ns)
 			.fail_open = pool->fail_open,
 		};
 	}
+	if (plan->learning != NULL)
+		learning_refresh(plan->learning, plan);
 	return &plan->model;
 }
 
@@ -358,7 +446,10 @@ static void add_leaving_node(struct making *m, size_t before)
 		return;
 	strcpy(leaving.name, m->before->names[before].name);
 	plan->names[plan->n_nodes] = leaving;
-	plan->nodes[plan->n_nodes] = (struct plan_node){.weight = m->before->nodes[before].weight};
+	plan->nodes[plan->n_nodes] = (struct plan_node){
+		.weight = m->before->nodes[before].weight,
+		.is_out = m->before->nodes[before].is_out,
+	};
 	plan->n_nodes++;
 }
 
@@ -414,7 +505,8 @@ static void add_nodes(struct making *m, const struct drains *drains)
 
 		strcpy(plan->names[i].name, node->name);
 		memcpy(plan->names[i].address, node->address, sizeof(node->address));
-		plan->nodes[i] = (struct plan_node){.configured = true, .weight = node->weight};
+		plan->nodes[i] = (struct plan_node){
+			.configured = true, .weight = node->weight, .is_out = node->is_out};
 	}
 	plan->n_nodes = plan->config->n_nodes;
 	if (m->before != NULL) {
@@ -547,6 +639,8 @@ static uint64_t hash_nodes(const struct service_config *service)
 		hash = fold_multiply(hash ^ service->nodes[i], 0x9e3779b97f4a7c15);
 	for (size_t i = 0; service->weights != NULL && i < service->n_nodes; i++)
 		hash = fold_multiply(hash ^ service->weights[i], 0x9e3779b97f4a7c15);
+	for (size_t i = 0; service->reserves != NULL && i < service->n_nodes; i++)
+		hash = fold_multiply(hash ^ service->reserves[i], 0x9e3779b97f4a7c15);
 	return hash;
 }
 
@@ -564,21 +658,32 @@ static void fill_key(
 {
 	bool is_shared = beside->service != NULL && beside->service->nodes == service->nodes &&
 		beside->service->n_nodes == service->n_nodes &&
-		beside->service->weights == service->weights;
+		beside->service->weights == service->weights &&
+		beside->service->reserves == service->reserves;
 
 	key->service = service;
 	key->check_port = check_port_of(service);
 	key->nodes_hash = is_shared ? beside->nodes_hash : hash_nodes(service);
 }
 
-// Of services with as many nodes.
-static int compare_weights(const struct service_config *s, const struct service_config *t)
+// Of lists of 'size' bytes; either may be NULL for none.
+static int compare_lists(const void *a, const void *b, size_t size)
 {
-	if (s->weights == t->weights)
+	if (a == b)
 		return 0;
-	if (s->weights == NULL || t->weights == NULL)
-		return s->weights == NULL ? -1 : 1;
-	return memcmp(s->weights, t->weights, s->n_nodes * sizeof(*s->weights));
+	if (a == NULL || b == NULL)
+		return a == NULL ? -1 : 1;
+	return memcmp(a, b, size);
+}
+
+// Of services with as many nodes.
+static int compare_shares(const struct service_config *s, const struct service_config *t)
+{
+	int by_weight = compare_lists(s->weights, t->weights, s->n_nodes * sizeof(*s->weights));
+
+	if (by_weight != 0)
+		return by_weight;
+	return compare_lists(s->reserves, t->reserves, s->n_nodes * sizeof(*s->reserves));
 }
 
 // Whether they use the same nodes, and check them alike.
@@ -587,6 +692,7 @@ static int compare_uses(const struct service_config *s, const struct service_con
 	const int orders[] = {
 		order(check_port_of(s), check_port_of(t)),
 		order(s->target_family, t->target_family),
+		order(s->check.fallback_port, t->check.fallback_port),
 		order(s->fail_open, t->fail_open),
 		order(s->n_nodes, t->n_nodes),
 	};
@@ -597,7 +703,7 @@ static int compare_uses(const struct service_config *s, const struct service_con
 	}
 	int by_check = check_config_compare(&s->check, &t->check);
 	if (by_check == 0)
-		by_check = compare_weights(s, t);
+		by_check = compare_shares(s, t);
 	if (by_check != 0 || s->nodes == t->nodes)
 		return by_check;
 	return memcmp(s->nodes, t->nodes, s->n_nodes * sizeof(size_t));
@@ -615,14 +721,64 @@ static int compare_keys(const void *l, const void *r)
 	return compare_uses(a->service, b->service);
 }
 
-// What is known already of the node that is the plan's 'node' now.
-static enum verdict inherit(const struct making *m, size_t node)
+static bool is_of_kind(const struct probe *probe, const struct probe_config *config)
 {
-	const struct member *before = m->members[node];
+	return probe != NULL && probe_config_of(probe)->check.kind == config->check.kind;
+}
 
-	if (before == NULL)
-		return VERDICT_NONE;
-	return before->probe == NULL ? VERDICT_UP : probe_verdict(before->probe);
+// Acquires the probe of 'config', which begins with what is known of its node: by 'probe_before',
+// or else by the member 'before'. Either may be NULL.
+static struct probe *acquire(struct making *m, const struct probe_config *config,
+	const struct member *before, const struct probe *probe_before)
+{
+	bool goes_on = is_of_kind(probe_before, config);
+	enum verdict inherited = before == NULL ? VERDICT_NONE
+		: goes_on                       ? probe_verdict(probe_before)
+						: member_verdict(before);
+	struct probe *probe = health_acquire(m->health, config, inherited);
+
+	if (probe != NULL && goes_on)
+		probe_inherit(probe, probe_before);
+	return probe;
+}
+
+// What is asked beside 'first', of the same node. Returns false if there is nothing.
+static bool fallback_of(const struct probe_config *first, const struct model_node *name,
+	enum family family, struct probe_config *ret_config)
+{
+	*ret_config = *first;
+	ret_config->port = first->check.fallback_port;
+	if (first->check.kind == CHECK_SERVICE)
+		ret_config->address = name->address[family == IPV4 ? IPV6 : IPV4];
+	else
+		ret_config->check.kind = CHECK_NODE_PORT;
+	return ret_config->port != 0 && !address_is_none(&ret_config->address);
+}
+
+// Returns false when out of memory.
+static bool add_probes(
+	struct making *m, enum family family, const struct key *key, struct member *member)
+{
+	const struct model_node *name = &m->plan->names[member->node];
+	const struct member *before = m->members[member->node];
+	struct probe_config fallback,
+		config = {
+			.address = name->address[family],
+			.port = key->check_port,
+			.check = key->service->check,
+		};
+
+	if (config.check.kind == CHECK_NONE)
+		return true;
+	member->probe = acquire(m, &config, before, before == NULL ? NULL : before->probe);
+	if (member->probe == NULL)
+		return false;
+	if (!fallback_of(&config, name, family, &fallback))
+		return true;
+	member->fallback = acquire(m, &fallback, before, before == NULL ? NULL : before->fallback);
+	if (member->fallback == NULL)
+		health_release(m->health, member->probe);
+	return member->fallback != NULL;
 }
 
 // Returns false when out of memory.
@@ -632,17 +788,8 @@ static bool add_member(struct making *m, struct pool *pool, const struct key *ke
 
 	*member = (struct member){
 		.node = node, .weight = m->plan->nodes[node].weight, .until_ns = UINT64_MAX};
-	if (key->service->check.kind != CHECK_NONE) {
-		struct probe_config config = {
-			.address = m->plan->names[node].address[pool->family],
-			.port = key->check_port,
-			.check = key->service->check,
-		};
-
-		member->probe = health_acquire(m->health, &config, inherit(m, node));
-		if (member->probe == NULL)
-			return false;
-	}
+	if (!add_probes(m, pool->family, key, member))
+		return false;
 	pool->n_members++;
 	return true;
 }
@@ -725,6 +872,7 @@ static bool add_members(struct making *m, struct pool *pool, const struct key *k
 			return false;
 		if (service->weights != NULL)
 			pool->members[i].weight = service->weights[i];
+		pool->members[i].is_reserve = service->reserves != NULL && service->reserves[i];
 		m->members[service->nodes[i]] = NULL; // It does not leave.
 	}
 	return add_leaving_members(m, pool, key);
@@ -794,6 +942,7 @@ static struct model_service service_of(const struct service_config *from)
 	return (struct model_service){
 		.name = from->name,
 		.name_hash = name_hash(from->name),
+		.salt = name_hash_until(from->name, '@'),
 		.vip = from->vip,
 		.port = from->port,
 		.node_port = from->node_port,
@@ -860,7 +1009,7 @@ static bool allocate(struct making *m, size_t n_not_same)
 	plan->nodes = array(n_nodes, sizeof(*plan->nodes));
 	plan->nodes_by_name = array(n_nodes, sizeof(size_t));
 	plan->pools = array(n_pools_max, sizeof(*plan->pools));
-	plan->sets = array(n_pools_max, sizeof(*plan->sets));
+	plan->sets = array(n_pools_max + n_services, sizeof(*plan->sets));
 	plan->pool_of = array(n_services, sizeof(size_t));
 	plan->services_by_name = array(n_services, sizeof(size_t));
 	plan->services = array(n_services, sizeof(*plan->services));
@@ -930,13 +1079,20 @@ struct plan *plan_create(const struct config *config, const struct plan *before,
 	return NULL;
 }
 
+int plan_learn(struct plan *plan, struct vip_prober *prober, node_id_fn *id_of, void *argument)
+{
+	return learning_create(plan, prober, id_of, argument, &plan->learning);
+}
+
 static void destroy_pool(struct pool *pool, struct health *health)
 {
 	free(pool->targets);
 	if (pool->list == NULL || --pool->list->n_references > 0)
 		return;
-	for (size_t i = 0; i < pool->n_members; i++)
+	for (size_t i = 0; i < pool->n_members; i++) {
 		health_release(health, pool->members[i].probe);
+		health_release(health, pool->members[i].fallback);
+	}
 	free(pool->list);
 }
 
@@ -945,6 +1101,7 @@ void plan_destroy(struct plan *plan, struct health *health)
 	if (plan == NULL)
 		return;
 
+	learning_destroy(plan->learning);
 	for (size_t i = 0; i < plan->n_pools; i++)
 		destroy_pool(&plan->pools[i], health);
 	free(plan->names);

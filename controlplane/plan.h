@@ -7,9 +7,8 @@
 #include "config.h"
 #include "drains.h"
 #include "health.h"
+#include "learning.h"
 #include "model.h"
-
-enum { N_TARGET_STATES = TARGET_DOWN + 1 };
 
 // What is wanted, joined with what is so: a configuration, the probes that it asks for, the nodes
 // that the operator drains, and those that the configuration no longer names but whose flows may
@@ -18,12 +17,15 @@ enum { N_TARGET_STATES = TARGET_DOWN + 1 };
 // A node as one pool uses it, which is its address of the pool's family: at another address it is
 // another member, and by another name the same.
 struct member {
-	size_t node;         // Index into the plan's nodes.
-	struct probe *probe; // NULL if it is not checked: then it is up.
-	uint32_t weight;     // Its share of new flows, relative to the pool's others.
-	bool leaving;        // The services do not name it any more.
-	bool gone;           // Its time is over: no flow may name it.
-	uint64_t until_ns;   // When its time is over if it leaves; UINT64_MAX for never.
+	size_t node;            // Index into the plan's nodes.
+	struct probe *probe;    // NULL if it is not checked: then it is up.
+	struct probe *fallback; // Decides while 'probe' has no answer ever. NULL for none.
+	uint32_t weight;        // Its share of new flows, as long as it says no other.
+	bool is_reserve;        // New flows are for it only while no other node of the pool is up,
+	bool is_called;         // as is so now: written by plan_refresh().
+	bool leaving;           // The services do not name it any more.
+	bool gone;              // Its time is over: no flow may name it.
+	uint64_t until_ns;      // When its time is over if it leaves; UINT64_MAX for never.
 };
 
 // Plans share what none of them changes.
@@ -54,6 +56,7 @@ struct plan_node {
 	bool configured;   // Else it is here only as a member that leaves, and its name may be that
 	                   // of one that stays.
 	bool drained;      // By the operator.
+	bool is_out;       // Down, whatever is found out about it.
 	uint64_t until_ns; // When a drained node's time is over; UINT64_MAX for never.
 	uint32_t weight;
 };
@@ -64,14 +67,16 @@ struct plan {
 	                             // with what addresses of theirs no other has now.
 	struct plan_node *nodes;     // [n_nodes]
 	size_t n_nodes;
-	struct pool *pools; // [n_pools]
+	bool knows_neighbours; // Which of them are so, by the routes.
+	struct pool *pools;    // [n_pools]
 	size_t n_pools;
 	size_t n_settled;         // Of the pools, by the last plan_refresh().
 	size_t *pool_of;          // [config->n_services]
 	size_t *nodes_by_name;    // [n_nodes], of one name in their own order.
 	size_t *services_by_name; // [config->n_services]
 	struct model_service *services;
-	struct model_set *sets;
+	struct model_set *sets;    // [n_pools], then those of services that learn.
+	struct learning *learning; // NULL if none has to.
 	struct model model;
 };
 
@@ -112,6 +117,22 @@ size_t plan_find_nodes(const struct plan *plan, const char *name, const size_t *
 
 // Index of the service, or SIZE_MAX.
 size_t plan_find_service(const struct plan *plan, const char *name);
+
+// The probe that decides about a member now; NULL if none does.
+const struct probe *member_judge(const struct member *member);
+
+// Never VERDICT_REFUSING.
+enum verdict member_verdict(const struct member *member);
+
+// How many nodes are up although a connection to their NodePort gets no answer: those are said to
+// be well by a kube-proxy that does not know better.
+size_t plan_count_silent(const struct plan *plan);
+
+// A member's share of new flows, relative to the pool's others, while it takes any.
+uint32_t member_weight(const struct member *member);
+
+// Has nodes of services that are to be learnt asked by 'prober'. As of learning_create().
+int plan_learn(struct plan *plan, struct vip_prober *prober, node_id_fn *id_of, void *argument);
 
 // What the services of a pool may do with a member now.
 enum target_state member_state(

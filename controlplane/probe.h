@@ -11,6 +11,8 @@ struct probe {
 	bool settled; // Had an answer or ran out, or was unable for as long as that takes.
 	unsigned n_owners;
 	struct probe_config config;
+	uint32_t weight;     // By its last good answer; 0 for none.
+	bool answered;       // Ever, by HTTP.
 	unsigned n_repeated; // Checks in a row that did not count.
 	char reason[REASON_MAX];
 
@@ -20,19 +22,32 @@ struct probe {
 	uint64_t began_ns;
 	uint64_t lost_ns; // loop_lost_ns() when it began.
 	bool under_way;
+	bool has_turn; // 'next' waits for it.
 
-	int fd;                        // CHECK_TCP: the socket, or -1.
-	struct http_transfer transfer; // CHECK_HTTP and CHECK_HTTPS: 'easy' is NULL without one.
+	int fd;                        // CHECK_TCP and CHECK_NODE_PORT: the socket, or -1.
+	struct http_transfer transfer; // The other kinds: 'easy' is NULL without one.
 	struct curl_slist *connect_to;
 	struct curl_slist *headers;
 	char error[CURL_ERROR_SIZE];
+	char *body; // [body_len], of kinds that read it. NULL before its first byte.
+	size_t body_len;
 };
 
 struct loop *health_loop(const struct health *health);
 struct http_client *health_http_client(const struct health *health);
 
-// The answer to the check under way; 'reason' is why it is bad.
-void probe_answer(struct probe *probe, bool good, const char *reason, uint64_t now_ns);
+struct answer {
+	enum verdict verdict;
+	bool is_told;            // By HTTP.
+	uint32_t weight;         // That the node gives itself; 0 for none.
+	char reason[REASON_MAX]; // Why it is not the best.
+};
+
+// The answer to the check under way.
+void probe_answer(struct probe *probe, const struct answer *answer, uint64_t now_ns);
+
+// A bad answer, for 'reason'.
+void probe_answer_bad(struct probe *probe, const char *reason, uint64_t now_ns);
 
 // The check under way could not be made, for 'error', an errno. Most say something of this machine,
 // and the check is repeated. So is one without a route to a node that has no verdict yet: at start

@@ -43,6 +43,7 @@ enum {
 struct reconcile {
 	struct reconcile_config config;
 	struct health *health;
+	struct vip_prober *prober;
 	struct table_builder *builder;
 	struct plan *plan;
 	struct reconcile_status status;
@@ -108,12 +109,29 @@ static int build_model(struct reconcile *r, const struct model *model,
 	return table_builder_build(r->builder, model, NULL, ret_table, &r->status.report, ret_why);
 }
 
+// The kernel's routes say which nodes are on a network of ours.
+static void find_neighbours(struct reconcile *r, struct plan *plan)
+{
+	if (r->config.kernel == NULL || (plan->knows_neighbours && !r->routes_changed))
+		return;
+	for (size_t i = 0; i < plan->n_nodes; i++) {
+		for (enum family f = IPV4; f < N_FAMILIES; f++) {
+			struct model_node *node = &plan->names[i];
+
+			node->is_neighbour[f] = !address_is_none(&node->address[f]) &&
+				kernel_is_neighbour(r->config.kernel, &node->address[f]);
+		}
+	}
+	plan->knows_neighbours = true;
+}
+
 static int build(struct reconcile *r, struct plan *plan, const struct forwarding_table **ret_table,
 	char ret_why[WHY_MAX])
 {
 	struct reconcile_status *s = &r->status;
 	uint64_t began_ns = loop_clock_ns();
 
+	find_neighbours(r, plan);
 	int e = build_model(r, plan_refresh(plan, began_ns), ret_table, ret_why);
 	s->build_ns = loop_clock_ns() - began_ns;
 	if (s->build_ns > s->build_longest_ns)
@@ -206,6 +224,8 @@ static void publish(struct reconcile *r, const struct forwarding_table *table)
 	struct reconcile_status *s = &r->status;
 
 	put_out(r, table);
+	if (r->plan->learning != NULL)
+		learning_ask(r->plan->learning, r->plan);
 	tell_of_rings(r);
 	if (r->plan_generation == 0)
 		r->plan_generation = table->generation;
@@ -270,6 +290,15 @@ static bool service_held(void *argument, uint32_t id)
 	return is_held(&traffic, &r->service_bases[id]);
 }
 
+static bool service_has_flows(void *argument, uint32_t id)
+{
+	struct reconcile *r = argument;
+	struct traffic traffic;
+
+	dataplane_read_service(r->config.dp, id, &traffic);
+	return traffic.flows != 0;
+}
+
 static bool node_held(void *argument, uint32_t id)
 {
 	struct reconcile *r = argument;
@@ -322,15 +351,72 @@ static void reclaim(void *argument, uint64_t now_ns)
 		loop_timer_set(r->config.loop, &r->reclaim, now_ns + RECLAIM_NS);
 }
 
+// Who knows which VIP
+
+static node_id id_of_node(void *argument, const struct address *address)
+{
+	const struct reconcile *r = argument;
+
+	return table_builder_node(r->builder, address);
+}
+
+// Of the node that has the id at one of its addresses.
+static struct address address_of_node(void *argument, node_id id, enum family family)
+{
+	const struct reconcile *r = argument;
+	const struct address *known = table_builder_node_address(r->builder, id);
+
+	for (size_t i = 0; known != NULL && i < r->plan->n_nodes; i++) {
+		const struct address *addresses = r->plan->names[i].address;
+
+		if (address_equal(&addresses[IPV4], known) ||
+			address_equal(&addresses[IPV6], known))
+			return addresses[family];
+	}
+	return (struct address){0};
+}
+
+static bool may_ask(void *argument)
+{
+	const struct reconcile *r = argument;
+
+	return is_seen_by_all(r, r->status.generation);
+}
+
+static void learnt(void *argument)
+{
+	touch(argument);
+}
+
+bool reconcile_learn(struct reconcile *r, const char *service, uint64_t since_ns)
+{
+	size_t i = r->plan == NULL ? SIZE_MAX : plan_find_service(r->plan, service);
+	struct vip_probe *probe = i == SIZE_MAX ? NULL : learning_probe(r->plan->learning, i);
+
+	if (probe == NULL)
+		return false;
+	if (since_ns != UINT64_MAX)
+		vip_probe_tell(probe, since_ns);
+	return learning_awaits(r->plan->learning, i) || loop_timer_waits(&r->build) ||
+		!is_seen_by_all(r, r->status.generation);
+}
+
 static struct plan *make_plan(struct reconcile *r, const struct config *config, uint64_t now_ns)
 {
-	return plan_create(config, r->plan, r->config.drains, r->health, now_ns);
+	struct plan *plan = plan_create(config, r->plan, r->config.drains, r->health, now_ns);
+
+	if (plan != NULL && plan_learn(plan, r->prober, id_of_node, r) < 0) {
+		plan_destroy(plan, r->health);
+		return NULL;
+	}
+	return plan;
 }
 
 static void take_plan(struct reconcile *r, struct plan *plan)
 {
 	plan_destroy(r->plan, r->health);
 	r->plan = plan;
+	health_limit(r->health, plan->config->checks_per_s);
 	r->plan_generation = r->settled_generation = 0;
 	r->n_announced = ANNOUNCED_NOTHING;
 }
@@ -364,6 +450,8 @@ static void age(void *argument, uint64_t now_ns)
 	}
 	announce(r);
 	table_builder_free_ids(r->builder, service_held, node_held, r);
+	if (table_builder_end_flows(r->builder, service_has_flows, r))
+		touch(r);
 	r->aged_ns = now_ns;
 }
 
@@ -374,7 +462,8 @@ static void verdict_changed(void *argument, const struct probe *probe, enum verd
 	struct reconcile *r = argument;
 
 	// That all is well at first is said once for all of them, when the first table is out.
-	if (before != VERDICT_NONE || probe_verdict(probe) == VERDICT_DOWN)
+	if (probe_verdict(probe) != before &&
+		(before != VERDICT_NONE || probe_verdict(probe) == VERDICT_DOWN))
 		log_verdict(r->plan, probe, loop_clock_ns());
 	touch(r);
 }
@@ -597,6 +686,26 @@ const struct health *reconcile_health(const struct reconcile *r)
 	return r->health;
 }
 
+const struct vip_prober *reconcile_prober(const struct reconcile *r)
+{
+	return r->prober;
+}
+
+static struct vip_prober *create_prober(struct reconcile *r)
+{
+	struct vip_prober_config config = {
+		.loop = r->config.loop,
+		.ports = r->config.ports,
+		.n_ports = r->config.n_ports,
+		.address_of = address_of_node,
+		.may_ask = may_ask,
+		.learnt = learnt,
+		.argument = r,
+	};
+
+	return vip_prober_create(&config);
+}
+
 static struct loop_timer timer(struct reconcile *r, const char *name, loop_timer_fn *fn)
 {
 	return (struct loop_timer){.name = name, .fn = fn, .argument = r};
@@ -621,7 +730,8 @@ int reconcile_create(const struct reconcile_config *config, struct reconcile **r
 	r->age = timer(r, "end drains", age);
 	r->service_bases = calloc(config->services_max + 1, sizeof(*r->service_bases));
 	r->node_bases = calloc(config->nodes_max + 1, sizeof(*r->node_bases));
-	if (r->service_bases == NULL || r->node_bases == NULL)
+	r->prober = create_prober(r);
+	if (r->service_bases == NULL || r->node_bases == NULL || r->prober == NULL)
 		goto fail;
 	e = table_builder_create(config->services_max, config->nodes_max, &r->builder);
 	if (e < 0)
@@ -650,6 +760,7 @@ void reconcile_destroy(struct reconcile *r)
 	loop_timer_cancel(r->config.loop, &r->age);
 	plan_destroy(r->plan, r->health);
 	health_destroy(r->health);
+	vip_prober_destroy(r->prober);
 	table_builder_destroy(r->builder);
 	free(r->service_bases);
 	free(r->node_bases);

@@ -26,7 +26,9 @@ struct reconcile_config {
 	struct dataplane *dp;
 	struct kernel *kernel; // NULL for no routes, and nothing resolved or announced.
 	struct drains *drains;
-	size_t services_max; // As of the dataplane: ids are below these.
+	const struct port_config *ports; // [n_ports] By whose twins nodes are asked whether they
+	size_t n_ports;                  // know a VIP.
+	size_t services_max;             // As of the dataplane: ids are below these.
 	size_t nodes_max;
 	uint64_t age_ns; // How often it is asked what has ended; 0 for once a second.
 
@@ -78,6 +80,11 @@ void reconcile_read_status(const struct reconcile *r, struct reconcile_status *r
 // first checks of what is new in it.
 bool reconcile_is_in_force(const struct reconcile *r);
 
+// Of a service whose nodes have to learn its VIP: whether nodes that could be used are there, but
+// not even one of them takes packets of it yet by every worker's table. Where the VIP is told to
+// nodes since 'since_ns', they are asked from then on; UINT64_MAX while it is not.
+bool reconcile_learn(struct reconcile *r, const char *service, uint64_t since_ns);
+
 // Brings the counts of the plan's pools up to date: a change may wait for its table.
 void reconcile_refresh(struct reconcile *r);
 
@@ -93,3 +100,4 @@ void reconcile_read_node(
 const struct plan *reconcile_plan(const struct reconcile *r);
 const struct table_builder *reconcile_builder(const struct reconcile *r);
 const struct health *reconcile_health(const struct reconcile *r);
+const struct vip_prober *reconcile_prober(const struct reconcile *r);

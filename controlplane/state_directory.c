@@ -13,6 +13,9 @@
 
 #define FILE_BYTES_MAX (64 * 1024 * 1024)
 #define HASH_KEY_FILE "hash-key"
+#define INSTANCE_ID_FILE "instance-id"
+
+enum { KEY_LEN = 2 * sizeof(uint64_t) };
 
 struct state_directory {
 	int folder_fd;
@@ -188,36 +191,65 @@ int state_directory_remove(struct state_directory *directory, const char *name)
 	return 0;
 }
 
-static int make_hash_key(struct state_directory *directory, uint64_t ret_key[2])
+// 'len' is at most KEY_LEN, which is never given in part (getrandom(2)).
+static int make_random(
+	struct state_directory *directory, const char *name, size_t len, void *ret_bytes)
 {
-	uint64_t key[2];
+	char bytes[KEY_LEN];
 
-	// 16 bytes are never given in part (getrandom(2)).
-	if (getrandom(key, sizeof(key), 0) != sizeof(key))
+	if (getrandom(bytes, len, 0) != (ssize_t)len)
 		return -errno;
 
-	int r = state_directory_write(directory, HASH_KEY_FILE, key, sizeof(key));
+	int r = state_directory_write(directory, name, bytes, len);
 	if (r < 0)
 		return r;
-	memcpy(ret_key, key, sizeof(key));
+	memcpy(ret_bytes, bytes, len);
 	return 0;
 }
 
-int state_directory_hash_key(struct state_directory *directory, uint64_t ret_key[2])
+static int read_bytes(
+	struct state_directory *directory, const char *name, size_t len, void *ret_bytes)
 {
 	char *bytes;
-	size_t len;
+	size_t found;
 
-	int r = state_directory_read(directory, HASH_KEY_FILE, &bytes, &len);
-	if (r == -ENOENT)
-		return make_hash_key(directory, ret_key);
+	int r = state_directory_read(directory, name, &bytes, &found);
 	if (r < 0)
 		return r;
 
-	if (len == 2 * sizeof(uint64_t))
-		memcpy(ret_key, bytes, len);
+	if (found == len)
+		memcpy(ret_bytes, bytes, len);
 	else
 		r = -EINVAL;
 	free(bytes);
 	return r;
+}
+
+// Random bytes that are made once, and the same ever after.
+static int read_random(
+	struct state_directory *directory, const char *name, size_t len, void *ret_bytes)
+{
+	int r = read_bytes(directory, name, len, ret_bytes);
+
+	return r == -ENOENT ? make_random(directory, name, len, ret_bytes) : r;
+}
+
+int state_directory_find_hash_key(struct state_directory *directory, uint64_t ret_key[2])
+{
+	return read_bytes(directory, HASH_KEY_FILE, KEY_LEN, ret_key);
+}
+
+int state_directory_set_hash_key(struct state_directory *directory, const uint64_t key[2])
+{
+	return state_directory_write(directory, HASH_KEY_FILE, key, KEY_LEN);
+}
+
+int state_directory_hash_key(struct state_directory *directory, uint64_t ret_key[2])
+{
+	return read_random(directory, HASH_KEY_FILE, KEY_LEN, ret_key);
+}
+
+int state_directory_instance_id(struct state_directory *directory, uint32_t *ret_id)
+{
+	return read_random(directory, INSTANCE_ID_FILE, sizeof(*ret_id), ret_id);
 }

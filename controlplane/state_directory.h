@@ -33,6 +33,14 @@ int state_directory_write(
 // A file that is not there is no error. Returns 0 or -errno.
 int state_directory_remove(struct state_directory *directory, const char *name);
 
+// The key of the flow hash that is there, or -ENOENT; else as below. And the one that is from now
+// on.
+int state_directory_find_hash_key(struct state_directory *directory, uint64_t ret_key[2]);
+int state_directory_set_hash_key(struct state_directory *directory, const uint64_t key[2]);
+
 // The key of the flow hash: random, made at the first call ever and the same ever after, so that a
 // restart moves no flow. Returns 0, -EINVAL if the file is not a key, or -errno.
 int state_directory_hash_key(struct state_directory *directory, uint64_t ret_key[2]);
+
+// Tells this state directory from all others: as random and as lasting. As of the hash key.
+int state_directory_instance_id(struct state_directory *directory, uint32_t *ret_id);

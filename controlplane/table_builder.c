@@ -64,6 +64,7 @@ struct table_builder {
 	struct id_store *services;
 	struct id_store *nodes;
 	char (*node_names)[NAME_TEXT_MAX]; // [nodes_max], by id: as the last table to have it says.
+	bool *has_ended; // [services_max], by id: the last flow that it kept from MODE_SNAT.
 	size_t services_max;
 	size_t nodes_max;
 	struct part_store *rings;
@@ -97,12 +98,13 @@ int table_builder_create(size_t services_max, size_t nodes_max, struct table_bui
 	b->services = id_store_create(services_max);
 	b->nodes = id_store_create(nodes_max);
 	b->node_names = calloc(nodes_max, sizeof(*b->node_names));
+	b->has_ended = calloc(services_max, sizeof(*b->has_ended));
 	b->rings = part_store_create();
 	b->states = part_store_create();
 	b->sources = part_store_create();
-	if (b->services == NULL || b->nodes == NULL || b->node_names == NULL || b->rings == NULL ||
-		b->states == NULL || b->sources == NULL ||
-		table_builder_set_routes(b, NULL, 0) < 0) {
+	if (b->services == NULL || b->nodes == NULL || b->node_names == NULL ||
+		b->has_ended == NULL || b->rings == NULL || b->states == NULL ||
+		b->sources == NULL || table_builder_set_routes(b, NULL, 0) < 0) {
 		table_builder_destroy(b);
 		return -ENOMEM;
 	}
@@ -140,6 +142,7 @@ void table_builder_destroy(struct table_builder *b)
 	id_store_destroy(b->services);
 	id_store_destroy(b->nodes);
 	free(b->node_names);
+	free(b->has_ended);
 	free(b);
 }
 
@@ -251,13 +254,20 @@ static uint64_t hash_address(const struct address *address)
 	return mix(address->halves[0] ^ mix(address->halves[1]));
 }
 
-static uint64_t salt_of(const struct model_service *service)
+static uint64_t hash_of_name(const struct model_service *service)
 {
 	return service->name_hash != 0 ? service->name_hash : name_hash(service->name);
 }
 
-// 'salt' is name_hash() of the name.
-static struct id_key service_key(const struct model_service *service, uint64_t salt)
+// What follows an @ tells a Service that changes its address from itself at the one before: who
+// was there to see that has other names for it than another Guideway, and may not choose other
+// nodes.
+static uint64_t salt_of(const struct model_service *service)
+{
+	return service->salt != 0 ? service->salt : name_hash_until(service->name, '@');
+}
+
+static struct id_key service_key(const struct model_service *service)
 {
 	uint64_t port_and_protocol = (uint64_t)service->port << 8 | service->protocol;
 
@@ -266,7 +276,8 @@ static struct id_key service_key(const struct model_service *service, uint64_t s
 		.address = service->vip,
 		.port = service->port,
 		.protocol = service->protocol,
-		.hash = mix(salt ^ hash_address(&service->vip) ^ mix(port_and_protocol)),
+		.hash = mix(hash_of_name(service) ^ hash_address(&service->vip) ^
+			mix(port_and_protocol)),
 	};
 }
 
@@ -393,7 +404,7 @@ static int take_ids(struct making *m)
 	name_nodes(m);
 	for (size_t i = 0; i < model->n_services; i++) {
 		m->salts[i] = salt_of(&model->services[i]);
-		m->services.keys[i] = service_key(&model->services[i], m->salts[i]);
+		m->services.keys[i] = service_key(&model->services[i]);
 	}
 
 	int r = put_keys(m, &m->nodes, "addresses of nodes", b->nodes_max);
@@ -537,6 +548,7 @@ static void write_node(struct making *m, size_t i, enum family family)
 	else
 		m->node_rows[id].ipv6 = *address;
 	m->node_rows[id].next_hop[family] = find_next_hop(m, address);
+	m->node_rows[id].is_neighbour[family] = m->model->nodes[i].is_neighbour[family];
 	index_builder_put(&m->built->table.node_index, index_hash_address(address), id);
 }
 
@@ -567,6 +579,26 @@ static int take_set(
 	return r;
 }
 
+// The row of an id in the table before, which is of the same service; NULL if it has none.
+static const struct service *row_before(const struct table_builder *b, uint32_t id)
+{
+	const struct forwarding_table *table = b->built == NULL ? NULL : &b->built->table;
+
+	return table != NULL && id < table->n_services && service_exists(&table->services[id])
+		? &table->services[id]
+		: NULL;
+}
+
+// Whether flows may be there from when it was in MODE_SNAT.
+static bool keeps_flows(const struct making *m, uint32_t id, enum forwarding_mode mode)
+{
+	const struct service *before = row_before(m->builder, id);
+
+	if (mode == MODE_SNAT || before == NULL)
+		return false;
+	return before->mode == MODE_SNAT || (before->keeps_flows && !m->builder->has_ended[id]);
+}
+
 static int write_service(struct making *m, size_t i)
 {
 	const struct model_service *from = &m->model->services[i];
@@ -587,7 +619,9 @@ static int write_service(struct making *m, size_t i)
 		.protocol = from->protocol,
 		.mode = from->mode,
 		.target_family = from->target_family,
-		.tunnel_kind = from->tunnel_kind,
+		.tunnel_kind = from->tunnel_kind & 1,
+		.is_awaited = set->ring == NULL && set->is_awaited,
+		.keeps_flows = keeps_flows(m, m->services.ids[i], from->mode),
 		.mss = from->mss,
 		.affinity_s = from->affinity_s,
 		.sources = (uint16_t)from->sources,
@@ -896,7 +930,7 @@ int table_builder_build(struct table_builder *b, const struct model *model,
 
 service_id table_builder_service(const struct table_builder *b, const struct model_service *service)
 {
-	struct id_key key = service_key(service, salt_of(service));
+	struct id_key key = service_key(service);
 
 	return id_store_find(b->services, &key);
 }
@@ -984,4 +1018,21 @@ size_t table_builder_free_ids(
 {
 	return free_ids(b, b->services, service_held, argument) +
 		free_ids(b, b->nodes, node_held, argument);
+}
+
+bool table_builder_end_flows(struct table_builder *b, id_held_fn *service_held, void *argument)
+{
+	bool found = false;
+
+	// By an older table a worker may begin one still.
+	if (b->built == NULL || oldest_lent(b) != b->generation)
+		return false;
+	for (uint32_t id = 0; id < b->built->table.n_services; id++) {
+		const struct service *service = &b->built->table.services[id];
+
+		b->has_ended[id] = service_exists(service) && service->keeps_flows &&
+			!service_held(argument, id);
+		found |= b->has_ended[id];
+	}
+	return found;
 }

@@ -79,6 +79,12 @@ bool table_builder_knows_node(const struct table_builder *builder, const char *n
 // True while a flow, or anything else that counts, names the id.
 typedef bool id_held_fn(void *argument, uint32_t id);
 
+// A service that comes to another mode from MODE_SNAT keeps its flows of that time, until this
+// finds that none is held any more. Then, and so returning true, the next table has it without
+// them.
+bool table_builder_end_flows(
+	struct table_builder *builder, id_held_fn *service_held, void *argument);
+
 // Frees the ids of what is not in the last table, that no table not yet released knows, and
 // that are not held: so an id is reused only after a grace period. Asks 'held' only about such
 // ids. Returns how many it freed.

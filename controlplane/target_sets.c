@@ -56,6 +56,12 @@ static bool is_of(
 	return !address_is_none(&sets->model->nodes[target->node].address[family]);
 }
 
+static bool may_take_flows(const struct model_target *target)
+{
+	return target->weight > 0 &&
+		(target->state == TARGET_UP || target->state == TARGET_NOT_READY);
+}
+
 // True if those that are down are to be used, there being nobody else.
 static bool fails_open(
 	const struct target_sets *sets, const struct model_set *set, enum family family)
@@ -63,7 +69,7 @@ static bool fails_open(
 	for (size_t i = 0; i < set->n_targets; i++) {
 		const struct model_target *target = &set->targets[i];
 
-		if (target->state == TARGET_UP && target->weight > 0 && is_of(sets, target, family))
+		if (may_take_flows(target) && is_of(sets, target, family))
 			return false;
 	}
 	return set->fail_open;
@@ -81,7 +87,7 @@ static bool names_no_stranger(const struct target_sets *sets, const struct model
 // Writes what the set says of each node to sets->state_of, and the members of its ring to
 // 'members'.
 static int read_targets(struct target_sets *sets, const struct model_set *set, enum family family,
-	struct maglev_member *members, size_t *ret_n_members)
+	struct maglev_member *members, size_t *ret_n_members, bool *ret_is_awaited)
 {
 	size_t n = 0;
 
@@ -104,6 +110,7 @@ static int read_targets(struct target_sets *sets, const struct model_set *set, e
 		if (open && state == TARGET_DOWN)
 			state = TARGET_UP;
 		sets->state_of[id] = (uint8_t)state;
+		*ret_is_awaited |= state == TARGET_NOT_READY && may_take_flows(target);
 		if (state == TARGET_UP && target->weight > 0)
 			members[n++] = (struct maglev_member){
 				sets->identities[target->node], target->weight, (node_id)id, 0};
@@ -173,8 +180,8 @@ int target_sets_take(
 	size_t n_members;
 
 	if (!taken->made) {
-		int r = read_targets(
-			sets, &sets->model->sets[set], family, &sets->spare[1], &n_members);
+		int r = read_targets(sets, &sets->model->sets[set], family, &sets->spare[1],
+			&n_members, &taken->is_awaited);
 		if (r == 0)
 			r = take_ring(sets, n_members, taken);
 		if (r == 0)

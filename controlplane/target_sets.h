@@ -16,6 +16,7 @@ struct target_set {
 	struct part *ring;   // NULL while no node may be used.
 	struct part *states; // Of uint8_t [n_nodes], enum target_state.
 	struct maglev_fit fit;
+	bool is_awaited; // Some node would be used if it were ready.
 	bool made;
 };
 

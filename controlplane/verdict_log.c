@@ -24,6 +24,9 @@ const char *check_kind_word(enum check_kind kind)
 		[CHECK_TCP] = "tcp",
 		[CHECK_HTTP] = "http",
 		[CHECK_HTTPS] = "https",
+		[CHECK_KUBE_PROXY] = "kube-proxy",
+		[CHECK_SERVICE] = "service",
+		[CHECK_NODE_PORT] = "node-port",
 	};
 
 	return words[kind];
@@ -44,32 +47,75 @@ static void add(struct line *line, const char *format, ...)
 		line->len = sizeof(line->text) - 1;
 }
 
+const char *check_path(const struct check_config *check)
+{
+	return check->kind == CHECK_TCP || check->kind == CHECK_NODE_PORT ? "" : check->path;
+}
+
 static const struct member *member_of(const struct pool *pool, const struct probe *probe)
 {
 	for (size_t i = 0; i < pool->n_members; i++) {
-		if (pool->members[i].probe == probe)
-			return &pool->members[i];
+		const struct member *m = &pool->members[i];
+
+		if (m->probe == probe || m->fallback == probe)
+			return m;
 	}
 	return NULL;
 }
 
-static void add_verdict(struct line *line, const struct plan *plan, const struct member *member)
+static void add_endpoint(struct line *line, const struct probe *probe)
 {
-	const struct probe_config *config = probe_config_of(member->probe);
+	const struct probe_config *config = probe_config_of(probe);
 	char endpoint[ENDPOINT_TEXT_MAX];
 
-	add(line, "node %s (%s %s", plan->names[member->node].name,
-		endpoint_format(&config->address, config->port, endpoint),
+	add(line, "%s %s", endpoint_format(&config->address, config->port, endpoint),
 		check_kind_word(config->check.kind));
-	if (config->check.kind != CHECK_TCP)
-		add(line, " %s", config->check.path);
-	if (probe_verdict(member->probe) == VERDICT_UP) {
-		add(line, ") is up");
+	if (*check_path(&config->check) != '\0')
+		add(line, " %s", check_path(&config->check));
+}
+
+static void add_reason(struct line *line, const struct probe *probe)
+{
+	add(line, "%s", probe_reason(probe));
+	if (probe_run(probe) > 1)
+		add(line, ", %u times", probe_run(probe));
+}
+
+// Of one that decides.
+static void add_verdict(struct line *line, const struct probe *probe)
+{
+	switch (probe_verdict(probe)) {
+	case VERDICT_UP:
+		add(line, "is up");
 		return;
+	case VERDICT_REFUSING:
+		add(line, "is alive: ");
+		break;
+	case VERDICT_DRAINING:
+		add(line, "takes no new flows: ");
+		break;
+	default:
+		add(line, "is down: ");
 	}
-	add(line, ") is down: %s", probe_reason(member->probe));
-	if (probe_run(member->probe) > 1)
-		add(line, ", %u times", probe_run(member->probe));
+	add_reason(line, probe);
+}
+
+// Of one that does not: it was never answered, or the one before it is.
+static void add_remark(struct line *line, const struct member *member, const struct probe *probe)
+{
+	if (probe == member->probe) {
+		add(line, "has no answer: ");
+		add_reason(line, probe);
+		add(line, "; until it has one, what decides is ");
+		add_endpoint(line, member->fallback);
+	} else if (probe_verdict(probe) == VERDICT_DOWN) {
+		add(line, "is silent: ");
+		add_reason(line, probe);
+		add(line, "; what decides is ");
+		add_endpoint(line, member->probe);
+	} else {
+		add(line, "is silent no more");
+	}
 }
 
 static void add_pool(
@@ -94,28 +140,54 @@ static void add_pool(
 					: "so new flows are refused");
 }
 
+// Whom the probe decides about, else who has it. NULL for nobody.
+static const struct member *find_member(const struct plan *plan, const struct probe *probe)
+{
+	const struct member *found = NULL;
+
+	for (size_t i = 0; i < plan->n_pools; i++) {
+		const struct member *m = member_of(&plan->pools[i], probe);
+
+		if (m != NULL && member_judge(m) == probe)
+			return m;
+		if (m != NULL)
+			found = m;
+	}
+	return found;
+}
+
+static void add_pools(
+	struct line *line, const struct plan *plan, const struct probe *probe, uint64_t now_ns)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < plan->n_pools; i++) {
+		const struct member *m = member_of(&plan->pools[i], probe);
+
+		if (m != NULL && member_judge(m) == probe && n++ < POOLS_NAMED_MAX)
+			add_pool(line, plan, &plan->pools[i], now_ns);
+	}
+	if (n > POOLS_NAMED_MAX)
+		add(line, "; and so on for %zu more", n - POOLS_NAMED_MAX);
+}
+
 void log_verdict(const struct plan *plan, const struct probe *probe, uint64_t now_ns)
 {
 	static struct log_limit limit = {.burst = LINES_MAX};
+	const struct member *member = plan == NULL ? NULL : find_member(plan, probe);
 	struct line line = {.len = 0};
-	size_t n_pools = 0;
 
-	for (size_t i = 0; plan != NULL && i < plan->n_pools; i++) {
-		const struct pool *pool = &plan->pools[i];
-		const struct member *member = member_of(pool, probe);
-
-		if (member == NULL)
-			continue;
-		if (n_pools == 0)
-			add_verdict(&line, plan, member);
-		if (n_pools++ < POOLS_NAMED_MAX)
-			add_pool(&line, plan, pool, now_ns);
-	}
-	if (n_pools == 0)
+	if (member == NULL)
 		return;
-	if (n_pools > POOLS_NAMED_MAX)
-		add(&line, "; and so on for %zu more", n_pools - POOLS_NAMED_MAX);
 
-	bool up = probe_verdict(probe) == VERDICT_UP;
-	log_line_within(&limit, up ? LEVEL_INFO : LEVEL_WARNING, "%s", line.text);
+	add(&line, "node %s (", plan->names[member->node].name);
+	add_endpoint(&line, probe);
+	add(&line, ") ");
+	if (member_judge(member) == probe)
+		add_verdict(&line, probe);
+	else
+		add_remark(&line, member, probe);
+	add_pools(&line, plan, probe, now_ns);
+	log_line_within(&limit, probe_verdict(probe) == VERDICT_DOWN ? LEVEL_WARNING : LEVEL_INFO,
+		"%s", line.text);
 }

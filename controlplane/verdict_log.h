@@ -10,5 +10,9 @@
 // 'plan' may be NULL: then nothing is said.
 void log_verdict(const struct plan *plan, const struct probe *probe, uint64_t now_ns);
 
-// "tcp", "http", "https", "none"; never NULL.
+// "tcp", "http", "https", "kube-proxy", "service",
+// "node-port", "none"; never NULL.
 const char *check_kind_word(enum check_kind kind);
+
+// What is got, or "" of a check that gets nothing.
+const char *check_path(const struct check_config *check);

@@ -49,6 +49,12 @@ static inline node_id choose_node(const struct service *service, uint32_t slot)
 	return likely(service->ring != NULL) ? service->ring[slot] : NODE_NONE;
 }
 
+// Why choose_node() finds none.
+static inline enum drop_reason choose_nobody(const struct service *service)
+{
+	return service->is_awaited ? DROP_NOT_READY : DROP_NO_TARGET;
+}
+
 // For each packet to a service without flows, as early as can be: sets 'hash' to its slot and asks
 // for the slot's memory. 'service' is set.
 static inline void choose_prepare(const struct burst *b, struct packet *p)

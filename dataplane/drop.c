@@ -29,6 +29,8 @@ static const struct words {
 	[DROP_NO_SERVICE] = {"no-service", "To a VIP, but to no service's port."},
 	[DROP_SOURCE] = {"source-not-allowed", "The service does not let its source in."},
 	[DROP_NO_TARGET] = {"no-target", "The service has no node that may be used."},
+	[DROP_NOT_READY] = {"target-not-ready",
+		"No node of the service has shown yet that it knows the VIP."},
 	[DROP_NO_FLOW] = {"no-flow", "A reply, or an ICMP error, about a flow that nobody has."},
 	[DROP_UNKNOWN_TCP] = {"unknown-tcp", "TCP of no known flow, and not a SYN."},
 	[DROP_DEAD_TARGET] = {"dead-target", "TCP of a flow whose node died."},

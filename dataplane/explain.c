@@ -183,7 +183,7 @@ static enum drop_reason explain_node(const struct question *q, struct explanatio
 		return DROP_DEAD_TARGET;
 	else
 		e->node = e->affinity_found ? e->affinity_node : e->slot_node;
-	return e->node == NODE_NONE ? DROP_NO_TARGET : DROP_NONE;
+	return e->node == NODE_NONE ? choose_nobody(&q->table->services[e->service]) : DROP_NONE;
 }
 
 static bool admits(const struct question *q, const struct service *service)
@@ -215,9 +215,10 @@ static enum drop_reason explain_service(const struct question *q, struct explana
 	const struct service *service = &q->table->services[e->service];
 	bool is_snat = service->mode == MODE_SNAT;
 
-	e->mode = service->mode;
-	if (is_snat)
+	if (is_snat || service->keeps_flows)
 		explain_flow(q, e);
+	is_snat |= e->flow_found;
+	e->mode = is_snat ? MODE_SNAT : service->mode;
 	explain_slot(q, e);
 	if (is_snat)
 		explain_affinity(q, e);

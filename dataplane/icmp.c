@@ -225,14 +225,14 @@ static void follow_by_slot(struct burst *b, struct packet *p, const struct retur
 		r->destination_port, service);
 	p->node = choose_node(service, (uint32_t)p->hash);
 	if (p->node == NODE_NONE)
-		return burst_drop(b, p, DROP_NO_TARGET);
+		return burst_drop(b, p, choose_nobody(service));
 
 	p->next_hop = b->table->nodes[p->node].next_hop[service->target_family];
 	if (mode == MODE_DNAT)
 		return send_to_dnat_node(b, p, r);
 	if (mode == MODE_TUNNEL && *packet_hop_limit(p) <= 1)
 		return burst_drop(b, p, DROP_HOP_LIMIT);
-	if (mode == MODE_DSR && output_returns(b, p))
+	if (mode == MODE_DSR ? output_returns(b, p) : tunnel_returns(b, p))
 		return burst_drop(b, p, DROP_LOOP);
 
 	burst_count(b, EVENT_ICMP_ERRORS_TRANSLATED);
@@ -254,7 +254,8 @@ static void follow_from_client(struct burst *b, struct packet *p, const struct r
 		return burst_drop(b, p, DROP_NO_FLOW);
 
 	p->service = service;
-	if (choose_service(b, p)->mode != MODE_SNAT)
+	bool has_slots = choose_service(b, p)->mode != MODE_SNAT;
+	if (has_slots && !choose_service(b, p)->keeps_flows)
 		return follow_by_slot(b, p, r);
 
 	const void *client = bytes_of(&key.client, p->family);
@@ -269,7 +270,11 @@ static void follow_from_client(struct burst *b, struct packet *p, const struct r
 	struct snat_flow flow;
 	if (snat_find_of_client(b, &key, service, hash, &flow))
 		send_to_node(b, p, r, &flow);
-	else if (is_known || !burst_pass_on(b, p))
+	else if (!is_known && burst_pass_on(b, p))
+		return;
+	else if (has_slots)
+		follow_by_slot(b, p, r);
+	else
 		burst_drop(b, p, DROP_NO_FLOW);
 }
 

@@ -141,11 +141,11 @@ static __attribute__((noinline)) void sort_by_slot(
 
 static inline void sort_to_service(struct burst *b, struct packet *p)
 {
-	enum forwarding_mode mode = choose_service(b, p)->mode;
+	const struct service *service = choose_service(b, p);
 
 	capture_in(b, p);
-	if (mode != MODE_SNAT)
-		return sort_by_slot(b, p, mode);
+	if (service->mode != MODE_SNAT && likely(!service->keeps_flows))
+		return sort_by_slot(b, p, service->mode);
 	if (unlikely(!may_go_on(b, p)))
 		return;
 

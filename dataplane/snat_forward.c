@@ -16,6 +16,9 @@
 //     choose           slot, port            of those: asks for the bucket that the port would be
 //     in begin            flow                  begins it, rewrites, sends
 //
+// A service that was in this mode and is in another now keeps the flows of that time: what is of
+// none of them, as its owner has it, goes to the stage of the mode that it is in.
+//
 // Beginning comes last, since a flow that begins may take the place of one that was guessed.
 //
 // The port
@@ -192,7 +195,7 @@ static inline __attribute__((always_inline)) void choose(struct burst *b, struct
 	const struct flow_table *ft, enum family family, struct choice *ret_choice)
 {
 	p->node = node_by_slot(b, p, family);
-	if (unlikely(p->node == NODE_NONE))
+	if (unlikely(p->node == NODE_NONE || choose_service(b, p)->mode != MODE_SNAT))
 		return;
 
 	ret_choice->has_snat_index = false;
@@ -325,6 +328,22 @@ static void refuse_dead(struct burst *b, struct packet *p, struct flow_table *ft
 		flow_table_move(ft, &c, at, FLOW_CLOSING);
 }
 
+// Of no flow of the time when its service was in this mode.
+static void leave_to_slot(struct burst *b, struct packet *p)
+{
+	p->flow = FLOW_NONE;
+	choose_prepare(b, p);
+	b->is_by_slot = true;
+	packet_list_add(&b->to_services[choose_service(b, p)->mode][p->family], p);
+}
+
+// Where the port's RSS says who owns a flow, all workers are asked for one that may be there.
+static bool is_of_others(struct burst *b, struct packet *p)
+{
+	return !snat_owner_is_known(b->pipeline, choose_service(b, p)) && !is_syn(p) &&
+		burst_pass_on(b, p);
+}
+
 // Ends the flow that the packet's own takes the place of. Returns false if the packet ends here.
 static bool make_way(struct burst *b, struct packet *p, struct flow_table *ft)
 {
@@ -348,6 +367,12 @@ static inline __attribute__((always_inline)) void forward_set_aside(struct burst
 	if (unlikely(p->flow != FLOW_NONE)) {
 		if (forward(b, p, ft, family) || !make_way(b, p, ft))
 			return;
+		if (unlikely(choose_service(b, p)->mode != MODE_SNAT))
+			return leave_to_slot(b, p);
+	} else if (unlikely(choose_service(b, p)->mode != MODE_SNAT)) {
+		if (!is_of_others(b, p))
+			leave_to_slot(b, p);
+		return;
 	} else if (unlikely(!choose_admits(b, choose_service(b, p), p))) {
 		return burst_drop(b, p, DROP_SOURCE);
 	} else if (unlikely(burst_is_from_us(b, p))) {

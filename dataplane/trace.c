@@ -386,7 +386,7 @@ static void look_at_end(struct tracer *t, const struct burst *b, struct trace_vi
 	visit->node = p->node;
 	visit->next_hop = p->next_hop;
 	if (p->service != SERVICE_NONE)
-		visit->mode = choose_service(b, p)->mode;
+		visit->mode = p->flow != FLOW_NONE ? MODE_SNAT : choose_service(b, p)->mode;
 	visit->flow_begun = t->counters.events[EVENT_FLOWS_CREATED] > 0;
 	if (p->flow != FLOW_NONE)
 		flow_table_view(t->pipeline.flows[visit->headers.family], b->table, p->flow,

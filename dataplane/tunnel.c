@@ -274,10 +274,20 @@ void tunnel_send(struct burst *b, struct packet *p)
 		pack_and_send(b, p, mtu);
 }
 
+// A router's MAC address may be that of any client behind it.
+bool tunnel_returns(const struct burst *b, const struct packet *p)
+{
+	enum family outer = choose_service(b, p)->target_family;
+
+	return unlikely(output_returns(b, p)) && b->table->nodes[p->node].is_neighbour[outer];
+}
+
 static inline void forward(struct burst *b, struct packet *p)
 {
 	uint16_t mtu = inner_mtu(b, p);
 
+	if (unlikely(tunnel_returns(b, p)))
+		return burst_drop(b, p, DROP_LOOP);
 	if (unlikely(!fits(b, p, mtu)))
 		return;
 

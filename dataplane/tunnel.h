@@ -17,12 +17,18 @@
 //              either  IPv6    IPv6, next header 4 or 41     RFC 2473
 //     gue      either  either  IPv4 or IPv6, UDP, GUE        draft-ietf-intarea-gue-09, version 0
 
+// What a node that does not have the VIP sends back is known by its coming from that node, where it
+// is on a network of ours; elsewhere by its hop limit, of which each round takes one.
+
 // Packets to services, with their node chosen. Sends them there.
 void tunnel_forward(struct burst *b, const struct packet_list *list);
 
 // The same for one whose service, node, slot and next hop are set, be it to a service's port or
 // not.
 void tunnel_send(struct burst *b, struct packet *p);
+
+// Whether the packet, as it came from a port, came from the very node that it would go to.
+bool tunnel_returns(const struct burst *b, const struct packet *p);
 
 // Whether an ICMP error brings back an outer packet of ours.
 bool tunnel_has_sent(const struct burst *b, const struct returned *r);

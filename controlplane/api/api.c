@@ -15,6 +15,9 @@ static const struct api_route *const routes[] = {
 	&counters_route,
 	&explain_route,
 	&kubernetes_route,
+	&kubernetes_summary_route,
+	&kubernetes_release_route,
+	&kubernetes_claim_route,
 	&capture_route,
 	&trace_route,
 };
@@ -160,8 +163,8 @@ static void find_route(struct api_call *call, const char *method, const char *pa
 		api_fail(call, HTTP_NOT_FOUND,
 			"there is no %s: there are /v1/status, /v1/services, /v1/nodes, /v1/flows, "
 			"/v1/counters, /v1/capture, /v1/explain, /v1/trace, "
-			"/v1/nodes/NAME/drain and "
-			"/v1/nodes/NAME/undrain",
+			"/v1/nodes/NAME/drain, /v1/nodes/NAME/undrain, /v1/kubernetes, "
+			"/v1/kubernetes/summary, /v1/kubernetes/release and /v1/kubernetes/claim",
 			path);
 }
 

@@ -20,6 +20,9 @@
 //     GET  /v1/capture                ?host= &port= &protocol=tcp|udp|sctp &packets= &seconds=
 //     GET  /v1/explain                ?protocol= &client=ADDRESS:PORT &vip=ADDRESS:PORT
 //     GET  /v1/kubernetes             the cluster: its watches, and what became of its Services
+//     GET  /v1/kubernetes/summary     the same without the Services
+//     POST /v1/kubernetes/release     all Services are released, and none is claimed, until
+//     POST /v1/kubernetes/claim       or a restart
 //     GET  /v1/trace                  ?frame=HEX, or as of explain; &port= &origin=port|kernel
 //     POST /v1/nodes/NAME/drain
 //     POST /v1/nodes/NAME/undrain
@@ -137,4 +140,7 @@ extern const struct api_route flows_route;
 extern const struct api_route counters_route;
 extern const struct api_route explain_route;
 extern const struct api_route kubernetes_route;
+extern const struct api_route kubernetes_summary_route;
+extern const struct api_route kubernetes_release_route;
+extern const struct api_route kubernetes_claim_route;
 extern const struct api_route trace_route;

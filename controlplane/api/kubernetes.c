@@ -16,11 +16,41 @@ static const char *const stage_words[N_STAGES] = {
 	[STAGE_RELEASE] = "release",
 };
 
-static json_t *watch_of(const struct watch_status *s)
+// Null if it is not followed.
+static json_t *watch_of(const struct kubernetes_status *status, enum cluster_resource resource)
 {
+	const struct watch_status *s = &status->watches[resource];
+
+	if (!status->is_followed[resource])
+		return json_null();
 	return json_pack("{s:b, s:s?, s:I, s:I, s:I}", "synced", s->synced, "failing",
 		s->failing ? s->why : NULL, "lists", (json_int_t)s->n_lists, "events",
 		(json_int_t)s->n_events, "failures", (json_int_t)s->n_failures);
+}
+
+static void add_instance(void *argument, const struct instance_seen *seen)
+{
+	json_array_append_new(argument,
+		json_pack("{s:s, s:s, s:I, s:b}", "name", seen->name, "holder", seen->holder,
+			"in_force", (json_int_t)seen->in_force, "own", seen->is_own));
+}
+
+static json_t *instances_of(const struct kubernetes *k)
+{
+	json_t *list = json_array();
+
+	instance_each(kubernetes_instance(k), add_instance, list);
+	return list;
+}
+
+static json_t *instance_of(const struct instance_status *s)
+{
+	const char *leader = s->leader[0] == '\0' ? NULL : s->leader;
+
+	const char *key = s->shares_key ? shared_key_word(s->key) : "configured";
+
+	return json_pack("{s:s, s:b, s:b, s:s?, s:s}", "name", s->name, "election", s->election,
+		"leads", s->leads, "leader", leader, "hash_key", key);
 }
 
 static json_t *addresses_of(const struct cluster_service *service)
@@ -39,10 +69,12 @@ static json_t *document_of(const struct cluster_service *service)
 	const char *reason = service->reason[0] == '\0' ? NULL : service->reason;
 	const char *message = service->message[0] == '\0' ? NULL : service->message;
 
-	return json_pack("{s:s, s:s, s:b, s:s, s:o, s:s?, s:s?}", "service", service->object->key,
-		"stage", stage_words[service->stage], "in_force", service->is_in_force, "mode",
+	return json_pack("{s:s, s:s, s:b, s:b, s:s, s:o, s:s?, s:s?, s:s?, s:s?}", "service",
+		service->object->key, "stage", stage_words[service->stage], "in_force",
+		service->is_in_force, "lacks_nodes", service->lacks_nodes, "mode",
 		forwarding_mode_word(service->mode), "addresses", addresses_of(service), "reason",
-		reason, "message", message);
+		reason, "message", message, "overwritten_by", service->overwritten_by,
+		"write_error", service->write_error);
 }
 
 // What is said of the cluster as a whole, and the beginning of the list of its Services.
@@ -61,26 +93,89 @@ static void begin_list(struct api_call *call, json_t *document)
 	free(text);
 }
 
-static void begin(struct api_call *call)
+static json_t *stages_of(const struct cluster_counts *counts)
 {
-	const struct kubernetes *k = call->from->kubernetes;
-	struct kubernetes_status s;
+	json_t *stages = json_object();
 
-	if (k == NULL) {
+	for (enum stage stage = STAGE_CLAIM; stage < N_STAGES; stage++)
+		json_object_set_new(stages, stage_words[stage],
+			json_integer((json_int_t)counts->n_services[stage]));
+	return stages;
+}
+
+static json_t *pool_of(const struct book_pool *pool)
+{
+	json_t *document = json_pack("{s:s}", "name", pool->name);
+
+	for (enum family f = IPV4; f < N_FAMILIES; f++) {
+		if (pool->size[f] > 0)
+			json_object_set_new(document, family_word(f),
+				json_pack("{s:f, s:I, s:I}", "size", (double)pool->size[f], "held",
+					(json_int_t)pool->used[f], "resting",
+					(json_int_t)pool->resting[f]));
+	}
+	return document;
+}
+
+static json_t *pools_of(const struct cluster *cluster)
+{
+	uint64_t now_ns = loop_clock_ns();
+	json_t *list = json_array();
+	struct book_pool pool;
+
+	for (size_t i = 0; i < cluster_count_pools(cluster); i++) {
+		cluster_read_pool(cluster, i, now_ns, &pool);
+		json_array_append_new(list, pool_of(&pool));
+	}
+	return list;
+}
+
+static json_t *refusals_of(const struct cluster *cluster)
+{
+	json_t *refusals = json_object();
+
+	for (enum book_answer answer = BOOK_GIVEN + 1; answer < N_BOOK_ANSWERS; answer++)
+		json_object_set_new(refusals, book_answer_word(answer),
+			json_integer((json_int_t)cluster_count_refusals(cluster, answer)));
+	return refusals;
+}
+
+// Returns NULL, having answered, where there is no cluster.
+static struct kubernetes *cluster_of(struct api_call *call)
+{
+	if (call->from->kubernetes == NULL)
 		api_fail(call, 404,
 			"there is no cluster: kubernetes.enabled is false in the configuration");
-		return;
-	}
+	return call->from->kubernetes;
+}
+
+static json_t *summary_of(const struct kubernetes *k)
+{
+	const struct cluster *cluster = kubernetes_cluster(k);
+	struct kubernetes_status s;
+
 	kubernetes_read_status(k, &s);
-	begin_list(call,
-		json_pack("{s:b, s:o, s:o, s:o, s:I, s:I, s:I, s:f, s:I, s:I}", "synced",
-			s.is_synced, "watch_services", watch_of(&s.watches[CLUSTER_SERVICES]),
-			"watch_nodes", watch_of(&s.watches[CLUSTER_NODES]), "watch_endpointslices",
-			watch_of(&s.watches[CLUSTER_SLICES]), "nodes", (json_int_t)s.counts.n_nodes,
-			"nodes_used", (json_int_t)s.counts.n_nodes_used, "joins",
-			(json_int_t)s.n_joins, "last_join_ms", (double)s.took_ns / NSEC_PER_MSEC,
-			"writes", (json_int_t)s.n_writes, "writes_failed",
-			(json_int_t)s.n_writes_failed));
+	return json_pack("{s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:f, s:I, s:I, "
+			 "s:o, s:o, s:o}",
+		"synced", s.is_synced, "claiming", s.is_claiming, "instance",
+		instance_of(&s.instance), "instances", instances_of(k), "watch_services",
+		watch_of(&s, CLUSTER_SERVICES), "watch_nodes", watch_of(&s, CLUSTER_NODES),
+		"watch_endpointslices", watch_of(&s, CLUSTER_SLICES), "watch_namespaces",
+		watch_of(&s, CLUSTER_NAMESPACES), "nodes", (json_int_t)s.counts.n_nodes,
+		"nodes_used", (json_int_t)s.counts.n_nodes_used, "joins", (json_int_t)s.n_joins,
+		"last_join_ms", (double)s.took_ns / NSEC_PER_MSEC, "writes", (json_int_t)s.n_writes,
+		"writes_failed", (json_int_t)s.n_writes_failed, "stages", stages_of(&s.counts),
+		"pools", pools_of(cluster), "refusals", refusals_of(cluster));
+}
+
+static void begin(struct api_call *call)
+{
+	const struct kubernetes *k = cluster_of(call);
+
+	if (k == NULL)
+		return;
+
+	begin_list(call, summary_of(k));
 }
 
 // As of services: a place is a number, and one that comes in between is told twice or not at all.
@@ -100,10 +195,59 @@ static bool step(struct api_call *call)
 	return true;
 }
 
+static void begin_summary(struct api_call *call)
+{
+	const struct kubernetes *k = cluster_of(call);
+
+	if (k != NULL)
+		api_reply(call, summary_of(k));
+}
+
+static void release_all(struct api_call *call)
+{
+	struct kubernetes *k = cluster_of(call);
+
+	if (k == NULL)
+		return;
+	kubernetes_release_all(k);
+	api_reply(call, summary_of(k));
+}
+
+static void claim(struct api_call *call)
+{
+	struct kubernetes *k = cluster_of(call);
+
+	if (k == NULL)
+		return;
+	kubernetes_claim(k);
+	api_reply(call, summary_of(k));
+}
+
 const struct api_route kubernetes_route = {
 	.method = "GET",
 	.path = "/v1/kubernetes",
 	.arguments = (const char *const[]){NULL},
 	.begin = begin,
 	.step = step,
+};
+
+const struct api_route kubernetes_summary_route = {
+	.method = "GET",
+	.path = "/v1/kubernetes/summary",
+	.arguments = (const char *const[]){NULL},
+	.begin = begin_summary,
+};
+
+const struct api_route kubernetes_release_route = {
+	.method = "POST",
+	.path = "/v1/kubernetes/release",
+	.arguments = (const char *const[]){NULL},
+	.begin = release_all,
+};
+
+const struct api_route kubernetes_claim_route = {
+	.method = "POST",
+	.path = "/v1/kubernetes/claim",
+	.arguments = (const char *const[]){NULL},
+	.begin = claim,
 };

@@ -12,7 +12,8 @@ struct node_summary {
 	size_t n_services;
 	size_t n_pools;
 	size_t n_up;
-	bool is_unknown; // Some probe has no result yet.
+	size_t n_draining; // By their own word.
+	bool is_unknown;   // Some probe has no result yet.
 };
 
 // Members that do not leave stand in the order of their nodes.
@@ -59,14 +60,17 @@ static struct node_summary summarize(const struct plan *plan, size_t node)
 		if (m == NULL)
 			continue;
 
-		enum verdict verdict = m->probe == NULL ? VERDICT_UP : probe_verdict(m->probe);
+		enum verdict verdict = member_verdict(m);
 
 		summary.n_pools++;
 		summary.n_services += plan->pools[i].n_services;
 		summary.n_up += verdict == VERDICT_UP;
+		summary.n_draining += verdict == VERDICT_DRAINING;
 		summary.is_unknown |= verdict == VERDICT_NONE;
 		if (m->probe != NULL)
 			add_probe(&summary, m->probe);
+		if (m->fallback != NULL)
+			add_probe(&summary, m->fallback);
 	}
 	return summary;
 }
@@ -77,9 +81,9 @@ static const char *state_of(const struct plan_node *node, const struct node_summ
 		return "unused";
 	if (summary->is_unknown)
 		return "unknown";
-	if (summary->n_up == 0)
+	if (node->is_out || (summary->n_up == 0 && summary->n_draining == 0))
 		return "down";
-	if (node->drained || !node->configured)
+	if (node->drained || !node->configured || summary->n_draining == summary->n_pools)
 		return "draining";
 	return summary->n_up == summary->n_pools ? "up" : "partly up";
 }
@@ -97,9 +101,9 @@ static json_t *checks_of(const struct node_summary *summary)
 		json_array_append_new(checks,
 			json_pack("{s:s, s:s, s:s, s:s, s:s, s:i}", "kind",
 				check_kind_word(config->check.kind), "endpoint", endpoint, "path",
-				config->check.kind == CHECK_TCP ? "" : config->check.path,
-				"verdict", verdict_word(probe_verdict(probe)), "reason",
-				probe_reason(probe), "in_a_row", (int)probe_run(probe)));
+				check_path(&config->check), "verdict",
+				verdict_word(probe_verdict(probe)), "reason", probe_reason(probe),
+				"in_a_row", (int)probe_run(probe)));
 	}
 	return checks;
 }
@@ -134,11 +138,12 @@ static json_t *document_of(const struct api_call *call, size_t i)
 	const struct model_node *name = &plan->names[i];
 	struct node_summary summary = summarize(plan, i);
 
-	return json_pack("{s:s, s:o, s:o, s:i, s:s, s:b, s:b, s:i, s:o, s:o}", "name", name->name,
-		"addresses", api_addresses(name), "ids", ids_of(call->from, name), "weight",
-		(int)node->weight, "state", state_of(node, &summary), "drained", node->drained,
-		"leaving", !node->configured, "services", (int)summary.n_services, "checks",
-		checks_of(&summary), "traffic", traffic_of(call->from, name));
+	return json_pack("{s:s, s:o, s:o, s:i, s:s, s:b, s:b, s:b, s:i, s:o, s:o}", "name",
+		name->name, "addresses", api_addresses(name), "ids", ids_of(call->from, name),
+		"weight", (int)node->weight, "state", state_of(node, &summary), "drained",
+		node->drained, "out", node->is_out, "leaving", !node->configured, "services",
+		(int)summary.n_services, "checks", checks_of(&summary), "traffic",
+		traffic_of(call->from, name));
 }
 
 // There are more than one where it was at other addresses before.

@@ -9,8 +9,19 @@ static json_t *counts_of(const struct pool *pool)
 		(int)(pool->n_members - pool->n_leaving));
 }
 
-static json_t *members_of(const struct plan *plan, const struct pool *pool, uint64_t now_ns)
+static enum target_state state_of(
+	const struct plan *plan, size_t service, const struct member *m, uint64_t now_ns)
 {
+	enum target_state state = member_state(plan, m, now_ns);
+
+	return state == TARGET_UP && !learning_is_ready(plan->learning, plan, service, m)
+		? TARGET_NOT_READY
+		: state;
+}
+
+static json_t *members_of(const struct plan *plan, size_t service, uint64_t now_ns)
+{
+	const struct pool *pool = &plan->pools[plan->pool_of[service]];
 	json_t *members = json_array();
 
 	for (size_t i = 0; i < pool->n_members; i++) {
@@ -18,8 +29,8 @@ static json_t *members_of(const struct plan *plan, const struct pool *pool, uint
 
 		json_array_append_new(members,
 			json_pack("{s:s, s:s, s:i, s:b}", "node", plan->names[m->node].name,
-				"state", target_state_word(member_state(plan, m, now_ns)), "weight",
-				(int)m->weight, "leaving", m->leaving));
+				"state", target_state_word(state_of(plan, service, m, now_ns)),
+				"weight", (int)member_weight(m), "leaving", m->leaving));
 	}
 	return members;
 }
@@ -64,7 +75,7 @@ static json_t *document_of(const struct api_call *call, size_t i, bool with_memb
 	if (document != NULL && id != SERVICE_NONE)
 		json_object_set_new(document, "id", json_integer(id));
 	if (document != NULL && with_members)
-		json_object_set_new(document, "members", members_of(plan, pool, loop_clock_ns()));
+		json_object_set_new(document, "members", members_of(plan, i, loop_clock_ns()));
 	return document;
 }
 

@@ -72,14 +72,27 @@ static json_t *flows_of(const struct control_sources *from)
 		dataplane_flow_memory(from->dp));
 }
 
+// Who is asked whether they know a VIP.
+static json_t *learning_of(const struct control_sources *from)
+{
+	struct vip_prober_status s;
+
+	vip_prober_read_status(reconcile_prober(from->reconcile), &s);
+	return json_pack("{s:I, s:I, s:I, s:I}", "vips", (json_int_t)s.n_probes, "silent",
+		(json_int_t)s.n_silent, "asked", (json_int_t)s.n_asked, "answered",
+		(json_int_t)s.n_answered);
+}
+
 static json_t *health_of(const struct control_sources *from)
 {
 	struct health_status s;
 
 	health_read_status(reconcile_health(from->reconcile), &s);
-	return json_pack("{s:I, s:I, s:I, s:I}", "probes", (json_int_t)s.n_probes, "under_way",
-		(json_int_t)s.n_under_way, "checks", (json_int_t)s.n_checks, "repeated",
-		(json_int_t)s.n_repeated);
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "probes", (json_int_t)s.n_probes,
+		"waiting", (json_int_t)s.n_waiting, "under_way", (json_int_t)s.n_under_way,
+		"checks", (json_int_t)s.n_checks, "repeated", (json_int_t)s.n_repeated,
+		"silent_node_ports", (json_int_t)plan_count_silent(reconcile_plan(from->reconcile)),
+		"learning", learning_of(from));
 }
 
 static json_t *kernel_of(const struct control_sources *from)

@@ -78,6 +78,7 @@ const char *target_state_word(enum target_state state)
 		[TARGET_UP] = "up",
 		[TARGET_DRAINING] = "draining",
 		[TARGET_DOWN] = "down",
+		[TARGET_NOT_READY] = "not ready",
 	};
 
 	return words[state];
@@ -88,6 +89,8 @@ const char *verdict_word(enum verdict verdict)
 	static const char *const words[] = {
 		[VERDICT_NONE] = "unknown",
 		[VERDICT_UP] = "up",
+		[VERDICT_DRAINING] = "draining",
+		[VERDICT_REFUSING] = "refusing",
 		[VERDICT_DOWN] = "down",
 	};
 

@@ -8,6 +8,7 @@
 
 #include "client.h"
 #include "packet_text.h"
+#include "release.h"
 #include "show.h"
 
 // The program guidewayctl: asks a running guideway, and shows the answer.
@@ -38,6 +39,14 @@ static const char help[] =
 	"                      --state half-open|established|closing|resting\n"
 	"    kubernetes        the cluster: whether it is followed, and what became of its\n"
 	"                      Services\n"
+	"    kubernetes release --all [--yes]\n"
+	"                      gives all of the cluster's Services up, before Guideway is\n"
+	"                      uninstalled: they are not forwarded any more, and lose their\n"
+	"                      addresses and our finalizers, conditions and status, so that\n"
+	"                      nothing of them waits for us when it is deleted. None is taken\n"
+	"                      again before a restart, or until:\n"
+	"    kubernetes claim\n"
+	"                      Other instances claim on: tell each of them. --yes asks nothing\n"
 	"    counters          packets and bytes by service and node, drops by reason,\n"
 	"                      events; drops and events that did not happen are left out\n"
 	"    drain NODE        NODE takes no new flows and keeps the old, over reloads and\n"
@@ -131,17 +140,21 @@ struct request {
 	const char *filters[N_FILTERS]; // NULL for none.
 	const char *file;               // Of capture, or NULL.
 	const char *number;             // Of trace, or NULL.
+	bool all;                       // Of kubernetes release,
+	bool yes;                       // likewise.
 	char path[PATH_MAX_LEN];
 };
 
 struct command {
 	const char *name;
+	const char *second; // Of a name of two words; NULL for one.
 	const char *method;
 	size_t n_words_min; // Of its own.
 	size_t n_words_max;
 	bool (*make_path)(struct request *request); // Returns false, having said why not.
 	show_fn *show;
 	unsigned filters;
+	bool releases; // Takes --all and --yes, and is more than one call.
 };
 
 // The path of a call
@@ -300,27 +313,55 @@ static bool trace_path(struct request *request)
 	return true;
 }
 
+static bool claim_path(struct request *request)
+{
+	add_text(request, "/v1/kubernetes/claim");
+	return true;
+}
+
+static bool release_path(struct request *request)
+{
+	if (!request->all)
+		wrong_usage("release takes --all: it is of all Services, or of none");
+	return request->all;
+}
+
 static const struct command commands[] = {
-	{"status", "GET", 0, 0, status_path, show_status, NO_FILTERS},
-	{"services", "GET", 0, 1, services_path, show_services, NO_FILTERS},
-	{"nodes", "GET", 0, 1, nodes_path, show_nodes, NO_FILTERS},
-	{"flows", "GET", 0, 0, flows_path, show_flows, FLOWS_FILTERS},
-	{"capture", "GET", 0, 0, capture_path, show_capture, CAPTURE_FILTERS},
-	{"kubernetes", "GET", 0, 0, kubernetes_path, show_kubernetes, NO_FILTERS},
-	{"counters", "GET", 0, 0, counters_path, show_counters, NO_FILTERS},
-	{"drain", "POST", 1, 1, drain_path, show_drain, NO_FILTERS},
-	{"undrain", "POST", 1, 1, drain_path, show_drain, NO_FILTERS},
-	{"explain", "GET", 3, 3, explain_path, show_explanation, NO_FILTERS},
-	{"trace", "GET", 1, 3, trace_path, show_trace, TRACE_FILTERS},
+	{"status", NULL, "GET", 0, 0, status_path, show_status, NO_FILTERS, false},
+	{"services", NULL, "GET", 0, 1, services_path, show_services, NO_FILTERS, false},
+	{"nodes", NULL, "GET", 0, 1, nodes_path, show_nodes, NO_FILTERS, false},
+	{"flows", NULL, "GET", 0, 0, flows_path, show_flows, FLOWS_FILTERS, false},
+	{"capture", NULL, "GET", 0, 0, capture_path, show_capture, CAPTURE_FILTERS, false},
+	{"kubernetes", "release", "POST", 0, 0, release_path, NULL, NO_FILTERS, true},
+	{"kubernetes", "claim", "POST", 0, 0, claim_path, show_claim, NO_FILTERS, false},
+	{"kubernetes", NULL, "GET", 0, 0, kubernetes_path, show_kubernetes, NO_FILTERS, false},
+	{"counters", NULL, "GET", 0, 0, counters_path, show_counters, NO_FILTERS, false},
+	{"drain", NULL, "POST", 1, 1, drain_path, show_drain, NO_FILTERS, false},
+	{"undrain", NULL, "POST", 1, 1, drain_path, show_drain, NO_FILTERS, false},
+	{"explain", NULL, "GET", 3, 3, explain_path, show_explanation, NO_FILTERS, false},
+	{"trace", NULL, "GET", 1, 3, trace_path, show_trace, TRACE_FILTERS, false},
 };
 
-static const struct command *find_command(const char *name)
+// Of those of one name, the first that fits: names of two words stand before that of one.
+static const struct command *find_command(const struct request *request)
 {
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-		if (strcmp(commands[i].name, name) == 0)
-			return &commands[i];
+		const struct command *command = &commands[i];
+
+		if (strcmp(command->name, request->words[0]) == 0 &&
+			(command->second == NULL ||
+				(request->n_words > 1 &&
+					strcmp(command->second, request->words[1]) == 0)))
+			return command;
 	}
 	return NULL;
+}
+
+static bool takes_words(const struct command *command, const struct request *request)
+{
+	size_t n_own = request->n_words - (command->second == NULL ? 1 : 2);
+
+	return n_own >= command->n_words_min && n_own <= command->n_words_max;
 }
 
 static bool takes_filters(const struct command *command, const struct request *request)
@@ -329,7 +370,8 @@ static bool takes_filters(const struct command *command, const struct request *r
 		if (request->filters[f] != NULL && !(command->filters & 1u << f))
 			return false;
 	}
-	return (request->file == NULL || command->show == show_capture) &&
+	return (!(request->all || request->yes) || command->releases) &&
+		(request->file == NULL || command->show == show_capture) &&
 		(request->number == NULL || command->show == show_trace);
 }
 
@@ -350,16 +392,17 @@ static int run(struct request *request)
 {
 	json_t *answer;
 
-	const struct command *command = find_command(request->words[0]);
+	const struct command *command = find_command(request);
 	if (command == NULL)
 		return wrong_usage("there is no such command");
-	if (request->n_words - 1 < command->n_words_min ||
-		request->n_words - 1 > command->n_words_max)
+	if (!takes_words(command, request))
 		return wrong_usage("the command has other arguments");
 	if (!takes_filters(command, request))
 		return wrong_usage("the command takes no such option");
 	if (!command->make_path(request))
 		return EXIT_USAGE;
+	if (command->releases)
+		return release_all(request->socket, request->yes);
 
 	enum client_result r = client_ask(request->socket, command->method, request->path, &answer);
 	if (r != CLIENT_OK)
@@ -378,7 +421,9 @@ static const char *default_socket(void)
 }
 
 enum {
-	OPTION_FILTER = 256, // And as many after it as there are filters.
+	OPTION_ALL = 256,
+	OPTION_YES,
+	OPTION_FILTER, // And as many after it as there are filters.
 };
 
 static const struct option options[] = {
@@ -399,6 +444,8 @@ static const struct option options[] = {
 	{"origin", required_argument, NULL, OPTION_FILTER + ORIGIN},
 	{"number", required_argument, NULL, 'n'},
 	{"write", required_argument, NULL, 'w'},
+	{"all", no_argument, NULL, OPTION_ALL},
+	{"yes", no_argument, NULL, OPTION_YES},
 	{0},
 };
 
@@ -422,6 +469,12 @@ int main(int argc, char **argv)
 			break;
 		case 'n':
 			request.number = optarg;
+			break;
+		case OPTION_ALL:
+			request.all = true;
+			break;
+		case OPTION_YES:
+			request.yes = true;
 			break;
 		case 'h':
 			fputs(help, stdout);

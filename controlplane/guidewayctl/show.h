@@ -12,6 +12,7 @@ void show_services(const json_t *answer);
 void show_nodes(const json_t *answer);
 void show_flows(const json_t *answer);
 void show_kubernetes(const json_t *answer);
+void show_claim(const json_t *answer);
 void show_capture(const json_t *answer);
 void show_counters(const json_t *answer);
 void show_explanation(const json_t *answer);

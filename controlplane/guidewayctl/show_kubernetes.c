@@ -1,4 +1,5 @@
 #include <stdio.h>
+#include <string.h>
 
 #include "show.h"
 #include "table.h"
@@ -7,6 +8,8 @@ static void show_watch(const json_t *answer, const char *what, const char *membe
 {
 	const json_t *watch = json_object_get(answer, member);
 
+	if (!json_is_object(watch))
+		return;
 	if (json_is_string(json_object_get(watch, "failing")))
 		printf("%s: NOT FOLLOWED, what was known stays in force: %s\n", what,
 			text_of(watch, "failing"));
@@ -30,11 +33,26 @@ static const char *state_of(const json_t *service)
 	const char *stage = text_of(service, "stage");
 	bool is_in_force = is_true(service, "in_force");
 
+	if (*stage == 's' && is_true(service, "lacks_nodes"))
+		return "served, but by no node";
 	if (*stage == 's')
 		return is_in_force ? "served" : "about to be served";
 	if (*stage == 'r')
 		return "being released";
 	return *stage == 'c' ? "being claimed" : "waiting";
+}
+
+// Why it is not as asked, or its status not as it is.
+static void show_reason(struct table *table, const json_t *service)
+{
+	const char *other = json_string_value(json_object_get(service, "overwritten_by"));
+	const char *message = json_string_value(json_object_get(service, "message"));
+
+	if (other == NULL)
+		table_cell(table, "%s", text_of(service, "message"));
+	else
+		table_cell(table, "StatusConflict: its status is left to %s, who overwrites it%s%s",
+			other, message == NULL ? "" : "; ", message == NULL ? "" : message);
 }
 
 static void show_service_table(const json_t *services)
@@ -52,19 +70,130 @@ static void show_service_table(const json_t *services)
 		table_cell(&table, "%s", state_of(service));
 		table_cell(&table, "%s", text_of(service, "mode"));
 		show_addresses(&table, json_object_get(service, "addresses"));
-		table_cell(&table, "%s", text_of(service, "message"));
+		show_reason(&table, service);
 	}
 	printf("\n");
 	table_print(&table);
 }
 
+static void show_pool(struct table *table, const json_t *pool, const char *family)
+{
+	const json_t *addresses = json_object_get(pool, family);
+
+	if (!json_is_object(addresses))
+		return;
+	table_cell(table, "%s", text_of(pool, "name"));
+	table_cell(table, "%s", family);
+	table_cell(table, "%.6g", real_of(addresses, "size"));
+	table_cell(table, "%lld", number_of(addresses, "held"));
+	table_cell(table, "%lld", number_of(addresses, "resting"));
+}
+
+static void show_pool_table(const json_t *pools)
+{
+	static const char *const headers[] = {
+		"POOL", "FAMILY", ">ADDRESSES", ">HELD", ">RESTING", NULL};
+	struct table table;
+	size_t i;
+	json_t *pool;
+
+	table_begin(&table, headers);
+	json_array_foreach(pools, i, pool)
+	{
+		show_pool(&table, pool, "ipv4");
+		show_pool(&table, pool, "ipv6");
+	}
+	printf("\n");
+	table_print(&table);
+}
+
+// Those that there were.
+static void show_refusals(const json_t *refusals)
+{
+	const char *word, *before = "addresses that were not given: ";
+	json_t *n;
+
+	json_object_foreach((json_t *)refusals, word, n)
+	{
+		if (json_integer_value(n) == 0)
+			continue;
+		printf("%s%lld %s", before, json_integer_value(n), word);
+		before = ", ";
+	}
+	if (*before == ',')
+		printf("\n");
+}
+
+void show_claim(const json_t *answer)
+{
+	printf("Services of the cluster are claimed%s\n",
+		is_true(answer, "synced") ? "" : ", as soon as the API server answers");
+}
+
+static json_int_t stage_of(const json_t *answer, const char *stage)
+{
+	return number_of(json_object_get(answer, "stages"), stage);
+}
+
+static void show_leaving(const json_t *answer)
+{
+	if (json_is_false(json_object_get(answer, "claiming")))
+		printf("all Services are given up, %lld of them are being released; "
+		       "guidewayctl kubernetes claim takes them again\n",
+			stage_of(answer, "release"));
+}
+
+// All is well if nothing is said.
+static void show_key(const char *state)
+{
+	if (strcmp(state, "another") == 0)
+		printf("HASH KEY: the cluster's Secret has another than the one in use; it is "
+		       "taken at the next restart\n");
+	else if (strcmp(state, "missing") == 0 || strcmp(state, "bad") == 0)
+		printf("HASH KEY: the cluster's Secret %s\n",
+			state[0] == 'b' ? "has no key" : "is not there");
+}
+
+static void show_instance(const json_t *instance)
+{
+	const char *name = text_of(instance, "name"), *leader = text_of(instance, "leader");
+
+	if (!is_true(instance, "election"))
+		printf("%s writes to Services, without an election\n", name);
+	else if (is_true(instance, "leads"))
+		printf("%s leads: it writes to Services\n", name);
+	else
+		printf("%s does not lead; the leader is %s\n", name,
+			*leader == '\0' ? "nobody" : leader);
+	show_key(text_of(instance, "hash_key"));
+}
+
+static void show_instances(const json_t *instances)
+{
+	size_t i;
+	json_t *instance;
+
+	if (json_array_size(instances) < 2)
+		return;
+	printf("%zu instances:", json_array_size(instances));
+	json_array_foreach(instances, i, instance)
+		printf("%s %s", i == 0 ? "" : ",", text_of(instance, "holder"));
+	printf("\n");
+}
+
 void show_kubernetes(const json_t *answer)
 {
+	show_instance(json_object_get(answer, "instance"));
+	show_instances(json_object_get(answer, "instances"));
 	show_watch(answer, "Services", "watch_services");
 	show_watch(answer, "Nodes", "watch_nodes");
 	show_watch(answer, "EndpointSlices", "watch_endpointslices");
+	show_watch(answer, "Namespaces", "watch_namespaces");
 	printf("%lld nodes, %lld of them used; %lld writes of status, %lld of them failed\n",
 		number_of(answer, "nodes"), number_of(answer, "nodes_used"),
 		number_of(answer, "writes"), number_of(answer, "writes_failed"));
+	show_leaving(answer);
+	show_refusals(json_object_get(answer, "refusals"));
+	show_pool_table(json_object_get(answer, "pools"));
 	show_service_table(json_object_get(answer, "services"));
 }

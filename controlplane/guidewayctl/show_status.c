@@ -87,12 +87,23 @@ static void show_head(const json_t *answer)
 static void show_insides(const json_t *answer)
 {
 	const json_t *health = json_object_get(answer, "health");
+	const json_t *learning = json_object_get(health, "learning");
 	const json_t *kernel = json_object_get(answer, "kernel");
 	const json_t *loop = json_object_get(answer, "loop");
 
 	printf("\nhealth: %lld probes, %lld under way, %lld checks done, %lld of them repeated\n",
 		number_of(health, "probes"), number_of(health, "under_way"),
 		number_of(health, "checks"), number_of(health, "repeated"));
+	if (number_of(learning, "vips") > 0)
+		printf("learning: %lld VIPs, %lld nodes do not know theirs yet\n",
+			number_of(learning, "vips"), number_of(learning, "silent"));
+	if (number_of(health, "waiting") > 0)
+		printf("CHECKS WAIT: %lld are due, and checks_per_second lets no more begin\n",
+			number_of(health, "waiting"));
+	if (number_of(health, "silent_node_ports") > 0)
+		printf("SILENT NODEPORTS: of %lld nodes whose kube-proxy is well, but is the "
+		       "network of their pods?\n",
+			number_of(health, "silent_node_ports"));
 	printf("kernel: %lld routes, %lld neighbours, %lld next hops\n",
 		number_of(kernel, "routes"), number_of(kernel, "neighbours"),
 		number_of(kernel, "next_hops"));

@@ -12,6 +12,7 @@
 #include "next_hops.h"
 #include "resolver.h"
 #include "route_list.h"
+#include "way.h"
 
 // The parts, and what each makes of the kernel's words:
 //
@@ -238,6 +239,15 @@ int kernel_want(
 	k->wanted_changed = true;
 	work_off(k, now_ns);
 	return 0;
+}
+
+bool kernel_is_neighbour(const struct kernel *k, const struct address *address)
+{
+	struct address neighbour;
+	uint8_t port;
+
+	return way_find_neighbour(&k->tables, address, &port, &neighbour) &&
+		address_equal(&neighbour, address);
 }
 
 void kernel_resolve(struct kernel *k, const struct address *address, uint64_t now_ns)

@@ -73,6 +73,10 @@ void kernel_forget_before(struct kernel *k, uint64_t generation);
 int kernel_want(
 	struct kernel *k, const struct address *addresses, size_t n_addresses, uint64_t now_ns);
 
+// Whether packets for the address go to whoever has it, on a connected network of a twin, and not
+// to a router.
+bool kernel_is_neighbour(const struct kernel *k, const struct address *address);
+
 // Makes the kernel resolve a neighbour that packets wait for. May be called for anything, as often
 // as packets come: it is asked once a second for an address, and so often for all together that a
 // flood to addresses nobody has does not fill the kernel's table.

@@ -5,61 +5,80 @@
 #include <stdio.h>
 #include <string.h>
 
-#define FORWARDING_ANNOTATION "guideway.dev/forwarding"
+#include "json_read.h"
 
-static const struct forwarding_word {
-	const char *word;
+#define FORWARDING_ANNOTATION OPTION_PREFIX "forwarding"
+
+static const struct {
 	enum forwarding_mode mode;
 	enum tunnel_kind kind;
 	bool has_kind;
-} forwarding_words[] = {
-	{.word = "snat", .mode = MODE_SNAT},
-	{.word = "dnat", .mode = MODE_DNAT},
-	{.word = "dsr", .mode = MODE_DSR},
-	{.word = "tunnel", .mode = MODE_TUNNEL},
-	{.word = "tunnel-ip", .mode = MODE_TUNNEL, .kind = TUNNEL_IP, .has_kind = true},
-	{.word = "tunnel-gue", .mode = MODE_TUNNEL, .kind = TUNNEL_GUE, .has_kind = true},
+} forwarding[] = {
+	[FORWARDING_SNAT] = {.mode = MODE_SNAT},
+	[FORWARDING_DNAT] = {.mode = MODE_DNAT},
+	[FORWARDING_DSR] = {.mode = MODE_DSR},
+	[FORWARDING_TUNNEL] = {.mode = MODE_TUNNEL},
+	[FORWARDING_TUNNEL_IP] = {MODE_TUNNEL, TUNNEL_IP, true},
+	[FORWARDING_TUNNEL_GUE] = {MODE_TUNNEL, TUNNEL_GUE, true},
 };
 
-enum { N_FORWARDING_WORDS = sizeof(forwarding_words) / sizeof(forwarding_words[0]) };
+static void add(struct admission *a, const char *reason, const char *format, va_list arguments)
+{
+	size_t len = strlen(a->message);
 
-static void say(struct admission *a, const char *reason, const char *format, ...)
+	a->reason = reason;
+	vsnprintf(a->message + len, sizeof(a->message) - len, format, arguments);
+	text_end_whole(a->message);
+}
+
+static void refuse(struct admission *a, const char *reason, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+static void warn(struct admission *a, const char *reason, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
-static void say(struct admission *a, const char *reason, const char *format, ...)
+// Of what is not served, only that is said.
+static void refuse(struct admission *a, const char *reason, const char *format, ...)
 {
 	va_list arguments;
 
-	a->reason = reason;
+	a->message[0] = '\0';
 	va_start(arguments, format);
-	vsnprintf(a->message, sizeof(a->message), format, arguments);
+	add(a, reason, format, arguments);
 	va_end(arguments);
 }
 
-// A word that is none changes nothing, and is told of: what is served is not to end by it.
-static void choose_mode(
+// Of what is served, all that is not as asked: the first gives the reason.
+static void warn(struct admission *a, const char *reason, const char *format, ...)
+{
+	size_t len = strlen(a->message);
+	va_list arguments;
+
+	if (len > 0)
+		snprintf(a->message + len, sizeof(a->message) - len, "; ");
+	va_start(arguments, format);
+	add(a, a->reason == NULL ? reason : a->reason, format, arguments);
+	va_end(arguments);
+}
+
+// What is no good there changes nothing, and is told of: what is served is not to end by it.
+static void read_options(
 	const struct config *file, const struct service_object *service, struct admission *a)
 {
-	const char *word = service_annotation(service, FORWARDING_ANNOTATION);
+	char why[OPTIONS_WHY_MAX];
+	const char *reason = service_options_read(service->annotations, &a->options, why);
+	uint32_t word = a->options.forwarding;
 
-	a->mode = file->mode;
-	a->tunnel_kind = file->tunnel_kind;
-	for (size_t i = 0; word != NULL && i < N_FORWARDING_WORDS; i++) {
-		const struct forwarding_word *known = &forwarding_words[i];
-
-		if (strcmp(word, known->word) != 0)
-			continue;
-		a->mode = known->mode;
-		if (known->has_kind)
-			a->tunnel_kind = known->kind;
-		return;
+	if (reason != NULL)
+		warn(a, reason, "%s", why);
+	a->mode = word == FORWARDING_AS_CONFIGURED ? file->mode : forwarding[word].mode;
+	a->tunnel_kind = forwarding[word].has_kind ? forwarding[word].kind : file->tunnel_kind;
+	if (service->is_local && a->options.all_down == ALL_DOWN_FAIL_OPEN) {
+		a->options.all_down = ALL_DOWN_AS_CONFIGURED;
+		warn(a, "BadAnnotation",
+			"the annotation " OPTION_PREFIX
+			"on-all-down is \"fail-open\", and is not looked at: with "
+			"externalTrafficPolicy Local, nodes without endpoints drop what they get");
 	}
-	if (word != NULL)
-		say(a, "UnknownForwarding",
-			"the annotation " FORWARDING_ANNOTATION
-			" is \"%.40s\", and is not looked at; must be snat, dnat, dsr, tunnel, "
-			"tunnel-ip or tunnel-gue",
-			word);
 }
 
 static bool has_what_the_mode_needs(
@@ -80,7 +99,7 @@ static bool choose_families(
 		if (has_what_the_mode_needs(file, a, family))
 			a->families[a->n_families++] = family;
 		else if (i == 0 || service->requires_all_families) {
-			say(a, a->mode == MODE_SNAT ? "NoSNATAddress" : "NoTunnelSource",
+			refuse(a, a->mode == MODE_SNAT ? "NoSNATAddress" : "NoTunnelSource",
 				"%s is asked for, but the load balancer has no %s of that family; "
 				"its configuration must have one, or the Service another family "
 				"or forwarding mode",
@@ -108,9 +127,9 @@ static bool has_a_port(const struct service_object *service, struct admission *a
 			return true;
 	}
 	if (service->n_ports == 0)
-		say(a, "NoPorts", "the Service has no ports");
+		refuse(a, "NoPorts", "the Service has no ports");
 	else
-		say(a, "NoUsablePort",
+		refuse(a, "NoUsablePort",
 			"no port can be served in the mode that is asked for: %s needs TCP or UDP "
 			"ports with a NodePort; allocate them, or annotate " FORWARDING_ANNOTATION
 			": dsr or tunnel",
@@ -123,33 +142,34 @@ static bool has_good_sources(const struct service_object *service, struct admiss
 {
 	if (service->bad_source[0] == '\0')
 		return true;
-	say(a, "BadSourceRange",
-		"\"%.60s\" is no source range; must be a prefix such as 198.51.100.0/24",
-		service->bad_source);
-	return service->sources.n > 0;
+	bool is_served = service->sources.n > 0;
+	(is_served ? warn : refuse)(a, "BadSourceRange",
+		"\"%.*s\" is no source range; must be a prefix such as 198.51.100.0/24",
+		text_whole(service->bad_source, 60), service->bad_source);
+	return is_served;
 }
 
 static bool is_headed(const struct service_object *service, struct admission *a)
 {
 	if (!service->is_headless)
 		return true;
-	say(a, "Headless",
+	refuse(a, "Headless",
 		"a headless Service has no NodePorts and cannot be balanced; its "
 		"clusterIP must not be None");
 	return false;
 }
 
-static void warn(const struct service_object *service, struct admission *a)
+static void warn_of_snat(const struct service_object *service, struct admission *a)
 {
-	if (a->mode != MODE_SNAT || a->reason != NULL)
+	if (a->mode != MODE_SNAT)
 		return;
 	if (service->is_local)
-		say(a, "ClientAddressLost",
+		warn(a, "ClientAddressLost",
 			"externalTrafficPolicy Local is served, but in the mode snat pods see an "
 			"address of the load balancer instead of the client's; "
 			"annotate " FORWARDING_ANNOTATION ": dsr, dnat or tunnel to keep it");
-	else if (service->affinity_s > 0)
-		say(a, "AffinityBySNATAddress",
+	if (service->affinity_s > 0)
+		warn(a, "AffinityBySNATAddress",
 			"sessionAffinity ClientIP is served, but in the mode snat kube-proxy sees "
 			"an SNAT address as the client, so that clients that share one share "
 			"a pod; more SNAT addresses spread them over more pods");
@@ -160,10 +180,10 @@ void admission_judge(const struct config *file, const struct service_object *ser
 {
 	struct admission a = {0};
 
-	choose_mode(file, service, &a);
+	read_options(file, service, &a);
 	a.is_admitted = is_headed(service, &a) && has_good_sources(service, &a) &&
 		choose_families(file, service, &a) && has_a_port(service, &a);
 	if (a.is_admitted)
-		warn(service, &a);
+		warn_of_snat(service, &a);
 	*ret_admission = a;
 }

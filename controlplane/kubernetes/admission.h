@@ -5,20 +5,22 @@
 
 #include "config.h"
 #include "service_object.h"
+#include "service_options.h"
 
 // What of a Service can be served here at all, whatever nodes and addresses there are.
 
-enum { ADMISSION_MESSAGE_MAX = 256 };
+enum { ADMISSION_MESSAGE_MAX = 512 };
 
 struct admission {
 	bool is_admitted;
 	const char *reason; // If not, or if it is served, but not as it asks: one word, as
 	                    // conditions have them. Else NULL.
-	char message[ADMISSION_MESSAGE_MAX]; // And a sentence.
+	char message[ADMISSION_MESSAGE_MAX]; // And a sentence, or several.
 
 	// If so.
 	enum forwarding_mode mode;
 	enum tunnel_kind tunnel_kind;
+	struct service_options options;
 	enum family families[N_FAMILIES]; // [n_families] Those asked for that can be served, in the
 	size_t n_families;                // order asked.
 };

@@ -711,6 +711,7 @@ static int fill(struct api_request *request, const struct client_call *call)
 	request->fn = call->fn;
 	request->argument = call->argument;
 	request->is_write = strcmp(call->method, "GET") != 0;
+	request->has_turn = call->is_urgent;
 	if (request->path == NULL)
 		return -ENOMEM;
 	if (call->body == NULL)

@@ -43,6 +43,7 @@ struct client_call {
 	const char *content_type; // NULL without a body.
 	const json_t *body;       // Or NULL. Needed only during the call.
 	uint32_t timeout_ms;      // For all of it, once it is sent; 0 for 10 s.
+	bool is_urgent;           // It changes something, and does not wait for its turn.
 	uint32_t head_timeout_ms; // Until the answer begins; 0 for no limit of its own.
 
 	// If not NULL, takes a body of status 2xx as it comes, in pieces. Returning false asks to

@@ -41,12 +41,44 @@ bool cluster_next_event(struct cluster *cluster, struct service_event *ret_event
 bool cluster_is_synced(const struct cluster *cluster)
 {
 	return cluster->is_listed[CLUSTER_SERVICES] && cluster->is_listed[CLUSTER_NODES] &&
-		cluster->is_listed[CLUSTER_SLICES];
+		cluster->is_listed[CLUSTER_SLICES] &&
+		(cluster->is_listed[CLUSTER_NAMESPACES] || !cluster_follows_namespaces(cluster));
 }
 
 bool cluster_is_known(const struct cluster *cluster)
 {
-	return cluster->is_restored || cluster_is_synced(cluster);
+	return cluster->is_known;
+}
+
+bool cluster_follows_namespaces(const struct cluster *cluster)
+{
+	const struct kubernetes_config *config = &cluster->file->kubernetes;
+
+	for (size_t i = 0; i < config->n_pools; i++) {
+		if (config->pools[i].namespace_labels.n > 0)
+			return true;
+	}
+	return false;
+}
+
+void cluster_tell_availability(struct cluster *cluster, const char *key, bool is_available)
+{
+	struct service_entry *e = cluster_find_service(cluster, key);
+
+	if (e == NULL || e->lacks_nodes == !is_available)
+		return;
+	e->lacks_nodes = !is_available;
+	if (e->stage != STAGE_SERVE)
+		return; // It is on its way out, and nobody sends anything to it.
+	if (is_available)
+		cluster_tell_event(cluster, e->object, false, "UpdatedLoadBalancer",
+			"There are nodes again that can serve it");
+	else
+		cluster_tell_event(cluster, e->object, true, "UnAvailableLoadBalancer",
+			"There are no available nodes for LoadBalancer: none of them that it may "
+			"use is well%s",
+			e->object->is_local ? " and has endpoints, with externalTrafficPolicy Local"
+					    : "");
 }
 
 // Lists of Services
@@ -70,12 +102,14 @@ void cluster_forget_ground(struct cluster *c)
 	c->ground = NULL;
 }
 
+// One that leaves is left out, and drains; but of one that is off, also if it was leaving, nothing
+// can go on: only who is there can be told to be down.
 bool cluster_is_used(const struct cluster *c, const struct node_object *node)
 {
 	bool has_address =
 		!address_is_none(&node->address[IPV4]) || !address_is_none(&node->address[IPV6]);
 
-	return has_address && !node->is_leaving &&
+	return has_address && (!node->is_leaving || node->is_out) &&
 		(!node->is_excluded || c->file->kubernetes.ignore_exclude_label);
 }
 
@@ -121,6 +155,8 @@ static void serve(struct joining *j, struct service_entry *e)
 	*served =
 		(struct served){.object = e->object, .admission = &e->admission, .kept = &e->kept};
 	memcpy(served->address, e->address, sizeof(e->address));
+	memcpy(served->leaving, e->leaving, sizeof(e->leaving));
+	memcpy(served->first, e->first, sizeof(e->first));
 }
 
 static void serve_all(struct joining *j)
@@ -159,6 +195,7 @@ static int join(struct cluster *c, struct joining *j, struct cluster_config **re
 		.slices = slices_of,
 		.argument = c,
 		.ground = &c->ground,
+		.announcers = &c->announcers,
 	};
 	return cluster_config_build(c->file, &view, ret_joined, ret_left_out);
 }
@@ -181,6 +218,7 @@ int cluster_join(struct cluster *cluster, const struct cluster_config *before,
 		return r;
 
 	cluster->has_changed = false;
+	cluster->joined_version = cluster->told_version;
 	if (before != NULL && cluster_config_is_same(joined, before)) {
 		date_unjoined(cluster);
 		cluster_config_free(joined);
@@ -196,11 +234,20 @@ int cluster_join(struct cluster *cluster, const struct cluster_config *before,
 static void take_force(struct cluster *c, struct service_entry *e, uint64_t now_ns)
 {
 	if (e->stage == STAGE_SERVE)
-		address_book_settle(c->book, e->key, now_ns);
-	else
+		cluster_settle(c, e, now_ns);
+	else if (e->stage != STAGE_CLAIM)
 		address_book_release(c->book, e->key, now_ns);
 	cluster_enlist(e, LINK_STAGE, NULL);
 	cluster_look_at(c, e);
+}
+
+// Their ports and nodes may be others.
+static void forget_what_nodes_know(struct cluster *c)
+{
+	const struct entry_tree *services = &c->entries[CLUSTER_SERVICES];
+
+	for (size_t i = 0; i < services->n; i++)
+		((struct service_entry *)services->entries[i])->knows = false;
 }
 
 void cluster_is_in_force(struct cluster *cluster, uint64_t now_ns)
@@ -208,10 +255,26 @@ void cluster_is_in_force(struct cluster *cluster, uint64_t now_ns)
 	struct service_entry *e, *next;
 
 	cluster->in_force = cluster->join;
+	cluster->in_force_version = cluster->joined_version;
+	forget_what_nodes_know(cluster);
 	for (e = TAILQ_FIRST(&cluster->not_in_force); e != NULL; e = next) {
 		next = TAILQ_NEXT(e, links[LINK_STAGE].link);
 		if (service_is_in_force(cluster, e))
 			take_force(cluster, e, now_ns);
+	}
+}
+
+static void end_conflicts(struct cluster *c, uint64_t now_ns)
+{
+	const struct entry_tree *services = &c->entries[CLUSTER_SERVICES];
+
+	for (size_t i = 0; i < services->n; i++) {
+		struct service_entry *e = services->entries[i];
+
+		if (!status_conflict_is_on(&e->conflict))
+			continue;
+		status_conflict_ends(&e->conflict, now_ns);
+		cluster_look_at(c, e);
 	}
 }
 
@@ -222,6 +285,7 @@ void cluster_tick(struct cluster *cluster, uint64_t now_ns)
 
 	if (!cluster_is_known(cluster))
 		return;
+	end_conflicts(cluster, now_ns);
 	for (size_t i = 0; i < TRIED_AT_A_TIME; i++) {
 		e = TAILQ_FIRST(&cluster->waiting);
 		if (e == NULL)
@@ -230,6 +294,30 @@ void cluster_tick(struct cluster *cluster, uint64_t now_ns)
 		if (e == last)
 			break;
 	}
+}
+
+// Whether anything is ours
+
+static void set_leaving(struct cluster *c, bool is_leaving, uint64_t now_ns)
+{
+	c->is_leaving = is_leaving;
+	if (cluster_is_known(c))
+		cluster_judge_all(c, now_ns);
+}
+
+void cluster_release_all(struct cluster *cluster, uint64_t now_ns)
+{
+	set_leaving(cluster, true, now_ns);
+}
+
+void cluster_claim(struct cluster *cluster, uint64_t now_ns)
+{
+	set_leaving(cluster, false, now_ns);
+}
+
+bool cluster_is_claiming(const struct cluster *cluster)
+{
+	return !cluster->is_leaving;
 }
 
 // What is told of it
@@ -249,6 +337,22 @@ void cluster_count(const struct cluster *cluster, struct cluster_counts *ret_cou
 	*ret_counts = counts;
 }
 
+size_t cluster_count_pools(const struct cluster *cluster)
+{
+	return address_book_count_pools(cluster->book);
+}
+
+void cluster_read_pool(
+	const struct cluster *cluster, size_t i, uint64_t now_ns, struct book_pool *ret_pool)
+{
+	address_book_read_pool(cluster->book, i, now_ns, ret_pool);
+}
+
+uint64_t cluster_count_refusals(const struct cluster *cluster, enum book_answer answer)
+{
+	return cluster->n_refusals[answer];
+}
+
 bool cluster_read_service(
 	const struct cluster *cluster, size_t at, struct cluster_service *ret_service)
 {
@@ -265,6 +369,9 @@ bool cluster_read_service(
 		.mode = e->admission.mode,
 		.reason = e->reason,
 		.message = e->message,
+		.lacks_nodes = e->stage == STAGE_SERVE && e->lacks_nodes,
+		.write_error = e->write_error[0] == '\0' ? NULL : e->write_error,
+		.overwritten_by = status_conflict_is_on(&e->conflict) ? e->conflict.writer : NULL,
 	};
 	memcpy(ret_service->address, e->address, sizeof(e->address));
 	return true;
@@ -299,6 +406,8 @@ int cluster_create(const struct config *file, struct cluster **ret_cluster)
 	TAILQ_INIT(&cluster->unjoined);
 	TAILQ_INIT(&cluster->not_in_force);
 	TAILQ_INIT(&cluster->waiting);
+	cluster->others_in_force = UINT64_MAX;
+	cluster->announcers.all = true;
 	cluster->book = address_book_create();
 	cluster->events = event_queue_create();
 	if (cluster->book == NULL || cluster->events == NULL ||
@@ -331,6 +440,18 @@ static void free_group(void *entry)
 	free(entry);
 }
 
+static void free_namespace(void *entry)
+{
+	json_decref(((struct namespace_entry *)entry)->labels);
+	free(entry);
+}
+
+void cluster_forget_namespaces(struct cluster *cluster)
+{
+	entry_tree_clear(&cluster->entries[CLUSTER_NAMESPACES], free_namespace);
+	cluster->is_listed[CLUSTER_NAMESPACES] = false;
+}
+
 void cluster_destroy(struct cluster *cluster)
 {
 	if (cluster == NULL)
@@ -341,6 +462,7 @@ void cluster_destroy(struct cluster *cluster)
 	entry_tree_clear(&cluster->entries[CLUSTER_SLICES], free_slice);
 	entry_tree_clear(&cluster->slice_groups, free_group);
 	cluster_forget_ground(cluster);
+	cluster_forget_namespaces(cluster);
 	address_book_destroy(cluster->book);
 	event_queue_destroy(cluster->events);
 	free(cluster);

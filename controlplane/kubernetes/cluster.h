@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "address_book.h"
 #include "cluster_config.h"
 #include "config.h"
 #include "event_filter.h"
@@ -15,7 +16,13 @@
 
 struct cluster;
 
-enum cluster_resource { CLUSTER_SERVICES, CLUSTER_NODES, CLUSTER_SLICES, N_CLUSTER_RESOURCES };
+enum cluster_resource {
+	CLUSTER_SERVICES,
+	CLUSTER_NODES,
+	CLUSTER_SLICES,
+	CLUSTER_NAMESPACES, // Only to be told of if cluster_follows_namespaces().
+	N_CLUSTER_RESOURCES,
+};
 
 // How far a Service is.
 enum stage {
@@ -37,6 +44,21 @@ void cluster_destroy(struct cluster *cluster);
 // The file was read anew. Returns 0 or -ENOMEM, and then all is as before.
 int cluster_set_file(struct cluster *cluster, const struct config *file, uint64_t now_ns);
 
+// Of several instances that serve one cluster, one leads: it gives addresses, and what has to be
+// written is for it to write. The others serve what it recorded. At first this one does not.
+// Returns 0 or -ENOMEM, and then all is as before.
+int cluster_set_lead(struct cluster *cluster, bool leads, uint64_t now_ns);
+
+// Up to which resourceVersion of Services all workers forward as they say; 0 for none yet.
+uint64_t cluster_in_force_version(const struct cluster *cluster);
+
+// The least of what the others say of that; UINT64_MAX if there are none. A status is written once
+// they follow, or after 5 s.
+void cluster_set_others(struct cluster *cluster, uint64_t in_force);
+
+// Who answers ARP and ND for which address; at first this one does, for all.
+void cluster_set_announcers(struct cluster *cluster, const struct announcers *announcers);
+
 // A whole list begins; what is not told before it ends is gone.
 void cluster_begin(struct cluster *cluster, enum cluster_resource resource);
 void cluster_end(struct cluster *cluster, enum cluster_resource resource, uint64_t now_ns);
@@ -46,10 +68,17 @@ void cluster_end(struct cluster *cluster, enum cluster_resource resource, uint64
 int cluster_tell(struct cluster *cluster, enum cluster_resource resource, bool is_gone,
 	const json_t *object, uint64_t now_ns);
 
-// All resources were listed once. Before, nothing is written.
+// Whether some pool of the file selects Services by the labels of their namespaces.
+bool cluster_follows_namespaces(const struct cluster *cluster);
+
+// Namespaces are not told of any more.
+void cluster_forget_namespaces(struct cluster *cluster);
+
+// All resources that are followed were listed once. Before, nothing is written.
 bool cluster_is_synced(const struct cluster *cluster);
 
-// Or what was known before a restart is here again. Before, nothing is given or served.
+// They were once, or what was known before a restart is here again. Before, nothing is given or
+// served.
 bool cluster_is_known(const struct cluster *cluster);
 
 // What is served and by which nodes, as a document that cluster_restore() takes, is made in steps:
@@ -78,7 +107,18 @@ int cluster_join(struct cluster *cluster, const struct cluster_config *before,
 // What cluster_join() made last, or found to be as before, is what every worker forwards by.
 void cluster_is_in_force(struct cluster *cluster, uint64_t now_ns);
 
-// Tries again what waits for an address. To be called about once a second.
+// Asked of a port of a Service in dsr or tunnel, by the name of cluster_service_name(): whether it
+// still waits for a node that knows the address. Nodes have been able to learn it from the status
+// since 'since_ns'; UINT64_MAX while they are not.
+typedef bool cluster_awaits_fn(void *argument, const char *name, uint64_t since_ns);
+
+// Asks it of all that are served, and were not known to have such nodes since the last
+// cluster_is_in_force(). To be called again soon while it returns true: some wait.
+bool cluster_learn(
+	struct cluster *cluster, cluster_awaits_fn *awaits, void *argument, uint64_t now_ns);
+
+// Tries again what waits for an address, and to write what another overwrote. To be called about
+// once a second.
 void cluster_tick(struct cluster *cluster, uint64_t now_ns);
 
 // What has to be written next to services/status of the Service 'key', if its uid is 'uid' still.
@@ -98,8 +138,19 @@ bool cluster_next_write(
 // Not all was looked at: cluster_next_write() may find something when it is called again.
 bool cluster_may_write(const struct cluster *cluster);
 
-// The write of 'key' is over. 'object' is what the API server answered, or NULL if it failed.
+// The write of 'key' is over, and 'object' is what the API server answered.
 void cluster_wrote(struct cluster *cluster, const char *key, const json_t *object, uint64_t now_ns);
+
+// The write of 'key' is over, and nothing came of it. 'why' is a sentence for people.
+void cluster_write_failed(struct cluster *cluster, const char *key, const char *why);
+
+// From now on no Service is claimed, and all that are ours are released, until cluster_claim().
+void cluster_release_all(struct cluster *cluster, uint64_t now_ns);
+void cluster_claim(struct cluster *cluster, uint64_t now_ns);
+bool cluster_is_claiming(const struct cluster *cluster);
+
+// No node can serve the Service, or one can again: people are told.
+void cluster_tell_availability(struct cluster *cluster, const char *key, bool is_available);
 
 // What people are to be told next of a Service. Returns false if there is nothing.
 bool cluster_next_event(struct cluster *cluster, struct service_event *ret_event);
@@ -112,6 +163,14 @@ struct cluster_counts {
 
 void cluster_count(const struct cluster *cluster, struct cluster_counts *ret_counts);
 
+// The pools of addresses, as of address_book_read_pool().
+size_t cluster_count_pools(const struct cluster *cluster);
+void cluster_read_pool(
+	const struct cluster *cluster, size_t i, uint64_t now_ns, struct book_pool *ret_pool);
+
+// How often people were told of that answer about the addresses of a Service.
+uint64_t cluster_count_refusals(const struct cluster *cluster, enum book_answer answer);
+
 // What is told of a Service.
 struct cluster_service {
 	const struct service_object *object;
@@ -121,6 +180,11 @@ struct cluster_service {
 	struct address address[N_FAMILIES];
 	const char *reason;  // Why it waits, or is not served as asked; empty if all is well,
 	const char *message; // as is this.
+	const char *overwritten_by; // While its status is not written, since another overwrites
+	                            // it; else NULL.
+	bool lacks_nodes;           // No node can serve it.
+	const char *write_error;    // Why what is to be written of it could not be; NULL if it
+	                            // could.
 };
 
 // The Service at a place, counted from 0 in the order of their keys. Returns false behind the last.

@@ -21,7 +21,8 @@ enum {
 struct node_list {
 	size_t *nodes; // [n] Indexes into the configuration's nodes, in rising order.
 	size_t n;
-	uint32_t *weights; // [n], or NULL.
+	uint32_t *weights; // [n], or NULL, as is the next.
+	bool *reserves;
 };
 
 struct service_piece {
@@ -30,6 +31,7 @@ struct service_piece {
 	struct source_list sources;       // Its own copy; n 0 for none.
 	size_t sources_at;                // 1 more than its index in the configuration; 0 for none.
 	struct node_list own[N_FAMILIES]; // Of a Service that is Local, by the VIP's family.
+	uint32_t node_port_rank;          // As of rank_node_port().
 	size_t n;
 	struct service_config services[];
 };
@@ -52,6 +54,8 @@ struct cluster_ground {
 	size_t n_addresses;
 	struct index_slot *slots; // and where they are found.
 	struct index index;
+	uint16_t node_port; // Where nodes are connected to.
+	struct announcers announcers;
 	bool meets_a_vip; // A node is left out whose address was given to a Service.
 	struct text_lines left_out;
 };
@@ -86,18 +90,23 @@ struct joining {
 	struct cluster_ground *ground;
 	struct cluster_config *joined;
 	struct text_lines *left_out;
-	void *sources; // Tree of pointers into the configuration's source lists.
+	void *sources;      // Tree of pointers into the configuration's source lists.
+	uint16_t node_port; // Where nodes are connected to.
 };
 
-void cluster_service_name(const struct service_object *object, const struct service_port *port,
-	enum family family, char ret_name[NAME_TEXT_MAX])
+void cluster_service_name(const struct served *served, const struct service_port *port,
+	const struct address *vip, char ret_name[NAME_TEXT_MAX])
 {
 	const char *protocol = port->protocol == IPPROTO_TCP ? "tcp"
 		: port->protocol == IPPROTO_UDP              ? "udp"
 							     : "sctp";
+	enum family family = address_family(vip);
+	bool is_first = address_equal(vip, &served->first[family]);
+	char text[ADDRESS_TEXT_MAX];
 
-	snprintf(ret_name, NAME_TEXT_MAX, "%s:%u/%s%s", object->key, port->port, protocol,
-		family == IPV6 ? "6" : "");
+	snprintf(ret_name, NAME_TEXT_MAX, "%s:%u/%s%s%s%s", served->object->key, port->port,
+		protocol, family == IPV6 ? "6" : "", is_first ? "" : "@",
+		is_first ? "" : address_format(vip, text));
 }
 
 // Who has which address
@@ -144,8 +153,12 @@ static void claim_what_is_given(struct grounding *g)
 {
 	for (size_t i = 0; i < g->view->n_services; i++) {
 		for (enum family f = IPV4; f < N_FAMILIES; f++) {
-			if (!address_is_none(&g->view->services[i].address[f]))
-				claim(g, &g->view->services[i].address[f], NOT_A_NODE);
+			const struct served *served = &g->view->services[i];
+
+			if (!address_is_none(&served->address[f]))
+				claim(g, &served->address[f], NOT_A_NODE);
+			if (!address_is_none(&served->leaving[f]))
+				claim(g, &served->leaving[f], NOT_A_NODE);
 		}
 	}
 }
@@ -197,6 +210,7 @@ static size_t take_node(struct grounding *g, const struct node_object *node)
 	strcpy(to->name, node->name);
 	memcpy(to->address, node->address, sizeof(to->address));
 	to->weight = 1;
+	to->is_out = node->is_out;
 	for (enum family f = IPV4; f < N_FAMILIES; f++) {
 		if (!address_is_none(&to->address[f]))
 			claim(g, &to->address[f], (long)ground->n_nodes);
@@ -214,6 +228,7 @@ static int add_node(struct grounding *g, const struct node_object *node, size_t 
 	if (twin != NULL) {
 		twin->taken = true;
 		*ret_at = (size_t)twin->node;
+		ground->nodes[*ret_at].is_out = node->is_out;
 		use_node(ground, *ret_at);
 		return 0;
 	}
@@ -278,7 +293,7 @@ static bool allocate_ground(struct grounding *g)
 	size_t n_nodes = file->n_nodes + g->view->n_nodes;
 	size_t n_slots = index_builder_slots(g->view->n_nodes * N_FAMILIES);
 	size_t n_claims = file->n_snat[IPV4] + file->n_snat[IPV6] + file->n_services +
-		(n_nodes + g->view->n_services) * N_FAMILIES;
+		(n_nodes + 2 * g->view->n_services) * N_FAMILIES;
 
 	ground->nodes = array(n_nodes, sizeof(*ground->nodes));
 	ground->used[IPV4].nodes = array(n_nodes, sizeof(size_t));
@@ -369,17 +384,58 @@ static bool is_to_be_made(const struct kept_piece *kept)
 static bool meets_a_vip(const struct cluster_ground *ground, const struct cluster_view *view)
 {
 	for (size_t i = 0; i < view->n_services; i++) {
-		for (enum family f = IPV4; f < N_FAMILIES; f++) {
-			const struct address *vip = &view->services[i].address[f];
+		const struct served *served = &view->services[i];
 
-			if (!is_to_be_made(view->services[i].kept))
-				break;
-
-			if (!address_is_none(vip) && has_address(ground, vip))
+		for (enum family f = IPV4; is_to_be_made(served->kept) && f < N_FAMILIES; f++) {
+			if (has_address(ground, &served->address[f]) ||
+				has_address(ground, &served->leaving[f]))
 				return true;
 		}
 	}
 	return false;
+}
+
+// Of NodePorts the lowest of TCP comes first, then the lowest of all. Only of Services that are not
+// Local; UINT32_MAX for none.
+static uint32_t rank_node_port(const struct service_object *object)
+{
+	uint32_t lowest = UINT32_MAX;
+
+	for (size_t p = 0; !object->is_local && p < object->n_ports; p++) {
+		const struct service_port *port = &object->ports[p];
+		uint32_t rank =
+			port->node_port + (port->protocol == IPPROTO_TCP ? 0 : UINT16_MAX + 1);
+
+		if (port->node_port != 0 && rank < lowest)
+			lowest = rank;
+	}
+	return lowest;
+}
+
+// The NodePort by which it is found out whether nodes live, the same for all Services: the lowest
+// of TCP; if there is none, the lowest of all, at which a node that lives refuses; or, if there is
+// none at all, kube-proxy's port.
+static uint16_t choose_node_port(const struct cluster_view *view)
+{
+	uint32_t lowest = UINT32_MAX;
+
+	for (size_t i = 0; i < view->n_services; i++) {
+		const struct served *served = &view->services[i];
+		uint32_t rank = is_to_be_made(served->kept) ? rank_node_port(served->object)
+							    : served->kept->piece->node_port_rank;
+
+		if (rank < lowest)
+			lowest = rank;
+	}
+	return lowest == UINT32_MAX ? KUBE_PROXY_PORT : (uint16_t)lowest;
+}
+
+// Whether all that pieces have from it is as it was.
+static bool is_good(const struct cluster_ground *ground, const struct joining *j)
+{
+	return ground != NULL && !ground->meets_a_vip && ground->node_port == j->node_port &&
+		announcers_equal(&ground->announcers, j->view->announcers) &&
+		!meets_a_vip(ground, j->view);
 }
 
 // The kept one, where that is as good as a new one. Returns 0 or -ENOMEM.
@@ -387,11 +443,13 @@ static int take_ground(struct joining *j)
 {
 	struct cluster_ground **kept = j->view->ground;
 
-	if (*kept == NULL || (*kept)->meets_a_vip || meets_a_vip(*kept, j->view)) {
+	if (!is_good(*kept, j)) {
 		struct cluster_ground *new = create_ground(j->file, j->view);
 
 		if (new == NULL)
 			return -ENOMEM;
+		new->node_port = j->node_port;
+		new->announcers = *j->view->announcers;
 		cluster_ground_release(*kept);
 		*kept = new;
 	}
@@ -442,29 +500,69 @@ static int take_source_lists(struct joining *j)
 
 // Services
 
-// Nothing that is sent to a UDP or SCTP port must be answered.
-static bool can_be_connected(const struct service_port *port)
+static bool has_family(const struct service_object *object, enum family family)
 {
-	return port->protocol == IPPROTO_TCP && port->node_port != 0;
+	for (size_t i = 0; i < object->n_families; i++) {
+		if (object->families[i] == family)
+			return true;
+	}
+	return false;
+}
+
+static enum check_kind kind_of_check(const struct config *file, const struct service_object *object)
+{
+	static const enum check_kind kinds[] = {
+		[NODE_CHECK_KUBE_PROXY] = CHECK_KUBE_PROXY,
+		[NODE_CHECK_NODE_PORT] = CHECK_NODE_PORT,
+		[NODE_CHECK_NONE] = CHECK_NONE,
+	};
+
+	if (!object->is_local)
+		return kinds[file->kubernetes.node_check];
+	return object->health_check_port != 0 ? CHECK_SERVICE : CHECK_NONE;
+}
+
+// As its annotations have it.
+static void tune_check(const struct service_options *options, struct check_config *check)
+{
+	if (options->check_interval_ms > 0)
+		check->interval_ms = options->check_interval_ms;
+	if (options->check_timeout_ms > 0)
+		check->timeout_ms = options->check_timeout_ms;
+	if (check->timeout_ms > check->interval_ms)
+		check->timeout_ms = check->interval_ms;
+	if (options->check_rise > 0)
+		check->rise = options->check_rise;
+	if (options->check_fall > 0)
+		check->fall = options->check_fall;
 }
 
 // How its nodes are asked: where only those with endpoints of its own may be used, about the
-// Service; else, kube-proxy about the node as a whole.
-static struct check_config check_of(const struct config *file, const struct service_object *object,
-	const struct service_port *port)
+// Service; else, about the node as a whole. The port of a Service answers in its own families.
+static struct check_config check_of(
+	const struct joining *j, const struct served *served, enum family target)
 {
-	uint32_t node_check = file->kubernetes.node_check;
-	bool by_http = object->is_local ? object->health_check_port != 0
-					: node_check == NODE_CHECK_KUBE_PROXY;
-	bool by_tcp =
-		!object->is_local && node_check == NODE_CHECK_NODE_PORT && can_be_connected(port);
-	struct check_config check = file->check;
+	const struct service_object *object = served->object;
+	struct check_config check = j->file->check;
 
-	check.kind = by_http ? CHECK_HTTP : by_tcp ? CHECK_TCP : CHECK_NONE;
-	check.port = by_tcp ? 0 : object->is_local ? object->health_check_port : KUBE_PROXY_PORT;
+	check.kind = kind_of_check(j->file, object);
 	check.status_first = check.status_last = 200;
-	check.host[0] = '\0';
+	check.host[0] = check.service[0] = '\0';
 	strcpy(check.path, HEALTHZ);
+	switch (check.kind) {
+	case CHECK_SERVICE:
+		strcpy(check.service, object->key);
+		check.port = object->health_check_port;
+		if (has_family(object, target == IPV4 ? IPV6 : IPV4))
+			check.fallback_port = check.port;
+		break;
+	case CHECK_KUBE_PROXY:
+		check.port = KUBE_PROXY_PORT;
+		check.fallback_port = j->node_port;
+		break;
+	default:
+		check.port = j->node_port;
+	}
 	return check;
 }
 
@@ -483,29 +581,37 @@ static enum family target_family(
 }
 
 static struct service_config service_at(const struct joining *j, const struct served *served,
-	const struct service_port *port, enum family family)
+	const struct service_port *port, const struct address *vip)
 {
 	const struct config *file = j->file;
+	enum family family = address_family(vip);
+	const struct service_options *options = &served->admission->options;
 	enum family target = target_family(j->ground, served->admission, family);
+	bool is_ours = announcers_own(j->view->announcers, vip);
 	struct service_config service = {
-		.vip = served->address[family],
+		.vip = *vip,
 		.port = port->port,
 		.node_port = port->node_port,
 		.protocol = port->protocol,
 		.mode = served->admission->mode,
 		.tunnel_kind = served->admission->tunnel_kind,
 		.target_family = target,
-		.check = check_of(file, served->object, port),
+		.check = check_of(j, served, target),
 		.nodes = j->ground->used[target].nodes,
 		.n_nodes = j->ground->used[target].n,
-		.idle_s = port->protocol == IPPROTO_TCP ? file->tcp_idle_s : file->udp_idle_s,
+		.mss = port->protocol == IPPROTO_TCP ? options->mss : 0,
+		.idle_s = options->idle_s > 0           ? options->idle_s
+			: port->protocol == IPPROTO_TCP ? file->tcp_idle_s
+							: file->udp_idle_s,
 		.affinity_s = served->object->affinity_s,
-		.announce = true,
-		.answers_arp = true,
+		.fail_open = options->all_down == ALL_DOWN_FAIL_OPEN,
+		.announce = is_ours,
+		.answers_arp = is_ours,
 		.rejects = true,
 	};
 
-	cluster_service_name(served->object, port, family, service.name);
+	tune_check(options, &service.check);
+	cluster_service_name(served, port, vip, service.name);
 	return service;
 }
 
@@ -536,10 +642,11 @@ static int take_shares(const struct cluster_ground *ground, struct endpoint_shar
 	struct node_list own = {
 		.nodes = array(list.n, sizeof(*own.nodes)),
 		.weights = array(list.n, sizeof(*own.weights)),
+		.reserves = array(list.n, sizeof(*own.reserves)),
 	};
 
 	*ret_list = own;
-	if (own.nodes == NULL || own.weights == NULL)
+	if (own.nodes == NULL || own.weights == NULL || own.reserves == NULL)
 		return -ENOMEM;
 	for (size_t i = 0; i < list.n; i++) {
 		size_t node = find_node(ground, list.shares[i].node);
@@ -547,6 +654,7 @@ static int take_shares(const struct cluster_ground *ground, struct endpoint_shar
 		if (node == SIZE_MAX || address_is_none(&ground->nodes[node].address[target]))
 			continue;
 		own.nodes[own.n] = node;
+		own.reserves[own.n] = list.shares[i].is_reserve;
 		own.weights[own.n++] = list.shares[i].weight;
 	}
 	*ret_list = own;
@@ -569,28 +677,79 @@ static int take_endpoints(
 	return r;
 }
 
+// The first TCP port that is served, by its place among those of the Service's that are; SIZE_MAX
+// if there is none. Where not everybody is let in, we may be among those who are not: then it is as
+// if there were none.
+static size_t first_tcp_port(const struct served *served)
+{
+	size_t at = 0;
+
+	if (served->object->sources.n > 0)
+		return SIZE_MAX;
+	for (size_t i = 0; i < served->object->n_ports; i++) {
+		const struct service_port *port = &served->object->ports[i];
+
+		if (admission_port_error(served->admission, port) != NULL)
+			continue;
+		if (port->protocol == IPPROTO_TCP)
+			return at;
+		at++;
+	}
+	return SIZE_MAX;
+}
+
+// In dsr and tunnel nodes learn the VIP from the Service's status. The service is the Service's
+// 'at'th at that address.
+static void learn(const struct served *served, size_t at, struct service_config *service)
+{
+	size_t tcp = first_tcp_port(served);
+
+	service->is_learnt = service->mode == MODE_DSR || service->mode == MODE_TUNNEL;
+	service->learns_with = tcp == SIZE_MAX     ? LEARNS_ALONE
+		: service->protocol == IPPROTO_TCP ? 0
+						   : (int)tcp - (int)at;
+}
+
+// All its ports at one of its addresses, if that is one.
+static void add_ports(const struct joining *j, const struct served *served,
+	const struct address *vip, struct service_piece *piece)
+{
+	const struct service_object *object = served->object;
+	size_t first = piece->n;
+
+	for (size_t i = 0; !address_is_none(vip) && i < object->n_ports; i++) {
+		const struct service_port *port = &object->ports[i];
+		struct service_config *service = &piece->services[piece->n];
+		const struct node_list *own = &piece->own[address_family(vip)];
+
+		if (admission_port_error(served->admission, port) != NULL)
+			continue;
+		*service = service_at(j, served, port, vip);
+		service->sources = piece->sources_at;
+		learn(served, piece->n - first, service);
+		if (object->is_local) {
+			service->nodes = own->nodes;
+			service->weights = own->weights;
+			service->reserves = own->reserves;
+			service->n_nodes = own->n;
+		}
+		piece->n++;
+	}
+}
+
+// In dnat a NodePort has the way back to one VIP.
+static bool may_have_two(const struct served *served)
+{
+	return served->admission->mode != MODE_DNAT;
+}
+
 static void add_services(
 	const struct joining *j, const struct served *served, struct service_piece *piece)
 {
-	const struct service_object *object = served->object;
-
 	for (enum family f = IPV4; f < N_FAMILIES; f++) {
-		for (size_t i = 0; i < object->n_ports; i++) {
-			const struct service_port *port = &object->ports[i];
-			struct service_config *service = &piece->services[piece->n];
-
-			if (address_is_none(&served->address[f]) ||
-				admission_port_error(served->admission, port) != NULL)
-				continue;
-			*service = service_at(j, served, port, f);
-			service->sources = piece->sources_at;
-			if (object->is_local) {
-				service->nodes = piece->own[f].nodes;
-				service->weights = piece->own[f].weights;
-				service->n_nodes = piece->own[f].n;
-			}
-			piece->n++;
-		}
+		add_ports(j, served, &served->address[f], piece);
+		if (may_have_two(served))
+			add_ports(j, served, &served->leaving[f], piece);
 	}
 }
 
@@ -604,6 +763,7 @@ void service_piece_release(struct service_piece *piece)
 	for (enum family f = IPV4; f < N_FAMILIES; f++) {
 		free(piece->own[f].nodes);
 		free(piece->own[f].weights);
+		free(piece->own[f].reserves);
 	}
 	free(piece->sources.prefixes);
 	cluster_ground_release(piece->ground);
@@ -622,17 +782,21 @@ static int copy_sources(const struct source_list *from, struct source_list *to)
 	return 0;
 }
 
+// At how many addresses it may be served.
+enum { ADDRESSES_MAX = 2 * N_FAMILIES };
+
 static struct service_piece *create_piece(
 	const struct joining *j, const struct served *served, size_t sources_at)
 {
 	const struct service_object *object = served->object;
 	struct service_piece *piece = calloc(
-		1, sizeof(*piece) + N_FAMILIES * object->n_ports * sizeof(piece->services[0]));
+		1, sizeof(*piece) + ADDRESSES_MAX * object->n_ports * sizeof(piece->services[0]));
 
 	if (piece == NULL)
 		return NULL;
 	piece->n_references = 1;
 	piece->sources_at = sources_at;
+	piece->node_port_rank = rank_node_port(object);
 	piece->ground = j->ground;
 	j->ground->n_references++;
 	if (copy_sources(&object->sources, &piece->sources) < 0 ||
@@ -649,7 +813,9 @@ static bool same_lists(const struct node_list *a, const struct node_list *b)
 	return a->n == b->n &&
 		(a->n == 0 ||
 			(memcmp(a->nodes, b->nodes, a->n * sizeof(*a->nodes)) == 0 &&
-				memcmp(a->weights, b->weights, a->n * sizeof(*a->weights)) == 0));
+				memcmp(a->weights, b->weights, a->n * sizeof(*a->weights)) == 0 &&
+				memcmp(a->reserves, b->reserves, a->n * sizeof(*a->reserves)) ==
+					0));
 }
 
 // Of two on one ground. Where memory between members differs they count as different, and nothing
@@ -660,12 +826,14 @@ static bool same_services(const struct service_config *a, const struct service_c
 
 	c.nodes = a->nodes; // Of Local Services; else they are the ground's.
 	c.weights = a->weights;
+	c.reserves = a->reserves;
 	return memcmp(a, &c, sizeof(c)) == 0 && (a->weights == NULL) == (b->weights == NULL);
 }
 
 static bool same_pieces(const struct service_piece *a, const struct service_piece *b)
 {
 	bool same = a->ground == b->ground && a->n == b->n &&
+		a->node_port_rank == b->node_port_rank &&
 		compare_lists(&a->sources, &b->sources) == 0;
 
 	for (enum family f = IPV4; same && f < N_FAMILIES; f++)
@@ -751,7 +919,7 @@ static size_t count_ports(const struct cluster_view *view)
 	for (size_t i = 0; i < view->n_services; i++) {
 		const struct kept_piece *kept = view->services[i].kept;
 
-		n += is_to_be_made(kept) ? view->services[i].object->n_ports * N_FAMILIES
+		n += is_to_be_made(kept) ? view->services[i].object->n_ports * ADDRESSES_MAX
 					 : kept->piece->n;
 	}
 	return n;
@@ -795,6 +963,7 @@ static int copy_file(struct joining *j)
 
 static int join(struct joining *j)
 {
+	j->node_port = choose_node_port(j->view);
 	if (j->joined == NULL || !allocate(j) || take_ground(j) < 0)
 		return -ENOMEM;
 

@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 #include "admission.h"
+#include "announcers.h"
 #include "config.h"
 #include "endpoint_shares.h"
 #include "node_object.h"
@@ -36,6 +37,8 @@ struct served {
 	const struct service_object *object;
 	const struct admission *admission;
 	struct address address[N_FAMILIES]; // No address where it has none of a family.
+	struct address leaving[N_FAMILIES]; // Likewise; what it had before, and is to have still.
+	struct address first[N_FAMILIES];   // At another, names say at which.
 	struct kept_piece *kept;            // Made anew if it has to be.
 };
 
@@ -47,7 +50,8 @@ struct cluster_view {
 	size_t n_nodes;
 	const struct served *services; // [n_services], in any order.
 	size_t n_services;
-	slices_fn *slices; // Asked of those that are Local.
+	const struct announcers *announcers; // Who answers for their addresses.
+	slices_fn *slices;                   // Asked of those that are Local.
 	void *argument;
 	struct cluster_ground **ground; // Kept likewise. Is NULL once the file or the nodes have
 	                                // changed: then it is made anew.
@@ -72,6 +76,7 @@ bool cluster_config_is_same(const struct cluster_config *a, const struct cluster
 // The whole, as a file could have said it. It is the joined one's.
 const struct config *cluster_config_of(const struct cluster_config *joined);
 
-// What a service is called: "default/web:80/tcp", "default/web:80/tcp6" at its IPv6 address.
-void cluster_service_name(const struct service_object *object, const struct service_port *port,
-	enum family family, char ret_name[NAME_TEXT_MAX]);
+// What a service is called: "default/web:80/tcp", "default/web:80/tcp6" at its IPv6 address; where
+// its Service has come to be at another address than its first, "default/web:80/tcp@203.0.113.8".
+void cluster_service_name(const struct served *served, const struct service_port *port,
+	const struct address *vip, char ret_name[NAME_TEXT_MAX]);

@@ -8,13 +8,16 @@
 #include "event_queue.h"
 #include "service_status.h"
 #include "slice_object.h"
+#include "status_conflict.h"
 
-// What the parts of a cluster share, and nobody else sees: cluster_told.c takes what
-// the API server tells, cluster_stages.c judges Services, cluster.c joins, cluster_writes.c has
-// them written, cluster_save.c keeps them.
+// What the parts of a cluster share, and nobody else sees: cluster_told.c takes what the API server
+// tells, cluster_stages.c judges Services, cluster.c joins, cluster_others.c waits for the other
+// instances, cluster_writes.c has them written, cluster_learning.c knows what nodes have learnt,
+// cluster_save.c keeps them.
 
 enum {
 	NOT_JOINED = 0, // The next join takes it in.
+	WRITE_ERROR_MAX = 160,
 };
 
 // Lists of Services with which something is still to be done: what comes round often walks these,
@@ -36,18 +39,32 @@ struct service_entry {
 	bool is_listed;
 	struct service_object *object;
 	struct admission admission;
-	struct address address[N_FAMILIES]; // What it is served by; none unless STAGE_SERVE.
+	struct address address[N_FAMILIES]; // What it is served by, or will be once it is claimed.
+	struct address leaving[N_FAMILIES]; // And still is, until its status says where it is now.
+	struct address first[N_FAMILIES];   // Of those, the one that its services are called by.
 	enum stage stage;
 	struct kept_piece kept;
-	uint64_t since;     // The join by which it is served so, or not any more.
-	const char *reason; // One word, or ""; a constant.
+	enum book_answer answer; // About its addresses.
+	bool lacks_nodes;        // As far as people are told.
+	uint64_t since;          // The join by which it is served so, or not any more.
+	uint64_t told_ns;        // Since when its status has said so; 0 if it does not.
+	bool knows;              // In dsr and tunnel: a node of each port takes its packets.
+	const char *reason;      // One word, or ""; a constant.
 	char message[STATUS_MESSAGE_MAX];
+
+	// Of the other instances.
+	uint64_t told_version;  // The resourceVersion by which they know of it; 0 for none yet.
+	uint64_t others_due_ns; // They are waited for until then; 0 while nothing waits for them.
+	bool is_followed;       // They forward as its stage has it, and we do, or time is over.
 
 	// Of its writes.
 	bool is_writing;
 	const char *telling; // The event of the one under way, once it is done; NULL for none.
 	unsigned n_writes;   // In a row, without its status being right once.
 	uint64_t write_due_ns;
+	uint64_t look_due_ns;              // While it is to be looked at later.
+	char write_error[WRITE_ERROR_MAX]; // Of the last one; empty if it was good.
+	struct status_conflict conflict;
 
 	struct service_link links[N_SERVICE_LINKS];
 };
@@ -55,6 +72,12 @@ struct service_entry {
 struct node_entry {
 	struct node_object object; // Its name first.
 	bool is_listed;
+};
+
+struct namespace_entry {
+	char name[SPACE_TEXT_MAX];
+	bool is_listed;
+	json_t *labels; // Or NULL.
 };
 
 struct slice_entry {
@@ -78,11 +101,20 @@ struct cluster {
 	struct entry_tree slice_groups; // By Service; none is empty.
 	struct cluster_ground *ground;  // Of the file and the nodes as they are; or NULL.
 	bool is_listed[N_CLUSTER_RESOURCES];
-	bool is_restored;
+	bool is_known;   // Stays true.
+	bool is_leaving; // Nothing is ours any more, until someone says otherwise.
 	bool has_changed;
 	uint64_t join;     // Counts from 1.
 	uint64_t in_force; // The join by which every worker forwards; 0 for none.
 	struct event_queue *events;
+	uint64_t n_refusals[N_BOOK_ANSWERS]; // By what people were told.
+
+	bool leads;
+	uint64_t told_version;     // The newest of all Services,
+	uint64_t joined_version;   // of those that were joined last,
+	uint64_t in_force_version; // and of those that every worker forwards by.
+	uint64_t others_in_force;  // As of cluster_set_others().
+	struct announcers announcers;
 
 	// By LINK_WRITE:
 	struct service_list to_look_at;       // Something of them may have to be written,
@@ -126,15 +158,46 @@ void cluster_enlist(
 
 // Something of it may have to be written.
 void cluster_look_at(struct cluster *c, struct service_entry *e);
+// What it was served by before is free, if its status says where it is now.
+void cluster_settle(struct cluster *c, struct service_entry *e, uint64_t now_ns);
 
 // Finds the stage of a Service.
 void cluster_judge(struct cluster *c, struct service_entry *e, uint64_t now_ns);
 
+// Of all of a namespace.
+void cluster_judge_namespace(struct cluster *c, const char *space, uint64_t now_ns);
+
 // Of all; those that have an address keep it.
 void cluster_judge_all(struct cluster *c, uint64_t now_ns);
 
+// Whether its status has the ingress that it is to have, written by us or not.
+bool cluster_has_its_ingress(const struct service_entry *e);
+
+// Whether packets to it find a node; and whether its status does not say so yet.
+bool cluster_is_programmed(const struct service_entry *e);
+bool cluster_gets_programmed(const struct service_entry *e);
+
 // Takes what the API server has of a Service. As of cluster_tell().
 int cluster_tell_service(struct cluster *c, bool is_gone, const json_t *json, uint64_t now_ns);
+
+// What its status says. By family.
+void cluster_read_published(
+	const struct service_object *object, struct address ret_addresses[N_FAMILIES]);
+
+// What a Service is to have as it had it before: what is recorded, else published. By family.
+void cluster_read_kept(
+	const struct service_object *object, struct address ret_addresses[N_FAMILIES]);
+bool cluster_keeps_address(const struct service_object *object);
+
+// It is recorded that it has the addresses that it is served by.
+bool service_is_recorded(const struct service_entry *e);
+
+// Its stage was found.
+void cluster_note_version(struct service_entry *e);
+
+// Whether its status may say what its stage is: we forward so, and so do the others, as far as they
+// are waited for.
+bool cluster_is_followed(const struct cluster *c, struct service_entry *e, uint64_t now_ns);
 
 // Tells people of a Service. 'reason' is a constant.
 void cluster_tell_event(struct cluster *c, const struct service_object *object, bool is_warning,

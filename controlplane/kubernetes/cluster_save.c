@@ -134,7 +134,7 @@ int cluster_restore(struct cluster *cluster, const json_t *saved, uint64_t now_n
 		r = tell_all(cluster, CLUSTER_SERVICES, json_at(saved, "services"), now_ns);
 	if (r < 0)
 		return r;
-	cluster->is_restored = cluster->has_changed = true;
+	cluster->is_known = cluster->has_changed = true;
 	cluster_judge_all(cluster, now_ns);
 	return 0;
 }

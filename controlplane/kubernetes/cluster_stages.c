@@ -21,6 +21,9 @@
 // says and what it holds, and what has to be written is the difference between what its status
 // says and should say. So a restart, a lost answer or another's writing need no thought.
 //
+// Whoever does not lead finds no address itself: it goes by what the leader recorded, and none of
+// its events and writes is asked for (see cluster_others.c).
+//
 // What is served is written only once every worker forwards by it, and what is not any more is
 // released only once none does: 'since' is the join by which it came, or went.
 
@@ -40,12 +43,14 @@ static bool says_already(
 
 // The stages
 
-static bool asks_for_us(const struct config *file, const struct service_object *object)
+static bool asks_for_us(const struct cluster *c, const struct service_object *object)
 {
-	if (!object->is_load_balancer || object->is_deleted)
+	const struct kubernetes_config *config = &c->file->kubernetes;
+
+	if (c->is_leaving || !object->is_load_balancer || object->is_deleted)
 		return false;
-	return object->class[0] == '\0' ? file->kubernetes.classless
-					: strcmp(object->class, file->kubernetes.class) == 0;
+	return object->class[0] == '\0' ? config->classless
+					: strcmp(object->class, config->class) == 0;
 }
 
 static bool has_its_finalizers(const struct service_object *object)
@@ -59,6 +64,39 @@ static bool same_addresses(const struct address *a, const struct address *b)
 	return memcmp(a, b, N_FAMILIES * sizeof(*a)) == 0;
 }
 
+static bool has_address(const struct address addresses[N_FAMILIES])
+{
+	return !address_is_none(&addresses[IPV4]) || !address_is_none(&addresses[IPV6]);
+}
+
+// Those of one Service at another address are other services, whose flows are others, too.
+static void keep_first(struct service_entry *e)
+{
+	for (enum family f = IPV4; f < N_FAMILIES; f++) {
+		if (address_is_none(&e->first[f]))
+			e->first[f] = e->address[f];
+	}
+}
+
+static void forget_before(struct service_entry *e)
+{
+	memset(e->leaving, 0, sizeof(e->leaving));
+	memset(e->first, 0, sizeof(e->first));
+}
+
+void cluster_settle(struct cluster *c, struct service_entry *e, uint64_t now_ns)
+{
+	if (e->stage != STAGE_SERVE || !has_address(e->leaving) || !service_is_in_force(c, e))
+		return;
+	if (!(cluster_has_its_ingress(e) && cluster_is_programmed(e)) &&
+		!status_conflict_is_on(&e->conflict))
+		return;
+	address_book_settle(c->book, e->key, now_ns);
+	memset(e->leaving, 0, sizeof(e->leaving));
+	e->kept.is_stale = true;
+	c->has_changed = true;
+}
+
 // 'addresses' are those that it is served by, or NULL.
 static void enter(struct cluster *c, struct service_entry *e, enum stage stage,
 	const struct address *addresses)
@@ -69,8 +107,10 @@ static void enter(struct cluster *c, struct service_entry *e, enum stage stage,
 		addresses = none;
 	if (e->stage == stage && same_addresses(e->address, addresses))
 		return;
-	c->has_changed |= e->stage == STAGE_SERVE || stage == STAGE_SERVE;
-	if (stage == STAGE_CLAIM)
+	// What ends is written only once a join without it is in force, whether it was served or
+	// not.
+	c->has_changed |= e->stage == STAGE_SERVE || stage == STAGE_SERVE || stage == STAGE_RELEASE;
+	if (stage == STAGE_CLAIM && e->stage != STAGE_CLAIM)
 		cluster_tell_event(
 			c, e->object, false, "EnsuringLoadBalancer", "Ensuring load balancer");
 	if (stage == STAGE_RELEASE)
@@ -79,14 +119,32 @@ static void enter(struct cluster *c, struct service_entry *e, enum stage stage,
 	e->stage = stage;
 	e->since = NOT_JOINED;
 	cluster_enlist(e, LINK_STAGE, &c->unjoined);
+	e->told_version = e->others_due_ns = 0;
+	e->is_followed = false;
 	e->write_due_ns = 0;
+	e->knows = false;
 	memcpy(e->address, addresses, sizeof(e->address));
+	if (stage == STAGE_SERVE)
+		keep_first(e);
+	else
+		forget_before(e);
 }
 
 static void explain(struct service_entry *e, const char *reason, const char *message)
 {
 	e->reason = reason == NULL ? "" : reason;
 	snprintf(e->message, sizeof(e->message), "%s", message == NULL ? "" : message);
+}
+
+// Of its address; what else is not as asked stays said of one that is served.
+static void explain_address(
+	struct service_entry *e, bool is_served, const char *reason, const char *message)
+{
+	explain(e, reason, message);
+	size_t len = strlen(e->message);
+	if (is_served && e->admission.reason != NULL)
+		snprintf(e->message + len, sizeof(e->message) - len, "; %s", e->admission.message);
+	text_end_whole(e->message);
 }
 
 // What a Service is given
@@ -124,28 +182,20 @@ static struct book_port *port_list(const struct service_object *object)
 	return ports;
 }
 
-// What it says of us already: a family has at most one of its addresses.
-static void take_published(const struct service_object *object, struct address_wish *wish)
-{
-	wish->published_is_ours = object->has_our_finalizer;
-	for (size_t i = 0; i < object->n_ingress && i < N_FAMILIES; i++) {
-		const struct address *address = &object->ingress[i].address;
-
-		if (!address_is_none(address))
-			wish->published[address_family(address)] = *address;
-	}
-}
-
 static enum book_answer ask_book(struct cluster *c, const struct service_entry *e,
 	const struct address_request *request, uint64_t now_ns,
 	struct address ret_addresses[N_FAMILIES], char ret_why[BOOK_WHY_MAX])
 {
 	const struct service_object *object = e->object;
+	const struct namespace_entry *space =
+		entry_tree_find(&c->entries[CLUSTER_NAMESPACES], object->space);
 	char **labels = label_list(object->labels);
+	char **space_labels = label_list(space == NULL ? NULL : space->labels);
 	struct book_port *ports = port_list(object);
 	struct address_wish wish = {
 		.owner = e->key,
 		.space = object->space,
+		.space_labels = (const char *const *)space_labels,
 		.labels = (const char *const *)labels,
 		.pool = request->pool[0] == '\0' ? NULL : request->pool,
 		.n_families = e->admission.n_families,
@@ -157,56 +207,118 @@ static enum book_answer ask_book(struct cluster *c, const struct service_entry *
 
 	memcpy(wish.families, e->admission.families, sizeof(wish.families));
 	memcpy(wish.requested, request->addresses, sizeof(wish.requested));
-	take_published(object, &wish);
+	wish.published_is_ours = object->has_our_finalizer;
+	cluster_read_kept(object, wish.published);
 	enum book_answer answer = address_book_ask(c->book, &wish, now_ns, ret_addresses, ret_why);
 	free_label_list(labels);
+	free_label_list(space_labels);
 	free(ports);
 	return answer;
+}
+
+// One that is served and lost its finalizers by another's hand is served on.
+static enum stage stage_of(const struct service_entry *e, bool is_given)
+{
+	if (!has_its_finalizers(e->object) && e->stage != STAGE_SERVE)
+		return STAGE_CLAIM;
+	return is_given ? STAGE_SERVE : STAGE_WAIT;
 }
 
 static void stay(struct cluster *c, struct service_entry *e)
 {
 	bool is_served = e->stage == STAGE_SERVE;
 
-	enter(c, e, is_served ? STAGE_SERVE : STAGE_WAIT, is_served ? e->address : NULL);
+	enter(c, e, stage_of(e, is_served), is_served ? e->address : NULL);
+}
+
+// What it had before is served on while its status says so.
+static void follow_leaving(struct cluster *c, struct service_entry *e, const struct address *before)
+{
+	struct address published[N_FAMILIES], leaving[N_FAMILIES] = {0};
+
+	cluster_read_published(e->object, published);
+	for (enum family f = IPV4; f < N_FAMILIES; f++) {
+		const struct address *last =
+			address_equal(&before[f], &e->address[f]) ? &e->leaving[f] : &before[f];
+
+		if (address_equal(last, &published[f]))
+			leaving[f] = *last;
+	}
+	c->has_changed |= !same_addresses(e->leaving, leaving);
+	memcpy(e->leaving, leaving, sizeof(leaving));
+}
+
+// What the leader recorded. Only families that can be served here are taken.
+static void follow(struct cluster *c, struct service_entry *e)
+{
+	struct address kept[N_FAMILIES], given[N_FAMILIES] = {0}, before[N_FAMILIES];
+
+	memcpy(before, e->address, sizeof(before));
+	cluster_read_kept(e->object, kept);
+	for (size_t i = 0; e->object->has_our_finalizer && i < e->admission.n_families; i++)
+		given[e->admission.families[i]] = kept[e->admission.families[i]];
+	if (!has_address(given))
+		explain(e, "NotRecorded", "the leader has recorded no address of it yet");
+	enter(c, e, stage_of(e, has_address(given)), given);
+	if (e->stage == STAGE_SERVE)
+		follow_leaving(c, e, before);
+}
+
+static void read_leaving(struct cluster *c, struct service_entry *e)
+{
+	struct book_holder holder = {0};
+
+	address_book_read(c->book, e->key, &holder);
+	c->has_changed |= !same_addresses(e->leaving, holder.leaving);
+	memcpy(e->leaving, holder.leaving, sizeof(e->leaving));
 }
 
 // What is refused a change keeps what it has.
 static void seek_address(struct cluster *c, struct service_entry *e, uint64_t now_ns)
 {
-	static const struct address none[N_FAMILIES];
 	struct address given[N_FAMILIES] = {0};
 	struct address_request request;
 	char why[BOOK_WHY_MAX];
 
 	if (address_request_parse(e->object->annotations,
 		    json_string_value(e->object->load_balancer_ip), &request, why) < 0) {
-		explain(e, "BadAddressRequest", why);
+		explain_address(e, e->stage == STAGE_SERVE, "BadAddressRequest", why);
 		stay(c, e);
 		return;
 	}
 	enum book_answer answer = ask_book(c, e, &request, now_ns, given, why);
+	e->answer = answer;
+	bool is_given = has_address(given);
 	if (answer != BOOK_GIVEN)
-		explain(e, book_answer_word(answer), why);
+		explain_address(e, is_given, book_answer_word(answer), why);
 	else if (address_book_is_outside(c->book, e->key))
-		explain(e, "OutsidePools",
-			"the pool that its address is from has it no more; it is kept");
-	bool is_given = !same_addresses(given, none);
-	enter(c, e, is_given ? STAGE_SERVE : STAGE_WAIT, given);
+		explain_address(e, true, "OutsidePools",
+			"the pool that its address is from has it no more, or is not for this "
+			"Service any more; it is kept");
+	enter(c, e, stage_of(e, is_given), given);
+	if (is_given)
+		read_leaving(c, e);
 }
 
 static void judge_ours(struct cluster *c, struct service_entry *e, uint64_t now_ns)
 {
+	enum forwarding_mode before = e->admission.mode;
+
+	e->answer = BOOK_GIVEN;
 	admission_judge(c->file, e->object, &e->admission);
+	if (e->stage == STAGE_SERVE && e->admission.mode != before) {
+		e->since = NOT_JOINED; // Its status says the mode, too.
+		cluster_enlist(e, LINK_STAGE, &c->unjoined);
+		e->told_version = e->others_due_ns = 0;
+		e->is_followed = e->knows = false;
+	}
 	explain(e, e->admission.reason, e->admission.message);
-	if (!has_its_finalizers(e->object))
-		// One that is served lost them by another's hand: it is served on.
-		enter(c, e, e->stage == STAGE_SERVE ? STAGE_SERVE : STAGE_CLAIM,
-			e->stage == STAGE_SERVE ? e->address : NULL);
-	else if (!e->admission.is_admitted)
-		enter(c, e, STAGE_WAIT, NULL);
-	else
+	if (!e->admission.is_admitted)
+		enter(c, e, stage_of(e, false), NULL);
+	else if (c->leads)
 		seek_address(c, e, now_ns);
+	else
+		follow(c, e);
 }
 
 static void tell_why(struct cluster *c, const struct service_entry *e, const char *before)
@@ -214,6 +326,7 @@ static void tell_why(struct cluster *c, const struct service_entry *e, const cha
 	if (e->message[0] == '\0' || strcmp(e->message, before) == 0 ||
 		says_already(e->object, e->reason, e->message))
 		return;
+	c->n_refusals[e->answer] += e->answer != BOOK_GIVEN;
 	cluster_tell_event(c, e->object, true,
 		e->stage == STAGE_SERVE ? e->reason : "SyncLoadBalancerFailed", "%s", e->message);
 }
@@ -222,7 +335,7 @@ void cluster_judge(struct cluster *c, struct service_entry *e, uint64_t now_ns)
 {
 	char before[STATUS_MESSAGE_MAX];
 
-	if (asks_for_us(c->file, e->object)) {
+	if (asks_for_us(c, e->object)) {
 		strcpy(before, e->message);
 		judge_ours(c, e, now_ns);
 		tell_why(c, e, before);
@@ -236,6 +349,20 @@ void cluster_judge(struct cluster *c, struct service_entry *e, uint64_t now_ns)
 	bool waits = e->stage == STAGE_WAIT && e->admission.is_admitted;
 	cluster_enlist(e, LINK_ADDRESS, waits ? &c->waiting : NULL);
 	cluster_look_at(c, e);
+	cluster_note_version(e);
+}
+
+void cluster_judge_namespace(struct cluster *c, const char *space, uint64_t now_ns)
+{
+	struct entry_row row = cluster_list(c, CLUSTER_SERVICES);
+
+	for (size_t i = 0; i < row.n; i++) {
+		struct service_entry *e = row.entries[i];
+
+		if (strcmp(e->object->space, space) == 0)
+			cluster_judge(c, e, now_ns);
+	}
+	free(row.entries);
 }
 
 // Those that have an address keep it: they are asked first.
@@ -243,11 +370,11 @@ void cluster_judge_all(struct cluster *c, uint64_t now_ns)
 {
 	struct entry_row row = cluster_list(c, CLUSTER_SERVICES);
 
-	for (int has_ingress = 1; has_ingress >= 0; has_ingress--) {
+	for (int keeps = 1; keeps >= 0; keeps--) {
 		for (size_t i = 0; i < row.n; i++) {
 			struct service_entry *e = row.entries[i];
 
-			if ((e->object->n_ingress > 0) == has_ingress)
+			if (cluster_keeps_address(e->object) == keeps)
 				cluster_judge(c, e, now_ns);
 		}
 	}

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "json_read.h"
+
 // What the API server tells: objects that are there, change and go, and whole lists of them.
 
 // Services
@@ -42,8 +44,64 @@ static bool is_stale(const struct service_object *is, const struct service_objec
 		told->version < is->version;
 }
 
-// Takes 'object'. Under the same name, one with another uid is another Service.
-static int take_service(struct cluster *c, struct service_object *object, uint64_t now_ns)
+// What others note down of their own doings asks for nothing.
+// Of those that are read, all that 'a' has.
+static bool has_annotations_of(const json_t *b, const json_t *a)
+{
+	const char *name;
+	json_t *value;
+
+	json_object_foreach((json_t *)a, name, value)
+	{
+		if (is_read_annotation(name) && !json_equal(value, json_object_get(b, name)))
+			return false;
+	}
+	return true;
+}
+
+static bool asks_alike(const struct service_object *a, const struct service_object *b)
+{
+	return service_object_asks_alike(a, b) &&
+		has_annotations_of(a->annotations, b->annotations) &&
+		has_annotations_of(b->annotations, a->annotations);
+}
+
+// Our ingress went by another's hand: ours changes only with what is wanted.
+static void ingress_overwritten(
+	struct cluster *c, struct service_entry *e, const json_t *json, uint64_t now_ns)
+{
+	if (!status_conflict_overwritten(&e->conflict, json, now_ns))
+		return;
+	cluster_tell_event(c, e->object, true, "StatusConflict",
+		"%s overwrites status.loadBalancer.ingress; what we forward is served on, but the "
+		"status is not written any more until the Service changes, or 10 minutes have "
+		"passed",
+		e->conflict.writer);
+}
+
+// Puts 'object' in the place of what was known, and finds what becomes of it.
+static void replace_object(struct cluster *c, struct service_entry *e,
+	struct service_object *object, const json_t *json, uint64_t now_ns)
+{
+	struct service_object *before = e->object;
+	bool had_ingress = before != NULL && cluster_has_its_ingress(e);
+	bool has_another = had_ingress && !json_equal(before->ingress_json, object->ingress_json);
+
+	if (before != NULL && !asks_alike(before, object))
+		e->conflict = (struct status_conflict){0};
+	e->object = object;
+	service_object_free(before);
+	if (cluster_is_known(c))
+		cluster_judge(c, e, now_ns);
+	if (has_another && e->stage == STAGE_SERVE)
+		ingress_overwritten(c, e, json, now_ns);
+	cluster_settle(c, e, now_ns);
+}
+
+// Takes 'object', which was read from 'json'. Under the same name, one with another uid is another
+// Service.
+static int take_service(
+	struct cluster *c, struct service_object *object, const json_t *json, uint64_t now_ns)
 {
 	struct service_entry *e = cluster_find_service(c, object->key);
 
@@ -58,15 +116,14 @@ static int take_service(struct cluster *c, struct service_object *object, uint64
 		return -ENOMEM;
 	}
 	e->is_listed = true;
+	if (object->version > c->told_version)
+		c->told_version = object->version;
 	if (is_stale(e->object, object)) {
 		service_object_free(object);
 		return 0;
 	}
 	c->has_changed |= e->stage == STAGE_SERVE;
-	service_object_free(e->object);
-	e->object = object;
-	if (cluster_is_known(c))
-		cluster_judge(c, e, now_ns);
+	replace_object(c, e, object, json, now_ns);
 	return 0;
 }
 
@@ -84,7 +141,7 @@ int cluster_tell_service(struct cluster *c, bool is_gone, const json_t *json, ui
 		return 0;
 	}
 	int r = service_object_parse(json, &object);
-	return r < 0 ? r : take_service(c, object, now_ns);
+	return r < 0 ? r : take_service(c, object, json, now_ns);
 }
 
 // Nodes
@@ -280,6 +337,58 @@ static int tell_slice(struct cluster *c, bool is_gone, const json_t *json)
 	return 0;
 }
 
+// Namespaces
+
+static void forget_namespace(struct cluster *c, struct namespace_entry *e)
+{
+	entry_tree_remove(&c->entries[CLUSTER_NAMESPACES], e);
+	json_decref(e->labels);
+	free(e);
+}
+
+static struct namespace_entry *add_namespace(struct cluster *c, const char *name)
+{
+	struct namespace_entry *e = calloc(1, sizeof(*e));
+
+	if (e == NULL)
+		return NULL;
+	strcpy(e->name, name);
+	if (entry_tree_put(&c->entries[CLUSTER_NAMESPACES], e) < 0) {
+		free(e);
+		return NULL;
+	}
+	return e;
+}
+
+// Of a namespace that goes, the Services are going, too.
+static int tell_namespace(struct cluster *c, bool is_gone, const json_t *json, uint64_t now_ns)
+{
+	json_t *labels = (json_t *)json_at(json, "metadata.labels");
+	char name[SPACE_TEXT_MAX];
+
+	if (!json_copy_text(json, "metadata.name", name, sizeof(name)) || *name == '\0')
+		return -EINVAL;
+
+	struct namespace_entry *e = entry_tree_find(&c->entries[CLUSTER_NAMESPACES], name);
+	if (is_gone) {
+		if (e != NULL)
+			forget_namespace(c, e);
+		return 0;
+	}
+	if (e == NULL)
+		e = add_namespace(c, name);
+	if (e == NULL)
+		return -ENOMEM;
+	e->is_listed = true;
+	if (e->labels == labels || json_equal(e->labels, labels))
+		return 0;
+	json_decref(e->labels);
+	e->labels = json_incref(labels);
+	if (c->is_listed[CLUSTER_NAMESPACES] && cluster_is_known(c))
+		cluster_judge_namespace(c, name, now_ns);
+	return 0;
+}
+
 // All of them
 
 int cluster_tell(struct cluster *cluster, enum cluster_resource resource, bool is_gone,
@@ -290,6 +399,8 @@ int cluster_tell(struct cluster *cluster, enum cluster_resource resource, bool i
 		return tell_node(cluster, is_gone, object);
 	case CLUSTER_SLICES:
 		return tell_slice(cluster, is_gone, object);
+	case CLUSTER_NAMESPACES:
+		return tell_namespace(cluster, is_gone, object, now_ns);
 	default:
 		return cluster_tell_service(cluster, is_gone, object, now_ns);
 	}
@@ -297,9 +408,16 @@ int cluster_tell(struct cluster *cluster, enum cluster_resource resource, bool i
 
 static bool *is_listed(enum cluster_resource resource, void *entry)
 {
-	return resource == CLUSTER_NODES     ? &((struct node_entry *)entry)->is_listed
-		: resource == CLUSTER_SLICES ? &((struct slice_entry *)entry)->is_listed
-					     : &((struct service_entry *)entry)->is_listed;
+	switch (resource) {
+	case CLUSTER_NODES:
+		return &((struct node_entry *)entry)->is_listed;
+	case CLUSTER_SLICES:
+		return &((struct slice_entry *)entry)->is_listed;
+	case CLUSTER_NAMESPACES:
+		return &((struct namespace_entry *)entry)->is_listed;
+	default:
+		return &((struct service_entry *)entry)->is_listed;
+	}
 }
 
 void cluster_begin(struct cluster *cluster, enum cluster_resource resource)
@@ -313,19 +431,26 @@ void cluster_begin(struct cluster *cluster, enum cluster_resource resource)
 
 static void forget(struct cluster *c, enum cluster_resource resource, void *entry, uint64_t now_ns)
 {
-	if (resource == CLUSTER_NODES)
+	switch (resource) {
+	case CLUSTER_NODES:
 		forget_node(c, entry);
-	else if (resource == CLUSTER_SLICES)
+		break;
+	case CLUSTER_SLICES:
 		forget_slice(c, entry);
-	else
+		break;
+	case CLUSTER_NAMESPACES:
+		forget_namespace(c, entry);
+		break;
+	default:
 		forget_service(c, entry, now_ns);
+	}
 }
 
+// The first list of namespaces may come when what was known before a restart is served already.
 void cluster_end(struct cluster *cluster, enum cluster_resource resource, uint64_t now_ns)
 {
-	bool was_known = cluster_is_known(cluster);
-
 	struct entry_row row = cluster_list(cluster, resource);
+	bool is_first = !cluster->is_listed[resource], was_known = cluster->is_known;
 
 	for (size_t i = 0; i < row.n; i++) {
 		if (!*is_listed(resource, row.entries[i]))
@@ -333,7 +458,8 @@ void cluster_end(struct cluster *cluster, enum cluster_resource resource, uint64
 	}
 	free(row.entries);
 	cluster->is_listed[resource] = true;
-	if (was_known || !cluster_is_known(cluster))
+	cluster->is_known |= cluster_is_synced(cluster);
+	if (!cluster->is_known || (was_known && !(is_first && resource == CLUSTER_NAMESPACES)))
 		return;
 	cluster_judge_all(cluster, now_ns);
 	cluster->has_changed = true;

@@ -44,15 +44,19 @@ static void want_served(const struct service_entry *e, struct wanted_status *wan
 	wanted->admission = &e->admission;
 	want_condition(wanted, CONDITION_ACCEPTED, true, "AddressAssigned",
 		"an address is assigned to the Service");
-	want_condition(wanted, CONDITION_PROGRAMMED, true, "Forwarding",
-		"every worker forwards what is sent to it");
+	if (cluster_is_programmed(e))
+		want_condition(wanted, CONDITION_PROGRAMMED, true, "Forwarding",
+			"every worker forwards what is sent to it");
+	else
+		want_condition(wanted, CONDITION_PROGRAMMED, false, "AwaitingNodes",
+			"no node has shown yet that it takes packets to the address, which nodes "
+			"learn from this status");
 	if (e->reason[0] != '\0')
 		want_condition(wanted, CONDITION_DEGRADED, true, e->reason, e->message);
 }
 
 // What its status should say now. Returns false if it does not matter.
-static bool want(
-	const struct cluster *c, const struct service_entry *e, struct wanted_status *ret_wanted)
+static bool want(const struct service_entry *e, struct wanted_status *ret_wanted)
 {
 	const struct service_object *object = e->object;
 	struct wanted_status wanted = {
@@ -61,12 +65,15 @@ static bool want(
 			(object->has_standard_finalizer || object->class[0] == '\0'),
 	};
 
-	if (e->stage == STAGE_NONE || (e->stage == STAGE_RELEASE && !service_is_in_force(c, e)))
+	if (e->stage == STAGE_NONE || (e->stage == STAGE_RELEASE && !e->is_followed))
 		return false;
+	memcpy(wanted.record, e->address, sizeof(wanted.record));
 	if (e->stage == STAGE_WAIT)
 		want_waiting(e, &wanted);
-	if (e->stage == STAGE_SERVE && service_is_in_force(c, e))
+	if (e->stage == STAGE_SERVE && e->is_followed)
 		want_served(e, &wanted);
+	if (status_conflict_is_on(&e->conflict))
+		wanted.says_ingress = wanted.says_conditions = false;
 	if (e->stage == STAGE_RELEASE) {
 		wanted.says_ingress = object->is_load_balancer;
 		wanted.says_conditions = true;
@@ -75,11 +82,19 @@ static bool want(
 	return true;
 }
 
-static json_t *patch_of(const struct cluster *c, const struct service_entry *e, int64_t now_s)
+bool cluster_has_its_ingress(const struct service_entry *e)
 {
 	struct wanted_status wanted;
 
-	return want(c, e, &wanted) ? service_status_patch(e->object, &wanted, now_s) : NULL;
+	return e->stage == STAGE_SERVE && want(e, &wanted) && wanted.says_ingress &&
+		service_status_has_ingress(e->object, &wanted);
+}
+
+static json_t *patch_of(const struct service_entry *e, int64_t now_s)
+{
+	struct wanted_status wanted;
+
+	return want(e, &wanted) ? service_status_patch(e->object, &wanted, now_s) : NULL;
 }
 
 static uint64_t patience_ns(unsigned n_writes)
@@ -94,7 +109,10 @@ static const char *event_of_write(const struct service_entry *e, const json_t *p
 {
 	if (e->stage == STAGE_RELEASE)
 		return "DeletedLoadBalancer";
-	if (e->stage != STAGE_SERVE || json_at(patch, "status.loadBalancer") == NULL)
+	if (e->stage == STAGE_SERVE && cluster_gets_programmed(e))
+		return "EnsuredLoadBalancer";
+	if (e->stage != STAGE_SERVE || json_at(patch, "status.loadBalancer") == NULL ||
+		!cluster_is_programmed(e))
 		return NULL;
 	return e->object->n_ingress > 0 ? "UpdatedLoadBalancer" : "EnsuredLoadBalancer";
 }
@@ -117,7 +135,8 @@ static bool begin_write(struct cluster *c, struct service_entry *e, uint64_t now
 	if (e->is_writing || now_ns < e->write_due_ns)
 		return false;
 
-	json_t *patch = patch_of(c, e, now_s);
+	e->is_followed = cluster_is_followed(c, e, now_ns);
+	json_t *patch = patch_of(e, now_s);
 	if (patch == NULL) {
 		e->n_writes = 0;
 		return false;
@@ -139,11 +158,23 @@ void cluster_look_at(struct cluster *c, struct service_entry *e)
 	cluster_enlist(e, LINK_WRITE, e->stage == STAGE_NONE ? NULL : &c->to_look_at);
 }
 
-static void look_at_later(struct cluster *c, struct service_entry *e)
+static void look_at_later(struct cluster *c, struct service_entry *e, uint64_t due_ns)
 {
 	cluster_enlist(e, LINK_WRITE, &c->to_look_at_later);
-	if (e->write_due_ns < c->later_ns)
-		c->later_ns = e->write_due_ns;
+	e->look_due_ns = due_ns;
+	if (due_ns < c->later_ns)
+		c->later_ns = due_ns;
+}
+
+// Nothing is to be written of it now, but maybe when a time has come.
+static void pass_over(struct cluster *c, struct service_entry *e, uint64_t now_ns)
+{
+	if (e->is_writing)
+		return;
+	if (now_ns < e->write_due_ns)
+		look_at_later(c, e, e->write_due_ns);
+	else if (!e->is_followed && now_ns < e->others_due_ns)
+		look_at_later(c, e, e->others_due_ns);
 }
 
 // Those whose time has come.
@@ -156,10 +187,10 @@ static void look_at_due(struct cluster *c, uint64_t now_ns)
 	c->later_ns = UINT64_MAX;
 	for (e = TAILQ_FIRST(&c->to_look_at_later); e != NULL; e = next) {
 		next = TAILQ_NEXT(e, links[LINK_WRITE].link);
-		if (e->write_due_ns <= now_ns)
+		if (e->look_due_ns <= now_ns)
 			cluster_look_at(c, e);
-		else if (e->write_due_ns < c->later_ns)
-			c->later_ns = e->write_due_ns;
+		else if (e->look_due_ns < c->later_ns)
+			c->later_ns = e->look_due_ns;
 	}
 }
 
@@ -168,7 +199,7 @@ bool cluster_next_write(
 {
 	struct service_entry *e;
 
-	if (!cluster_is_synced(cluster))
+	if (!cluster_is_synced(cluster) || !cluster->leads)
 		return false;
 	look_at_due(cluster, now_ns);
 	for (size_t i = 0; i < LOOKED_AT_AT_A_TIME; i++) {
@@ -178,31 +209,40 @@ bool cluster_next_write(
 		cluster_enlist(e, LINK_WRITE, NULL);
 		if (begin_write(cluster, e, now_ns, now_s, ret_write))
 			return true;
-		if (!e->is_writing && now_ns < e->write_due_ns)
-			look_at_later(cluster, e);
+		pass_over(cluster, e, now_ns);
 	}
 	return false;
 }
 
 bool cluster_may_write(const struct cluster *cluster)
 {
-	return cluster_is_synced(cluster) && !TAILQ_EMPTY(&cluster->to_look_at);
+	return cluster_is_synced(cluster) && cluster->leads && !TAILQ_EMPTY(&cluster->to_look_at);
 }
 
 void cluster_wrote(struct cluster *cluster, const char *key, const json_t *object, uint64_t now_ns)
 {
 	struct service_entry *e = cluster_find_service(cluster, key);
 
-	if (e != NULL && object != NULL && e->telling != NULL)
+	if (e != NULL && e->telling != NULL)
 		cluster_tell_event(
 			cluster, e->object, false, e->telling, "%s", message_of(e->telling));
-
 	if (e != NULL) {
 		e->is_writing = false;
-		if (object != NULL && e->n_writes <= 2)
+		e->write_error[0] = '\0';
+		if (e->n_writes <= 2)
 			e->write_due_ns = 0; // What comes next is another thing, most likely.
 		cluster_look_at(cluster, e);
 	}
-	if (object != NULL)
-		cluster_tell_service(cluster, false, object, now_ns);
+	cluster_tell_service(cluster, false, object, now_ns);
+}
+
+void cluster_write_failed(struct cluster *cluster, const char *key, const char *why)
+{
+	struct service_entry *e = cluster_find_service(cluster, key);
+
+	if (e == NULL)
+		return;
+	e->is_writing = false;
+	snprintf(e->write_error, sizeof(e->write_error), "%s", why);
+	cluster_look_at(cluster, e);
 }

@@ -70,11 +70,10 @@ static size_t add_up(struct tally *tallies, size_t n)
 	return n_nodes;
 }
 
-static size_t take_slices(struct endpoint_shares *s, enum family family, uint32_t *ret_n_ready)
+static size_t take_slices(struct endpoint_shares *s, enum family family)
 {
 	size_t n = 0;
 
-	*ret_n_ready = 0;
 	for (size_t i = 0; i < s->n_slices; i++) {
 		const struct slice_object *slice = s->slices[i];
 
@@ -83,7 +82,6 @@ static size_t take_slices(struct endpoint_shares *s, enum family family, uint32_
 
 			s->tallies[n++] =
 				(struct tally){node->name, node->n_ready, node->n_serving};
-			*ret_n_ready += node->n_ready;
 		}
 	}
 	return add_up(s->tallies, n);
@@ -92,15 +90,16 @@ static size_t take_slices(struct endpoint_shares *s, enum family family, uint32_
 struct share_list endpoint_shares_find(struct endpoint_shares *shares, enum family family)
 {
 	struct share_list list = {&shares->shares[shares->n_shares], 0};
-	uint32_t n_ready;
-	size_t n = take_slices(shares, family, &n_ready);
+	size_t n = take_slices(shares, family);
 
 	for (size_t i = 0; i < n; i++) {
 		const struct tally *t = &shares->tallies[i];
-		uint32_t weight = n_ready > 0 ? t->n_ready : t->n_serving;
+		bool is_reserve = t->n_ready == 0;
+		uint32_t weight = is_reserve ? t->n_serving : t->n_ready;
 
 		if (weight > 0)
-			shares->shares[shares->n_shares++] = (struct share){t->node, weight};
+			shares->shares[shares->n_shares++] =
+				(struct share){t->node, weight, is_reserve};
 	}
 	list.n = (size_t)(&shares->shares[shares->n_shares] - list.shares);
 	return list;

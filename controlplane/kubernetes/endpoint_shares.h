@@ -1,17 +1,19 @@
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "slice_object.h"
 
 // Which nodes have endpoints of a Service, and how many: what externalTrafficPolicy Local spreads
-// by. Where no endpoint is ready anywhere those that serve on count, as kube-proxy has it
-// (KEP-1669).
+// by. A node whose endpoints are all about to end is a reserve: they serve on for a while, and
+// kube-proxy sends them what comes (KEP-1669).
 
 struct share {
 	const char *node; // Its name; the slices'.
 	uint32_t weight;  // Endpoints; never 0.
+	bool is_reserve;  // None of them is ready.
 };
 
 struct share_list {

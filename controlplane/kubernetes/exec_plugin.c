@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base64.h"
 #include "clock.h"
 
 // The program is a child that leads a session of its own, so that one signal ends all that it
@@ -58,34 +59,10 @@ static int set_new(json_t *object, const char *key, json_t *value)
 	return value == NULL ? -1 : json_object_set_new(object, key, value);
 }
 
-static char *encode_base64(const char *text)
-{
-	static const char letters[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	size_t len = strlen(text);
-	char *encoded = malloc((len + 2) / 3 * 4 + 1), *at = encoded;
-
-	if (encoded == NULL)
-		return NULL;
-	for (size_t i = 0; i < len; i += 3) {
-		size_t n = len - i < 3 ? len - i : 3;
-		unsigned bits = (unsigned)(uint8_t)text[i] << 16;
-
-		bits |= n > 1 ? (unsigned)(uint8_t)text[i + 1] << 8 : 0;
-		bits |= n > 2 ? (uint8_t)text[i + 2] : 0;
-		*at++ = letters[bits >> 18];
-		*at++ = letters[bits >> 12 & 63];
-		*at++ = n > 1 ? letters[bits >> 6 & 63] : '=';
-		*at++ = n > 2 ? letters[bits & 63] : '=';
-	}
-	*at = '\0';
-	return encoded;
-}
-
 static json_t *describe_cluster(const struct api_access *access, const char *ca_pem)
 {
 	json_t *cluster = json_object();
-	char *ca = ca_pem == NULL ? NULL : encode_base64(ca_pem);
+	char *ca = ca_pem == NULL ? NULL : base64_encode(ca_pem);
 	int r = set_new(cluster, "server", json_string(access->servers[0]));
 
 	if (ca_pem != NULL)

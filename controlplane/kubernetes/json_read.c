@@ -36,6 +36,31 @@ bool json_copy_text(const json_t *object, const char *path, char *ret_text, size
 	return fits;
 }
 
+int text_whole(const char *text, size_t most)
+{
+	size_t len = strnlen(text, most);
+
+	if (text[len] != '\0')
+		for (; len > 0 && ((unsigned char)text[len] & 0xc0) == 0x80;)
+			len--;
+	return (int)len;
+}
+
+void text_end_whole(char *text)
+{
+	size_t len = strlen(text), first = len;
+
+	while (first > 0 && ((unsigned char)text[first - 1] & 0xc0) == 0x80)
+		first--;
+	if (first == 0)
+		return;
+
+	unsigned char lead = (unsigned char)text[first - 1];
+	size_t more = lead >= 0xf0 ? 3 : lead >= 0xe0 ? 2 : lead >= 0xc0 ? 1 : 0;
+	if (len - first < more)
+		text[first - 1] = '\0';
+}
+
 void json_format_time(int64_t at_s, char ret_text[JSON_TIME_MAX])
 {
 	time_t time = at_s;

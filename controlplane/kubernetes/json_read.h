@@ -34,6 +34,13 @@ bool json_list_has(const json_t *object, const char *path, const char *text);
 // Copies a text that fits into 'ret_text', else leaves it empty. Returns whether it fits.
 bool json_copy_text(const json_t *object, const char *path, char *ret_text, size_t room);
 
+// Texts of others that are said to people become JSON again, which takes no half of a character.
+// How many bytes of 'text', at most 'most', are whole characters; for "%.*s".
+int text_whole(const char *text, size_t most);
+
+// Takes the half of a character from the end of a text that was cut.
+void text_end_whole(char *text);
+
 // A time of day, in seconds since 1970, as documents have it (RFC 3339).
 enum { JSON_TIME_MAX = 32 };
 void json_format_time(int64_t at_s, char ret_text[JSON_TIME_MAX]);

@@ -11,6 +11,8 @@
 #include <unistd.h>
 #include <yaml.h>
 
+#include "base64.h"
+
 // A kubeconfig names contexts, each of them a cluster and a user, and says which one is current.
 // Only that context is looked at, with its cluster and its user: the others may be of tools and
 // times of their own. Keys that are not known are passed over, as kubectl does.
@@ -216,43 +218,6 @@ static char *read_text(struct reading *reading, const struct spot *spot, bool se
 	return copy_bytes(reading, scalar(spot->node), spot->node->data.scalar.length);
 }
 
-static int base64_value(char c)
-{
-	static const char letters[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	const char *at = c == '\0' ? NULL : strchr(letters, c);
-
-	return at == NULL ? -1 : (int)(at - letters);
-}
-
-// RFC 4648, section 4, and ends of lines are passed over. Returns how many bytes 'ret_bytes' got,
-// of which there are never more than 'len', or -1.
-static ssize_t decode_base64(const char *text, size_t len, char *ret_bytes)
-{
-	unsigned bits = 0, n_bits = 0;
-	size_t n = 0, n_letters = 0, n_pads = 0;
-
-	for (size_t i = 0; i < len; i++) {
-		int value = base64_value(text[i]);
-
-		if (text[i] == '\n' || text[i] == '\r')
-			continue;
-		n_letters++;
-		n_pads += text[i] == '=';
-		if (text[i] == '=')
-			continue;
-		if (value < 0 || n_pads > 0)
-			return -1;
-		bits = bits << 6 | (unsigned)value;
-		n_bits += 6;
-		if (n_bits >= 8) {
-			n_bits -= 8;
-			ret_bytes[n++] = (char)(bits >> n_bits & 0xff);
-		}
-	}
-	return n_letters % 4 == 0 && n_pads <= 2 ? (ssize_t)n : -1;
-}
-
 // Data is PEM in base64.
 static char *read_pem(struct reading *reading, const struct spot *spot)
 {
@@ -271,7 +236,7 @@ static char *read_pem(struct reading *reading, const struct spot *spot)
 		return NULL;
 	}
 
-	ssize_t n = decode_base64(scalar(spot->node), len, pem);
+	ssize_t n = base64_decode(scalar(spot->node), len, pem);
 	pem[n < 0 ? 0 : n] = '\0';
 	if (n >= 0 && strlen(pem) == (size_t)n && strstr(pem, "-----BEGIN ") != NULL)
 		return pem;

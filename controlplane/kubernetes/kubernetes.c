@@ -6,10 +6,11 @@
 #include <string.h>
 #include <time.h>
 
+#include "access.h"
 #include "api_client.h"
+#include "availability.h"
 #include "clock.h"
 #include "cluster_file.h"
-#include "kubeconfig.h"
 #include "log.h"
 
 // From news to status
@@ -28,6 +29,7 @@
 #define POLL_NS (5 * NSEC_PER_MSEC)
 #define SAVE_NS (2000 * NSEC_PER_MSEC)
 #define TICK_NS (1000 * NSEC_PER_MSEC)
+#define LEARN_NS (50 * NSEC_PER_MSEC)
 
 enum {
 	WRITES_AT_A_TIME = 4,
@@ -39,19 +41,21 @@ static const char *const paths[N_CLUSTER_RESOURCES] = {
 	[CLUSTER_SERVICES] = "/api/v1/services",
 	[CLUSTER_NODES] = "/api/v1/nodes",
 	[CLUSTER_SLICES] = "/apis/discovery.k8s.io/v1/endpointslices",
+	[CLUSTER_NAMESPACES] = "/api/v1/namespaces",
 };
 
 static const char *const names[N_CLUSTER_RESOURCES] = {
 	[CLUSTER_SERVICES] = "services",
 	[CLUSTER_NODES] = "nodes",
 	[CLUSTER_SLICES] = "endpointslices",
+	[CLUSTER_NAMESPACES] = "namespaces",
 };
 
 // One watch's ears.
 struct ear {
 	struct kubernetes *k;
 	enum cluster_resource resource;
-	struct watch *watch;
+	struct watch *watch; // NULL for one that is not followed.
 };
 
 // A patch under way.
@@ -74,12 +78,15 @@ struct kubernetes {
 	struct cluster *cluster;
 	struct cluster_config *joined; // What is wanted of 'reconcile'; NULL before it is the file.
 	struct api_access access;
+	struct instances_config instances; // As it was at the start.
 	struct api_client *client;
+	struct instance *instance;
 	struct ear ears[N_CLUSTER_RESOURCES];
 	struct writing writings[WRITES_AT_A_TIME];
 	struct event_filter *filter;
 	struct telling tellings[EVENTS_AT_A_TIME];
 	struct cluster_file *cluster_file;
+	struct availability *availability;
 	bool awaits_force;             // Of what was joined last.
 	bool is_to_be_saved;           // Likewise,
 	struct cluster_saving *saving; // and what is on its way there, or NULL.
@@ -93,6 +100,7 @@ struct kubernetes {
 	uint64_t n_writes_failed;
 	struct loop_timer join;  // Waits while something is to be joined,
 	struct loop_timer poll;  // and while it is not in force,
+	struct loop_timer learn; // and while nodes do not know an address yet,
 	struct loop_timer tick;  // and always.
 	struct loop_timer save;  // Waits while something is being saved,
 	struct loop_timer write; // and while there may be more to write than was found.
@@ -179,6 +187,12 @@ static void join_now(void *argument, uint64_t now_ns)
 	loop_timer_set(k->loop, &k->join, now_ns + TICK_NS);
 }
 
+// Only one of several instances writes.
+static bool leads(const struct kubernetes *k)
+{
+	return instance_leads(k->instance, loop_clock_ns());
+}
+
 // Events: what cannot be sent is not sent again, since the status says the same.
 
 static void tell_on(struct kubernetes *k);
@@ -218,6 +232,9 @@ static void tell_on(struct kubernetes *k)
 {
 	struct service_event event;
 
+	// The leader says the same.
+	while (!leads(k) && cluster_next_event(k->cluster, &event))
+		;
 	for (size_t i = 0; i < EVENTS_AT_A_TIME; i++) {
 		while (k->tellings[i].request == NULL && cluster_next_event(k->cluster, &event))
 			send_event(&k->tellings[i], &event);
@@ -241,7 +258,10 @@ static void written(void *argument, const struct api_answer *answer)
 		log_about(w->key, LEVEL_WARNING,
 			"the status of Service %s is not written, and will be tried again: %s",
 			w->key, answer->why);
-	cluster_wrote(k->cluster, w->key, good ? answer->json : NULL, now_ns);
+	if (good)
+		cluster_wrote(k->cluster, w->key, answer->json, now_ns);
+	else
+		cluster_write_failed(k->cluster, w->key, answer->why);
 	join_soon(k, now_ns);
 	write_on(k, now_ns);
 }
@@ -269,12 +289,16 @@ static void write_on(struct kubernetes *k, uint64_t now_ns)
 {
 	struct cluster_write write;
 
+	instance_say_in_force(k->instance, cluster_in_force_version(k->cluster), now_ns);
+	cluster_set_others(k->cluster, instance_others_in_force(k->instance, now_ns));
 	tell_on(k);
 	for (size_t i = 0; i < WRITES_AT_A_TIME; i++) {
 		struct writing *w = &k->writings[i];
 
 		if (w->request != NULL)
 			continue;
+		if (!leads(k))
+			return;
 		if (!cluster_next_write(k->cluster, now_ns, time(NULL), &write)) {
 			if (cluster_may_write(k->cluster))
 				loop_timer_set(k->loop, &k->write, now_ns);
@@ -283,7 +307,7 @@ static void write_on(struct kubernetes *k, uint64_t now_ns)
 		k->n_writes++;
 		if (begin_write(w, &write) < 0) {
 			w->request = NULL;
-			cluster_wrote(k->cluster, write.key, NULL, now_ns);
+			cluster_write_failed(k->cluster, write.key, "out of memory");
 		}
 		json_decref(write.patch);
 	}
@@ -292,6 +316,38 @@ static void write_on(struct kubernetes *k, uint64_t now_ns)
 static void write_more(void *argument, uint64_t now_ns)
 {
 	write_on(argument, now_ns);
+}
+
+static void follow_instance(struct kubernetes *k, uint64_t now_ns)
+{
+	if (cluster_set_lead(k->cluster, leads(k), now_ns) < 0)
+		log_limited(LEVEL_ERROR, "the cluster is not led by this instance: out of memory");
+	cluster_set_announcers(k->cluster, instance_announcers(k->instance));
+	join_soon(k, now_ns);
+}
+
+static void instance_changed(void *argument, uint64_t now_ns)
+{
+	struct kubernetes *k = argument;
+
+	follow_instance(k, now_ns);
+	write_on(k, now_ns);
+}
+
+static bool awaits(void *argument, const char *name, uint64_t since_ns)
+{
+	struct kubernetes *k = argument;
+
+	return reconcile_learn(k->reconcile, name, since_ns);
+}
+
+static void learn(void *argument, uint64_t now_ns)
+{
+	struct kubernetes *k = argument;
+
+	if (cluster_learn(k->cluster, awaits, k, now_ns))
+		loop_timer_set(k->loop, &k->learn, now_ns + LEARN_NS);
+	write_on(k, now_ns);
 }
 
 static void poll_force(void *argument, uint64_t now_ns)
@@ -308,7 +364,7 @@ static void poll_force(void *argument, uint64_t now_ns)
 	if (k->forced_news_ns != 0)
 		k->took_ns = loop_clock_ns() - k->forced_news_ns;
 	cluster_is_in_force(k->cluster, now_ns);
-	write_on(k, now_ns);
+	learn(k, now_ns);
 }
 
 // What is known outlives us, and a failure of the disk is no reason to serve less.
@@ -351,6 +407,26 @@ static void save(struct kubernetes *k, uint64_t now_ns)
 		save_on(k, now_ns);
 }
 
+static void availability_changed(void *argument, const char *key, bool is_available)
+{
+	struct kubernetes *k = argument;
+
+	cluster_tell_availability(k->cluster, key, is_available);
+}
+
+// Which Services have no node. Nobody knows while what is joined is not in force.
+static void look_for_nodes(struct kubernetes *k, uint64_t now_ns)
+{
+	const struct plan *plan = reconcile_plan(k->reconcile);
+
+	if (k->joined == NULL || plan == NULL || plan->config != cluster_config_of(k->joined))
+		return;
+	if (availability_look(k->availability, plan, k->file->n_services, now_ns,
+		    availability_changed, k) < 0)
+		log_limited(
+			LEVEL_WARNING, "which Services have no node is not known: out of memory");
+}
+
 static void tick(void *argument, uint64_t now_ns)
 {
 	struct kubernetes *k = argument;
@@ -358,6 +434,7 @@ static void tick(void *argument, uint64_t now_ns)
 	loop_timer_set(k->loop, &k->tick, now_ns + TICK_NS);
 	save(k, now_ns);
 	cluster_tick(k->cluster, now_ns);
+	look_for_nodes(k, now_ns);
 	join_soon(k, now_ns);
 	write_on(k, now_ns);
 }
@@ -409,6 +486,73 @@ static void synced(void *argument)
 			counts.n_services[STAGE_SERVE]);
 }
 
+// Whether anything is ours
+
+void kubernetes_release_all(struct kubernetes *k)
+{
+	uint64_t now_ns = loop_clock_ns();
+
+	log_warning("all Services of the cluster are released, and none is claimed before a "
+		    "restart, or guidewayctl kubernetes claim");
+	cluster_release_all(k->cluster, now_ns);
+	join_soon(k, now_ns);
+	write_on(k, now_ns);
+}
+
+void kubernetes_claim(struct kubernetes *k)
+{
+	uint64_t now_ns = loop_clock_ns();
+
+	log_info("Services of the cluster are claimed again");
+	cluster_claim(k->cluster, now_ns);
+	join_soon(k, now_ns);
+	write_on(k, now_ns);
+}
+
+// What is followed
+
+static int start_watch(struct kubernetes *k, enum cluster_resource resource)
+{
+	struct ear *ear = &k->ears[resource];
+	struct watch_config config = {
+		.loop = k->loop,
+		.client = k->client,
+		.name = names[resource],
+		.path = paths[resource],
+		.begun = begun,
+		.told = told,
+		.synced = synced,
+		.argument = ear,
+	};
+
+	*ear = (struct ear){.k = k, .resource = resource};
+	return watch_start(&config, &ear->watch);
+}
+
+static bool matters(const struct kubernetes *k, enum cluster_resource resource)
+{
+	return resource != CLUSTER_NAMESPACES || cluster_follows_namespaces(k->cluster);
+}
+
+// Namespaces only while a pool selects by their labels. Returns 0 or -ENOMEM.
+static int follow_what_matters(struct kubernetes *k)
+{
+	int r = 0;
+
+	for (enum cluster_resource i = 0; r == 0 && i < N_CLUSTER_RESOURCES; i++) {
+		struct ear *ear = &k->ears[i];
+
+		if (matters(k, i) && ear->watch == NULL) {
+			r = start_watch(k, i);
+		} else if (!matters(k, i) && ear->watch != NULL) {
+			watch_stop(ear->watch);
+			ear->watch = NULL;
+			cluster_forget_namespaces(k->cluster);
+		}
+	}
+	return r;
+}
+
 // Life
 
 int kubernetes_want(struct kubernetes *k, const struct config *file, char ret_why[WHY_MAX])
@@ -428,65 +572,47 @@ int kubernetes_want(struct kubernetes *k, const struct config *file, char ret_wh
 		return r;
 	}
 	k->file = file;
+	if (follow_what_matters(k) < 0)
+		log_error("namespaces are not followed: out of memory");
 	return 0;
-}
-
-// The first mistake is what is said of all of them.
-static int refuse(struct text_lines *mistakes, int error, char ret_why[WHY_MAX])
-{
-	snprintf(ret_why, WHY_MAX, "%s",
-		mistakes->n > 0 ? mistakes->lines[0]
-				: "there is not enough memory for credentials");
-	text_lines_clear(mistakes);
-	return error;
-}
-
-// As the configuration has it, else as every pod finds it.
-static int find_access(const struct kubernetes_config *config, struct api_access *ret_access,
-	struct text_lines *ret_mistakes)
-{
-	const char *servers[SERVERS_MAX];
-	int r = config->kubeconfig[0] != '\0'
-		? kubeconfig_parse_file(config->kubeconfig, ret_access, ret_mistakes)
-		: in_cluster_access(getenv("KUBERNETES_SERVICE_HOST"),
-			  getenv("KUBERNETES_SERVICE_PORT"), SERVICE_ACCOUNT_FOLDER, ret_access,
-			  ret_mistakes);
-
-	for (size_t i = 0; i < config->n_servers; i++)
-		servers[i] = config->servers[i];
-	if (r == 0 && config->n_servers > 0)
-		r = api_access_set_servers(ret_access, servers, config->n_servers, ret_mistakes);
-	return r;
 }
 
 static int start_client(struct kubernetes *k, char ret_why[WHY_MAX])
 {
-	struct text_lines mistakes = {0};
+	int r = access_find(&k->file->kubernetes, &k->access, ret_why);
 
-	int r = find_access(&k->file->kubernetes, &k->access, &mistakes);
 	if (r < 0)
-		return refuse(&mistakes, r, ret_why);
+		return r;
 	log_info("the API server is %s", k->access.servers[0]);
 	r = api_client_create(k->loop, &k->access, &k->client);
-	return r < 0 ? refuse(&mistakes, r, ret_why) : 0;
+	if (r < 0)
+		snprintf(ret_why, WHY_MAX, "there is not enough memory for credentials");
+	return r;
 }
 
-static int start_watch(struct kubernetes *k, enum cluster_resource resource)
+static int start_instance(
+	struct kubernetes *k, struct state_directory *directory, char ret_why[WHY_MAX])
 {
-	struct ear *ear = &k->ears[resource];
-	struct watch_config config = {
+	struct instance_config config = {
 		.loop = k->loop,
 		.client = k->client,
-		.name = names[resource],
-		.path = paths[resource],
-		.begun = begun,
-		.told = told,
-		.synced = synced,
-		.argument = ear,
+		.directory = directory,
+		.file = &k->instances,
+		.hash_key = k->file->has_hash_key ? NULL : k->file->dataplane.hash_key,
+		.changed = instance_changed,
+		.argument = k,
 	};
 
-	*ear = (struct ear){.k = k, .resource = resource};
-	return watch_start(&config, &ear->watch);
+	k->instances = k->file->kubernetes.instances;
+	int r = instance_start(&config, &k->instance);
+	if (r == 0)
+		follow_instance(k, loop_clock_ns());
+	else
+		snprintf(ret_why, WHY_MAX,
+			"the id of this instance can be neither read nor made in the state "
+			"directory: %s",
+			strerror(-r));
+	return r;
 }
 
 // What the last process knew, if anything. Without it the API server is waited for.
@@ -523,7 +649,8 @@ static int start(struct kubernetes *k, struct state_directory *directory, char r
 	if (r == 0)
 		r = cluster_file_open(directory, &k->cluster_file);
 	k->filter = event_filter_create(k->file->dataplane.instance);
-	if (r < 0 || k->filter == NULL) {
+	k->availability = availability_create();
+	if (r < 0 || k->filter == NULL || k->availability == NULL) {
 		snprintf(ret_why, WHY_MAX, "there is not enough memory for a cluster");
 		return -ENOMEM;
 	}
@@ -531,8 +658,10 @@ static int start(struct kubernetes *k, struct state_directory *directory, char r
 	r = start_client(k, ret_why);
 	if (r < 0)
 		return r;
-	for (int i = 0; r == 0 && i < N_CLUSTER_RESOURCES; i++)
-		r = start_watch(k, (enum cluster_resource)i);
+	r = start_instance(k, directory, ret_why);
+	if (r < 0)
+		return r;
+	r = follow_what_matters(k);
 	if (r < 0)
 		snprintf(ret_why, WHY_MAX, "the API server cannot be watched: %s", strerror(-r));
 	return r;
@@ -553,6 +682,8 @@ int kubernetes_start(struct loop *loop, struct reconcile *reconcile,
 	k->file = file;
 	k->join = (struct loop_timer){.name = "cluster joined", .fn = join_now, .argument = k};
 	k->poll = (struct loop_timer){.name = "cluster in force", .fn = poll_force, .argument = k};
+	k->learn = (struct loop_timer){
+		.name = "nodes of the cluster learn", .fn = learn, .argument = k};
 	k->tick = (struct loop_timer){.name = "cluster's second", .fn = tick, .argument = k};
 	k->save = (struct loop_timer){.name = "cluster saved", .fn = save_on, .argument = k};
 	k->write = (struct loop_timer){.name = "status", .fn = write_more, .argument = k};
@@ -570,6 +701,18 @@ int kubernetes_start(struct loop *loop, struct reconcile *reconcile,
 	return 0;
 }
 
+static void ended(void *argument)
+{
+	struct kubernetes *k = argument;
+
+	loop_stop(k->loop);
+}
+
+void kubernetes_end(struct kubernetes *k)
+{
+	instance_end(k->instance, ended, k, loop_clock_ns());
+}
+
 void kubernetes_stop(struct kubernetes *k)
 {
 	if (k == NULL)
@@ -581,11 +724,14 @@ void kubernetes_stop(struct kubernetes *k)
 		api_client_cancel(k->client, k->writings[i].request);
 	for (size_t i = 0; i < EVENTS_AT_A_TIME; i++)
 		api_client_cancel(k->client, k->tellings[i].request);
+	instance_stop(k->instance);
 	api_client_destroy(k->client);
 	event_filter_destroy(k->filter);
+	availability_destroy(k->availability);
 	api_access_clear(&k->access);
 	loop_timer_cancel(k->loop, &k->join);
 	loop_timer_cancel(k->loop, &k->poll);
+	loop_timer_cancel(k->loop, &k->learn);
 	loop_timer_cancel(k->loop, &k->tick);
 	loop_timer_cancel(k->loop, &k->save);
 	loop_timer_cancel(k->loop, &k->write);
@@ -600,16 +746,26 @@ void kubernetes_read_status(const struct kubernetes *k, struct kubernetes_status
 {
 	struct kubernetes_status status = {
 		.is_synced = cluster_is_synced(k->cluster),
+		.is_claiming = cluster_is_claiming(k->cluster),
 		.n_joins = k->n_joins,
 		.took_ns = k->took_ns,
 		.n_writes = k->n_writes,
 		.n_writes_failed = k->n_writes_failed,
 	};
 
-	for (size_t i = 0; i < N_CLUSTER_RESOURCES; i++)
-		watch_read_status(k->ears[i].watch, &status.watches[i]);
+	for (size_t i = 0; i < N_CLUSTER_RESOURCES; i++) {
+		status.is_followed[i] = k->ears[i].watch != NULL;
+		if (status.is_followed[i])
+			watch_read_status(k->ears[i].watch, &status.watches[i]);
+	}
+	instance_read_status(k->instance, &status.instance);
 	cluster_count(k->cluster, &status.counts);
 	*ret_status = status;
+}
+
+const struct instance *kubernetes_instance(const struct kubernetes *k)
+{
+	return k->instance;
 }
 
 const struct cluster *kubernetes_cluster(const struct kubernetes *k)

@@ -4,6 +4,7 @@
 
 #include "cluster.h"
 #include "config.h"
+#include "instance.h"
 #include "loop.h"
 #include "reconcile.h"
 #include "state_directory.h"
@@ -25,20 +26,35 @@ int kubernetes_start(struct loop *loop, struct reconcile *reconcile,
 // Nothing is written any more, and what is served is served on. Accepts NULL.
 void kubernetes_stop(struct kubernetes *k);
 
+// To be called before the loop ends: what others wait for is given up, and the loop is stopped once
+// that is done, or after a second.
+void kubernetes_end(struct kubernetes *k);
+
 // The file was read anew: as of reconcile_want(), for the file and the cluster together.
 int kubernetes_want(struct kubernetes *k, const struct config *file, char ret_why[WHY_MAX]);
 
 struct kubernetes_status {
 	bool is_synced;
-	struct watch_status watches[N_CLUSTER_RESOURCES];
+	bool is_claiming;
+	bool is_followed[N_CLUSTER_RESOURCES];
+	struct watch_status watches[N_CLUSTER_RESOURCES]; // Of those.
 	struct cluster_counts counts;
 	uint64_t n_joins;  // Times that what is served changed.
 	uint64_t took_ns;  // From news to every worker forwarding by them, the last time.
 	uint64_t n_writes; // To Services' status, and
 	uint64_t n_writes_failed;
+	struct instance_status instance;
 };
 
 void kubernetes_read_status(const struct kubernetes *k, struct kubernetes_status *ret_status);
+
+// Nothing of the cluster is served any more, and all marks of ours are taken from its Services,
+// until kubernetes_claim(), or a restart.
+void kubernetes_release_all(struct kubernetes *k);
+void kubernetes_claim(struct kubernetes *k);
+
+// For listing the instances of the cluster.
+const struct instance *kubernetes_instance(const struct kubernetes *k);
 
 // For listing what is served: good until the next step of the loop.
 const struct cluster *kubernetes_cluster(const struct kubernetes *k);

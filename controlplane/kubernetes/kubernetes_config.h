@@ -14,13 +14,29 @@ enum {
 	POOLS_MAX = 1024,
 	URL_TEXT_MAX = 512,
 	KUBECONFIG_TEXT_MAX = 256,
+	INSTANCE_TEXT_MAX = 64, // Of a namespace and of an instance's name, with its end.
 };
 
 // How it is found out whether a node serves Services of externalTrafficPolicy Cluster.
 enum node_check {
-	NODE_CHECK_KUBE_PROXY, // GET /healthz at kube-proxy's port 10256.
-	NODE_CHECK_NODE_PORT,  // A connection to the NodePort of each TCP port.
+	NODE_CHECK_KUBE_PROXY, // GET /healthz at kube-proxy's port 10256; the next, while that has
+	                       // no answer ever.
+	NODE_CHECK_NODE_PORT,  // A connection to a NodePort: only silence is bad.
 	NODE_CHECK_NONE,       // It counts as up.
+};
+
+// Which of several Guidewayes answers ARP and ND for a VIP, and announces it.
+enum announce_kind { ANNOUNCE_ONE, ANNOUNCE_ALL };
+
+// Several Guidewayes on one cluster.
+struct instances_config {
+	char space[INSTANCE_TEXT_MAX]; // The namespace where they meet.
+	char name[INSTANCE_TEXT_MAX];  // Of this one; empty for the machine's.
+	uint32_t announce;             // enum announce_kind.
+	bool election;                 // Else this one writes, whoever else may.
+	uint32_t lease_ms;             // So long a leader that is silent is waited for,
+	uint32_t renew_ms;             // so long one that is cut off writes on,
+	uint32_t retry_ms;             // and so often it says that it is there.
 };
 
 struct kubernetes_config {
@@ -34,4 +50,5 @@ struct kubernetes_config {
 	bool ignore_exclude_label;  // Nodes that no load balancer is to use are used as well.
 	struct address_pool *pools; // [n_pools], in the file's order; no two have a name alike.
 	size_t n_pools;
+	struct instances_config instances;
 };

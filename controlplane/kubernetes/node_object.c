@@ -9,6 +9,8 @@
 
 #define EXCLUDE_LABEL "node.kubernetes.io/exclude-from-external-load-balancers"
 #define AUTOSCALER_TAINT "ToBeDeletedByClusterAutoscaler"
+#define SHUTDOWN_TAINT "node.cloudprovider.kubernetes.io/shutdown"
+#define OUT_OF_SERVICE_TAINT "node.kubernetes.io/out-of-service"
 #define ADDRESSES_ANNOTATION "guideway.dev/node-addresses"
 
 // As Go's strconv.ParseBool has it: a value that says no includes the node again (Kubernetes 1.34).
@@ -31,15 +33,45 @@ static bool is_excluded(const json_t *json)
 	return value != NULL && (text == NULL || !says_no(text));
 }
 
-static bool is_leaving(const json_t *json)
+static bool has_taint(const json_t *json, const char *key)
 {
 	const json_t *taints = json_at(json, "spec.taints");
 
 	for (size_t i = 0; i < json_array_size(taints); i++) {
-		if (json_text_is(json_array_get(taints, i), "key", AUTOSCALER_TAINT))
+		if (json_text_is(json_array_get(taints, i), "key", key))
 			return true;
 	}
-	return json_at(json, "metadata.deletionTimestamp") != NULL;
+	return false;
+}
+
+// What says that its pods are going (KEP-5683, KEP-2000).
+static bool ends_its_pods(const json_t *condition)
+{
+	static const char *const types[] = {"DrainInProgress", "Drained", "MaintenanceInProgress",
+		"GracefulNodeShutdownInProgress"};
+
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+		if (json_text_is(condition, "type", types[i]))
+			return json_text_is(condition, "status", "True");
+	}
+	return false;
+}
+
+static bool is_leaving(const json_t *json)
+{
+	const json_t *conditions = json_at(json, "status.conditions");
+
+	for (size_t i = 0; i < json_array_size(conditions); i++) {
+		if (ends_its_pods(json_array_get(conditions, i)))
+			return true;
+	}
+	return has_taint(json, AUTOSCALER_TAINT) ||
+		json_at(json, "metadata.deletionTimestamp") != NULL;
+}
+
+static bool is_out(const json_t *json)
+{
+	return has_taint(json, SHUTDOWN_TAINT) || has_taint(json, OUT_OF_SERVICE_TAINT);
 }
 
 // What is there already stays.
@@ -90,6 +122,7 @@ int node_object_parse(const json_t *json, struct node_object *ret_node)
 		return -EINVAL;
 	node.is_excluded = is_excluded(json);
 	node.is_leaving = is_leaving(json);
+	node.is_out = is_out(json);
 	take_annotated_addresses(json, &node);
 	take_addresses_of_type(json, "InternalIP", &node);
 	take_addresses_of_type(json, "ExternalIP", &node);
@@ -100,7 +133,11 @@ int node_object_parse(const json_t *json, struct node_object *ret_node)
 json_t *node_object_write(const struct node_object *node)
 {
 	json_t *addresses = json_array();
+	json_t *taints = json_array();
 	char text[ADDRESS_TEXT_MAX];
+
+	if (node->is_out)
+		json_array_append_new(taints, json_pack("{s:s}", "key", OUT_OF_SERVICE_TAINT));
 
 	for (enum family f = IPV4; f < N_FAMILIES; f++) {
 		if (!address_is_none(&node->address[f]))
@@ -108,6 +145,6 @@ json_t *node_object_write(const struct node_object *node)
 				json_pack("{s:s, s:s}", "type", "InternalIP", "address",
 					address_format(&node->address[f], text)));
 	}
-	return json_pack("{s:{s:s}, s:{s:o}}", "metadata", "name", node->name, "status",
-		"addresses", addresses);
+	return json_pack("{s:{s:s}, s:{s:o}, s:{s:o}}", "metadata", "name", node->name, "spec",
+		"taints", taints, "status", "addresses", addresses);
 }

@@ -13,7 +13,8 @@ struct node_object {
 	char name[NAME_TEXT_MAX];
 	struct address address[N_FAMILIES]; // No address where it has none of a family.
 	bool is_excluded;                   // By its label: no load balancer is to use it.
-	bool is_leaving; // It is being deleted, or the cluster autoscaler is about to.
+	bool is_leaving; // It is being deleted, drained or shut down in peace, or is about to be.
+	bool is_out;     // It is told to be off, by a taint: nothing of it runs any more.
 };
 
 // Reads a Node as the API server has it. What its address is: the first that it has of the type

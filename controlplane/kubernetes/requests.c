@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "address_text.h"
+#include "json_read.h"
 #include "kubernetes/address_pool.h"
 
 // Ours first. Each list ends with NULL.
@@ -33,14 +34,11 @@ static int wrong(char ret_why[REQUEST_WHY_MAX], const char *format, ...)
 	return -EINVAL;
 }
 
-// At most 64 bytes of it, and no half of a character: what is said of it becomes JSON.
+enum { FOUND_BYTES = 64 }; // Of what is no good, so much is said.
+
 static int cut(const char *text, size_t len)
 {
-	if (len > 64) {
-		for (len = 64; len > 0 && (text[len] & 0xc0) == 0x80;)
-			len--;
-	}
-	return (int)len;
+	return text_whole(text, len < FOUND_BYTES ? len : FOUND_BYTES);
 }
 
 // Addresses

@@ -27,6 +27,42 @@ const char *service_annotation(const struct service_object *service, const char 
 	return json_string_value(json_object_get(service->annotations, name));
 }
 
+static bool same_sources(const struct service_object *a, const struct service_object *b)
+{
+	return a->sources.n == b->sources.n &&
+		(a->sources.n == 0 ||
+			memcmp(a->sources.prefixes, b->sources.prefixes,
+				a->sources.n * sizeof(*a->sources.prefixes)) == 0) &&
+		strcmp(a->bad_source, b->bad_source) == 0;
+}
+
+static bool same_ports(const struct service_object *a, const struct service_object *b)
+{
+	return a->n_ports == b->n_ports &&
+		memcmp(a->ports, b->ports, a->n_ports * sizeof(*a->ports)) == 0;
+}
+
+static bool same_families(const struct service_object *a, const struct service_object *b)
+{
+	return a->n_families == b->n_families &&
+		memcmp(a->families, b->families, sizeof(a->families)) == 0 &&
+		a->requires_all_families == b->requires_all_families;
+}
+
+static bool same_texts(const json_t *a, const json_t *b)
+{
+	return a == b || json_equal(a, b);
+}
+
+bool service_object_asks_alike(const struct service_object *a, const struct service_object *b)
+{
+	return a->is_load_balancer == b->is_load_balancer && a->is_headless == b->is_headless &&
+		a->is_local == b->is_local && a->health_check_port == b->health_check_port &&
+		a->affinity_s == b->affinity_s && strcmp(a->class, b->class) == 0 &&
+		same_ports(a, b) && same_families(a, b) && same_sources(a, b) &&
+		same_texts(a->load_balancer_ip, b->load_balancer_ip);
+}
+
 // Ports
 
 static uint8_t protocol_of(const json_t *port)

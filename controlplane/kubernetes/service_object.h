@@ -86,6 +86,9 @@ json_t *service_object_write(
 // Accepts NULL.
 void service_object_free(struct service_object *service);
 
+// Whether both ask for the same, but for what annotations and labels ask.
+bool service_object_asks_alike(const struct service_object *a, const struct service_object *b);
+
 // Of an annotation; NULL if there is none.
 const char *service_annotation(const struct service_object *service, const char *name);
 

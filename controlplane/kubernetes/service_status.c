@@ -6,6 +6,7 @@
 
 #include "address_text.h"
 #include "json_read.h"
+#include "recorded_addresses.h"
 
 // Strategic merge: lists of finalizers and conditions are merged by their elements, so that what
 // others wrote stays; ingress is replaced whole.
@@ -22,7 +23,7 @@ const char *condition_word(enum condition_kind kind)
 	return words[kind];
 }
 
-// Finalizers
+// Finalizers, and what is recorded
 
 static void change_finalizer(json_t *metadata, const char *finalizer, bool has, bool wants)
 {
@@ -35,8 +36,21 @@ static void change_finalizer(json_t *metadata, const char *finalizer, bool has, 
 	json_array_append_new(json_object_get(metadata, list), json_string(finalizer));
 }
 
+static void change_record(
+	json_t *metadata, const struct service_object *object, const struct wanted_status *wanted)
+{
+	const char *is = service_annotation(object, RECORDED_ADDRESSES);
+	char text[RECORD_TEXT_MAX];
+
+	recorded_addresses_format(object, wanted->record, text);
+	if (strcmp(is == NULL ? "" : is, text) == 0)
+		return;
+	json_object_set_new(metadata, "annotations",
+		json_pack("{s:s?}", RECORDED_ADDRESSES, text[0] == '\0' ? NULL : text));
+}
+
 // Returns NULL if nothing is to change.
-static json_t *finalizers_patch(
+static json_t *metadata_patch(
 	const struct service_object *object, const struct wanted_status *wanted)
 {
 	json_t *metadata = json_object();
@@ -45,6 +59,7 @@ static json_t *finalizers_patch(
 		metadata, FINALIZER_OURS, object->has_our_finalizer, wanted->has_our_finalizer);
 	change_finalizer(metadata, FINALIZER_STANDARD, object->has_standard_finalizer,
 		wanted->has_standard_finalizer);
+	change_record(metadata, object, wanted);
 	if (json_object_size(metadata) > 0)
 		return metadata;
 	json_decref(metadata);
@@ -121,6 +136,16 @@ static bool same_ingress(const json_t *is, const json_t *wanted)
 			return false;
 	}
 	return true;
+}
+
+bool service_status_has_ingress(
+	const struct service_object *object, const struct wanted_status *wanted)
+{
+	json_t *list = ingress_list(object, wanted);
+	bool has = same_ingress(object->ingress_json, list);
+
+	json_decref(list);
+	return has;
 }
 
 // Returns NULL if nothing is to change.
@@ -213,7 +238,7 @@ static json_t *whole(const struct service_object *object, json_t *metadata, json
 json_t *service_status_patch(
 	const struct service_object *object, const struct wanted_status *wanted, int64_t now_s)
 {
-	json_t *metadata = finalizers_patch(object, wanted);
+	json_t *metadata = metadata_patch(object, wanted);
 	json_t *ingress = ingress_patch(object, wanted);
 	json_t *conditions = conditions_patch(object, wanted, now_s);
 	json_t *status = NULL;

@@ -32,13 +32,19 @@ struct condition {
 struct wanted_status {
 	bool has_our_finalizer;
 	bool has_standard_finalizer;
-	bool says_ingress;                  // Else what is there stays as it is.
+	struct address
+		record[N_FAMILIES]; // What is recorded for other instances; none for nothing.
+	bool says_ingress;          // Else what is there stays as it is.
 	struct address address[N_FAMILIES]; // By family, the first of the Service's families first.
 	enum ip_mode ip_mode;
 	const struct admission *admission; // For the errors of ports; NULL for none.
 	bool says_conditions;              // Else those that are there stay.
 	struct condition conditions[N_CONDITIONS];
 };
+
+// Whether its ingress is the one that is wanted.
+bool service_status_has_ingress(
+	const struct service_object *object, const struct wanted_status *wanted);
 
 // A strategic merge patch of services/status that makes 'object' say what is wanted, or NULL if it
 // says so already, or when out of memory. 'now_s' is the time of day, since 1970, for when a

@@ -24,10 +24,11 @@ enum drop_reason {
 	DROP_NO_SERVICE,  // To a VIP, but to no service's port or protocol.
 	DROP_SOURCE,      // Its source is none of those that the service lets in.
 	DROP_NO_TARGET,   // The service has no target that may be used.
+	DROP_NOT_READY,   // Its targets have not shown yet that they know the VIP.
 	DROP_NO_FLOW,     // A reply or an ICMP error about a flow that nobody has.
 	DROP_UNKNOWN_TCP, // TCP of no known flow and not a SYN.
 	DROP_DEAD_TARGET, // TCP of a flow whose target died.
-	DROP_LOOP,        // To a node in MODE_DSR that sent it itself: it does not have the VIP.
+	DROP_LOOP,        // To a node that sent it itself: it does not have the VIP.
 	DROP_TUNNEL,      // An ICMP error about an outer packet of ours, but for what fits it.
 	DROP_ICMP,        // ICMP to a VIP or SNAT address that is neither echo nor about a flow.
 

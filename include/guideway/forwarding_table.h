@@ -25,10 +25,12 @@ typedef uint16_t node_id;    // Index into nodes[]; the same address's from tabl
 
 // What a service may do with a node.
 enum target_state {
-	TARGET_ABSENT,   // Not one of its nodes, or gone: flows that name it are over.
-	TARGET_UP,       // Takes new flows and keeps its old ones.
-	TARGET_DRAINING, // Takes no new flows and keeps its old ones.
-	TARGET_DOWN,     // Failed its health check: flows that name it are over.
+	TARGET_ABSENT,    // Not one of its nodes, or gone: flows that name it are over.
+	TARGET_UP,        // Takes new flows and keeps its old ones.
+	TARGET_DRAINING,  // Takes no new flows and keeps its old ones.
+	TARGET_DOWN,      // Failed its health check: flows that name it are over.
+	TARGET_NOT_READY, // Has not shown yet that it knows the VIP: takes no packets at all.
+	N_TARGET_STATES,
 };
 
 // How a service's packets reach its nodes, and how replies reach its clients.
@@ -59,7 +61,10 @@ struct service {
 	uint8_t protocol;      // IPPROTO_TCP, _UDP or _SCTP; 0 where this id is of no service now.
 	uint8_t mode;          // enum forwarding_mode.
 	uint8_t target_family; // Of its nodes' addresses: the VIP's, except in MODE_TUNNEL.
-	uint8_t tunnel_kind;
+	uint8_t tunnel_kind : 6;
+	uint8_t is_awaited : 1;  // Without a ring since none of its targets is ready yet.
+	uint8_t keeps_flows : 1; // It was in MODE_SNAT: what is of a flow of that time goes its
+	                         // way.
 	uint16_t mss; // SYNs that offer to take larger TCP segments are corrected to this; 0: none.
 	uint16_t sources; // Who may come: 1 more than an index into source_sets[], 0 for everybody.
 	uint32_t affinity_s; // A client's flows go to one node until so long after the last began;
@@ -77,7 +82,8 @@ struct node {
 	struct address ipv6;
 	__be32 ipv4;                      // 0 if it has none.
 	next_hop_id next_hop[N_FAMILIES]; // NEXT_HOP_NONE where it has no address or no route.
-	uint8_t unused[8];
+	bool is_neighbour[N_FAMILIES];    // That is the node itself, and not a router before it.
+	uint8_t unused[6];
 };
 static_assert(sizeof(struct node) == 32);
 

@@ -389,7 +389,9 @@ static void no_verdict(void *, const struct probe *, enum verdict)
 {
 }
 
-static void answer_all(struct world *w, size_t node, bool good)
+static const struct answer good = {.verdict = VERDICT_UP}, bad = {.verdict = VERDICT_DOWN};
+
+static void answer_all(struct world *w, size_t node, const struct answer *answer)
 {
 	for (size_t i = 0; i < w->plan->n_pools; i++) {
 		const struct pool *pool = &w->plan->pools[i];
@@ -399,8 +401,8 @@ static void answer_all(struct world *w, size_t node, bool good)
 
 			if (pool->members[j].node != node && node != SIZE_MAX)
 				continue;
-			probe_answer(probe, good, "", w->now_ns);
-			probe_answer(probe, good, "", w->now_ns);
+			probe_answer(probe, answer, w->now_ns);
+			probe_answer(probe, answer, w->now_ns);
 		}
 	}
 }
@@ -410,7 +412,7 @@ static void bench_verdicts(struct bench *b, struct world *w, unsigned rounds)
 	double samples[BENCH_ROUNDS_MAX];
 	const struct forwarding_table *table;
 
-	answer_all(w, SIZE_MAX, true);
+	answer_all(w, SIZE_MAX, &good);
 	uint64_t start = own_ns();
 	build(w, w->plan, &table);
 	bench_report(b, "cluster, the first verdicts: table", "table", 0, "",
@@ -418,13 +420,13 @@ static void bench_verdicts(struct bench *b, struct world *w, unsigned rounds)
 	table_builder_release(w->builder, w->table);
 	w->table = table;
 	for (unsigned round = 0; round < rounds; round++) {
-		answer_all(w, round % N_NODES, false);
+		answer_all(w, round % N_NODES, &bad);
 		start = own_ns();
 		build(w, w->plan, &table);
 		samples[round] = since(start);
 		table_builder_release(w->builder, w->table);
 		w->table = table;
-		answer_all(w, round % N_NODES, true);
+		answer_all(w, round % N_NODES, &good);
 	}
 	bench_report(b, "cluster, one node's verdict: table", "change", 0, "", samples, rounds,
 		milliseconds(10));

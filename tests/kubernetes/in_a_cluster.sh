@@ -21,6 +21,19 @@ class_apply()
 	service_apply "$1" "loadBalancerClass: guideway.dev/lb" "${@:2}"
 }
 
+# mode_apply NAME snat|dsr|tunnel|tunnel-gue|dnat [FIELD...]: class_apply in that forwarding mode.
+mode_apply()
+{
+	class_apply "$1" "${@:3}"
+	kubectl annotate service "$1" --overwrite "guideway.dev/forwarding=$2" >/dev/null
+}
+
+# Where outer packets come from.
+tunnel_config()
+{
+	echo "tunnel = { source = [ \"$inside4.250\", \"$inside6:250\" ]; };"
+}
+
 # condition SERVICE TYPE: "True AddressAssigned".
 condition()
 {

@@ -21,7 +21,7 @@ done
 [ -e "$cluster_folder/kubeconfig.guideway" ] || fail "there is no cluster; tests/kubernetes/up brings it up"
 
 # The API server refuses a name that is still going.
-namespace=case-$$
+namespace=${CASE_NAMESPACE:-case-$$}
 dead_nodes=() # By their numbers.
 snat4=$inside4.251 snat6=$inside6:251
 
@@ -43,7 +43,7 @@ case_remove()
 	trap '' INT TERM
 	set +e
 	[ "$status" = 0 ] || { kubectl get all,events --output wide | tail -n 60; } >&2
-	(dead_nodes_return) && namespace_remove && nothing_was_forbidden || status=1
+	(dead_nodes_return) && (ways_are_put_back) && namespace_remove && nothing_was_forbidden || status=1
 	[ "$status" != 0 ] || ended_well || status=1
 	processes_end
 	case_leave "$status"
@@ -186,6 +186,68 @@ dead_nodes_return()
 
 	for n in "${dead_nodes[@]}"; do
 		node_returns "$n" || return 1
+	done
+}
+
+# --- Ways of packets -----------------------------------------------------------------------------
+
+# clients_are_reached_by edge|router: where nodes send what is for the client. What is not said
+# otherwise goes by the router, past Guideway, as the modes dsr and tunnel have it; in dnat all has to
+# come back through Guideway. Until the case ends, or another is chosen.
+clients_are_reached_by()
+{
+	local n
+
+	for ((n = 1; n <= n_nodes; n++)); do
+		case $1 in
+		edge) route "node$n" $outside4.0/24 $outside6:/64 $inside4.250 $inside6:250 ;;
+		router) route "node$n" $outside4.0/24 $outside6:/64 $inside4.1 $inside6:1 ;;
+		esac
+	done
+}
+
+# Whatever tunnel a packet comes to a node in, it goes on as if it had come without: what is inside
+# comes in by tun0.
+nodes_undo_tunnels()
+{
+	local n
+
+	for ((n = 1; n <= n_nodes; n++)); do
+		spawn "node$n-decap" "node$n" "$support/decap" tun0 6080
+	done
+	for ((n = 1; n <= n_nodes; n++)); do
+		wait_until 5 ip_at "node$n" link set tun0 up
+	done
+}
+
+# nodes_are_cut_off NODE...: their kube-proxies hear nothing of the API server any more, as do their
+# kubelets, and serve on; nodes_are_back ends it. For less than half a minute, or pods move.
+nodes_are_cut_off()
+{
+	local n
+
+	for n in "$@"; do
+		at "node$n" nft 'add table inet cut; add chain inet cut in { type filter hook input priority 0; };
+			add rule inet cut in tcp sport 6443 drop'
+	done
+}
+
+nodes_are_back()
+{
+	local n
+
+	for n in "$@"; do
+		at "node$n" nft delete table inet cut
+	done
+}
+
+ways_are_put_back()
+{
+	local n
+
+	clients_are_reached_by router
+	for ((n = 1; n <= n_nodes; n++)); do
+		at "node$n" nft delete table inet cut 2>/dev/null || true
 	done
 }
 

@@ -27,6 +27,7 @@ enum {
 	TRIAL_LIMIT_S = 30,
 	OUR_TYPE = 0x88b5, // IEEE 802: for local experiments.
 	FRAME_HEAD = 14,
+	CARRIED_MS = 5000, // At most: a busy machine may let a worker wait for a second.
 };
 
 void require_that(bool condition, const char *text, const char *file, int line)
@@ -152,7 +153,7 @@ void wire_send(const struct wire *wire, const void *bytes, size_t len)
 	require(sent == (ssize_t)len);
 }
 
-static int64_t now_ms(void)
+int64_t now_ms(void)
 {
 	struct timespec now;
 
@@ -202,7 +203,7 @@ bool wire_carries(const struct wire *from, const struct wire *to, const uint8_t 
 
 	wire_send(from, sent, len);
 	for (;;) {
-		size_t n = wire_receive(to, received, 1000);
+		size_t n = wire_receive(to, received, CARRIED_MS);
 
 		if (n == 0)
 			return false;

@@ -44,8 +44,11 @@ void wire_send(const struct wire *wire, const void *bytes, size_t len);
 size_t wire_receive(const struct wire *wire, void *ret_bytes, int wait_ms);
 
 // Sends what has no meaning to anybody, 'len' bytes of it, from one wire to the other, to 'mac'.
-// Returns false if it does not arrive unchanged within a second.
+// Returns false if it does not arrive unchanged within some seconds.
 bool wire_carries(const struct wire *from, const struct wire *to, const uint8_t mac[6], size_t len);
+
+// By a clock that is never set.
+int64_t now_ms(void);
 
 // Polls until 'condition' holds; false if it does not within 'wait_ms'.
 bool holds_within(int wait_ms, bool (*condition)(void *), void *argument);

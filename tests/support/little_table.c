@@ -65,7 +65,8 @@ node_id little_table_add_node(
 	require(t->table.n_nodes < LITTLE_NODES, "too many nodes");
 	struct node *node = &t->nodes[t->table.n_nodes];
 
-	*node = (struct node){.next_hop = {NEXT_HOP_NONE, NEXT_HOP_NONE}};
+	*node = (struct node){
+		.next_hop = {NEXT_HOP_NONE, NEXT_HOP_NONE}, .is_neighbour = {true, true}};
 	if (ipv4 != NULL) {
 		node->ipv4 = address_of(ipv4).words[3];
 		node->next_hop[IPV4] = next_hop;

@@ -37,7 +37,7 @@ struct address address_of(const char *text);
 // All times and rates are set to what is usual; no routes. To be freed with free().
 struct little_table *little_table_create(void);
 
-// Either address may be NULL.
+// On a network of ours. Either address may be NULL.
 node_id little_table_add_node(
 	struct little_table *t, const char *ipv4, const char *ipv6, next_hop_id next_hop);
 

@@ -178,6 +178,11 @@ static void a_cluster_is_for_those_who_ask_for_it(void **)
 	assert_int_equal(k->node_check, NODE_CHECK_KUBE_PROXY);
 	assert_false(k->ignore_exclude_label);
 	assert_int_equal(k->n_pools, 0);
+	assert_true(k->instances.election);
+	assert_string_equal(k->instances.space, "guideway");
+	assert_int_equal(k->instances.lease_ms, 15000);
+	assert_int_equal(k->instances.renew_ms, 10000);
+	assert_int_equal(k->instances.retry_ms, 2000);
 	config_free(config);
 }
 
@@ -295,7 +300,8 @@ static void a_check_is_as_health_has_it_but_for_what_it_says(void **)
 		"health = { kind = \"http\"; path = \"/ok\"; interval = 0.5; timeout = 0.25; fall "
 		"= 9; "
 		"};\n");
-	const struct check_config *a = &config->services[0]->check, *b = &config->services[1]->check;
+	const struct check_config *a = &config->services[0]->check,
+				  *b = &config->services[1]->check;
 	const struct check_config *c = &config->services[2]->check;
 
 	assert_int_equal(a->kind, CHECK_HTTP);
@@ -334,7 +340,7 @@ static const struct mistake_case {
 	{BASE "rings = 5;",
 		"a.conf:4: rings: found a key that does not exist; must be instance, log, ports, "
 		"workers, flows, memory, snat, mode, tunnel, timeouts, answers, ring_size, "
-		"hash_key, health, "
+		"hash_key, health, checks_per_second, "
 		"nodes, "
 		"services, kubernetes, control or state"},
 	{BASE "ring_sise = 5;",
@@ -564,6 +570,18 @@ static const struct mistake_case {
 	{BASE KUBERNETES("node_check = \"ping\";"),
 		"a.conf:4: kubernetes.node_check: found \"ping\"; must be \"kube-proxy\", "
 		"\"node-port\" or \"none\""},
+	{BASE KUBERNETES("instances = { namespace = \"Guide way\"; };"),
+		"a.conf:4: kubernetes.instances.namespace: found \"Guide way\"; must be the name "
+		"of a namespace, such as \"guideway\""},
+	{BASE KUBERNETES("instances = { name = \"Edge\"; };"),
+		"a.conf:4: kubernetes.instances.name: found \"Edge\"; must be a name of at most 63 "
+		"small letters, digits, - or ."},
+	{BASE KUBERNETES("instances = { lease = 10; };"),
+		"a.conf:4: kubernetes.instances.renew: found 10; must be less than 'lease', which "
+		"is 10"},
+	{BASE KUBERNETES("instances = {\nretry = 8.5; };"),
+		"a.conf:5: kubernetes.instances.retry: found 8.5; must be less than 'renew', which "
+		"is 10, divided by 1.2"},
 	{BASE KUBERNETES("pools = ( { addresses = [ \"198.51.100.0/24\" ]; } );"),
 		"a.conf:4: kubernetes.pools.[0].name: found nothing; must be a name of at most 63 "
 		"letters, digits, -, _ or ."},

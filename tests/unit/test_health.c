@@ -17,23 +17,35 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "canned_server.h"
 #include "health.h"
+#include "mute.h"
 
 // Verdicts, without a socket
 
 static const struct standing_case {
 	const char *name;
-	const char *results;  // '+' good, '-' bad.
-	const char *verdicts; // After each: 'u'p or 'd'own; rise is 2 and fall is 3.
+	const char *answers;  // '+' up, '~' draining, '-' down.
+	const char *verdicts; // After each, in the same letters; rise is 2 and fall is 3.
 } standing_cases[] = {
-	{"the first good answer decides", "+", "u"},
-	{"the first bad answer decides", "-", "d"},
-	{"bad answers take fall in a row", "+---", "uuud"},
-	{"a good answer starts the row anew", "+--+--", "uuuuuu"},
-	{"good answers take rise in a row", "-++", "ddu"},
-	{"a bad answer starts the row anew", "-+-+", "dddd"},
-	{"a first answer counts in its row", "++---", "uuuud"},
+	{"the first good answer decides", "+", "+"},
+	{"the first bad answer decides", "-", "-"},
+	{"bad answers take fall in a row", "+---", "+++-"},
+	{"a good answer starts the row anew", "+--+--", "++++++"},
+	{"good answers take rise in a row", "-++", "--+"},
+	{"a bad answer starts the row anew", "-+-+", "----"},
+	{"a first answer counts in its row", "++---", "++++-"},
+	{"one that drains drains at once", "++~", "++~"},
+	{"one that drains no more is up at once", "~~+", "~~+"},
+	{"one that drains has come back as any", "-~~", "--~"},
+	{"one that drains goes down as any", "~---", "~~~-"},
+	{"of good answers the last one counts", "-~+", "--+"},
 };
+
+static enum verdict verdict_of(char letter)
+{
+	return letter == '+' ? VERDICT_UP : letter == '~' ? VERDICT_DRAINING : VERDICT_DOWN;
+}
 
 static void verdicts_follow_rise_and_fall(void **)
 {
@@ -41,12 +53,12 @@ static void verdicts_follow_rise_and_fall(void **)
 		const struct standing_case *c = &standing_cases[i];
 		struct standing standing = {0};
 
-		for (size_t j = 0; c->results[j] != '\0'; j++) {
+		for (size_t j = 0; c->answers[j] != '\0'; j++) {
 			enum verdict before = standing.verdict;
-			bool changed = standing_take(&standing, c->results[j] == '+', 2, 3);
-			char now = standing.verdict == VERDICT_UP ? 'u' : 'd';
+			bool changed = standing_take(&standing, verdict_of(c->answers[j]), 2, 3);
 
-			if (now != c->verdicts[j] || changed != (standing.verdict != before))
+			if (standing.verdict != verdict_of(c->verdicts[j]) ||
+				changed != (standing.verdict != before))
 				fail_msg("%s: answer %zu", c->name, j);
 		}
 	}
@@ -56,9 +68,9 @@ static void an_inherited_verdict_takes_as_many_answers_as_any(void **)
 {
 	struct standing standing = {.verdict = VERDICT_UP};
 
-	assert_false(standing_take(&standing, false, 2, 3));
-	assert_false(standing_take(&standing, false, 2, 3));
-	assert_true(standing_take(&standing, false, 2, 3));
+	assert_false(standing_take(&standing, VERDICT_DOWN, 2, 3));
+	assert_false(standing_take(&standing, VERDICT_DOWN, 2, 3));
+	assert_true(standing_take(&standing, VERDICT_DOWN, 2, 3));
 	assert_int_equal(standing.verdict, VERDICT_DOWN);
 }
 
@@ -180,6 +192,31 @@ static void a_listening_port_is_up_and_a_closed_one_down_with_the_reason(void **
 	health_release(b->health, probe);
 }
 
+static void a_node_port_that_refuses_is_a_living_nodes_and_a_silent_one_is_not(void **state)
+{
+	struct bench *b = *state;
+	struct address loopback = address_from_ipv4(htonl(INADDR_LOOPBACK));
+	struct probe_config refusing = probe_of(b, CHECK_NODE_PORT), silent = refusing;
+	struct mute mute = {.listener = -1};
+
+	assert_int_equal(mute_start(&mute, &loopback), 0);
+	silent.port = mute.port;
+	silent.check.timeout_ms = 50;
+	close_listener(b);
+	struct probe *alive = health_acquire(b->health, &refusing, VERDICT_NONE);
+	struct probe *dead = health_acquire(b->health, &silent, VERDICT_NONE);
+	b->stop_after = 2;
+	run_for(b, 2000);
+
+	assert_int_equal(probe_verdict(alive), VERDICT_REFUSING);
+	assert_string_equal(probe_reason(alive), "connection refused");
+	assert_int_equal(probe_verdict(dead), VERDICT_DOWN);
+	assert_string_equal(probe_reason(dead), "connection timed out after 0.05 s");
+	health_release(b->health, alive);
+	health_release(b->health, dead);
+	mute_stop(&mute);
+}
+
 static void equal_probes_are_one_and_others_are_not(void **state)
 {
 	struct bench *b = *state;
@@ -279,6 +316,64 @@ static void a_check_that_cannot_begin_settles_nothing_before_its_timeout(void **
 	health_release(b->health, probe);
 }
 
+#define SERVICE_WEB \
+	"{\"service\": {\"namespace\": \"shop\", \"name\": \"web\"}, \"localEndpoints\": 3}"
+
+static void serve(struct bench *b, struct canned_server *server, const char *head, const char *body)
+{
+	struct address loopback = address_from_ipv4(htonl(INADDR_LOOPBACK));
+
+	assert_int_equal(canned_server_start(server, &loopback, 0, head, body), 0);
+	b->port = server->port;
+}
+
+static void a_node_whose_kube_proxy_says_that_it_goes_drains(void **state)
+{
+	struct bench *b = *state;
+	struct canned_server server;
+
+	serve(b, &server, "503 Service Unavailable",
+		"{\"nodeEligible\": false, \"healthy\": true}");
+	struct probe_config config = probe_of(b, CHECK_KUBE_PROXY);
+	struct probe *probe = health_acquire(b->health, &config, VERDICT_NONE);
+	run_for(b, 2000);
+
+	assert_int_equal(probe_verdict(probe), VERDICT_DRAINING);
+	assert_string_equal(probe_reason(probe), "the node is about to go");
+	health_release(b->health, probe);
+	canned_server_stop(&server);
+}
+
+static void a_services_port_tells_a_weight_and_that_it_changed(void **state)
+{
+	struct bench *b = *state;
+	struct canned_server server;
+
+	serve(b, &server, "200 OK\r\nX-Load-Balancing-Endpoint-Weight: 3", SERVICE_WEB);
+	struct probe_config config = probe_of(b, CHECK_SERVICE);
+	strcpy(config.check.service, "shop/web");
+	struct probe *probe = health_acquire(b->health, &config, VERDICT_NONE);
+	run_for(b, 2000);
+	assert_int_equal(probe_verdict(probe), VERDICT_UP);
+	assert_int_equal(probe_weight(probe), 3);
+
+	server.head = "200 OK\r\nX-Load-Balancing-Endpoint-Weight: 5";
+	b->stop_after = 2;
+	run_for(b, 2000);
+	assert_int_equal(b->n_changes, 2);
+	assert_int_equal(probe_weight(probe), 5);
+
+	// One bad answer is not enough for a verdict, nor for a weight.
+	server.head = "503 Service Unavailable";
+	server.body = "";
+	b->stop_after = 3;
+	run_for(b, 2000);
+	assert_int_equal(probe_verdict(probe), VERDICT_DOWN);
+	assert_int_equal(probe_weight(probe), 5);
+	health_release(b->health, probe);
+	canned_server_stop(&server);
+}
+
 // Answers every connection with the status that its path names.
 static void *serve_http(void *argument)
 {
@@ -362,6 +457,32 @@ static void a_thousand_probes_need_no_thread_each(void **state)
 		health_release(b->health, probes[i]);
 }
 
+static void no_more_checks_begin_in_a_second_than_allowed(void **state)
+{
+	struct bench *b = *state;
+	struct probe *probes[100];
+	struct probe_config config = probe_of(b, CHECK_TCP);
+	struct health_status status;
+
+	health_limit(b->health, 100);
+	for (uint32_t i = 0; i < 100; i++) {
+		config.address = address_from_ipv4(htonl(0x7f010001 + i));
+		probes[i] = health_acquire(b->health, &config, VERDICT_NONE);
+	}
+	b->stop_after = SIZE_MAX;
+	run_for(b, 550);
+	health_read_status(b->health, &status);
+	assert_in_range(status.n_checks, 30, 56);
+	assert_in_range(status.n_waiting, 44, 100);
+
+	run_for(b, 650); // Each has its turn, though the first would be due twenty times more.
+	assert_true(health_is_settled(b->health));
+	for (size_t i = 0; i < 100; i++)
+		health_release(b->health, probes[i]);
+	health_read_status(b->health, &status);
+	assert_int_equal(status.n_waiting, 0);
+}
+
 #define WITH_BENCH(test) cmocka_unit_test_setup_teardown(test, make_bench, unmake_bench)
 
 int main(void)
@@ -371,13 +492,17 @@ int main(void)
 		cmocka_unit_test(an_inherited_verdict_takes_as_many_answers_as_any),
 		cmocka_unit_test(a_late_loop_makes_a_timeout_say_nothing_but_not_for_ever),
 		WITH_BENCH(a_listening_port_is_up_and_a_closed_one_down_with_the_reason),
+		WITH_BENCH(a_node_port_that_refuses_is_a_living_nodes_and_a_silent_one_is_not),
 		WITH_BENCH(equal_probes_are_one_and_others_are_not),
 		WITH_BENCH(silence_runs_into_the_timeout_and_is_the_first_verdict),
 		WITH_BENCH(a_check_that_ran_out_while_the_loop_was_held_is_repeated_not_counted),
 		WITH_BENCH(a_check_that_cannot_begin_settles_nothing_before_its_timeout),
 		WITH_BENCH(an_http_check_goes_by_the_status_and_names_its_host),
+		WITH_BENCH(a_node_whose_kube_proxy_says_that_it_goes_drains),
+		WITH_BENCH(a_services_port_tells_a_weight_and_that_it_changed),
 		WITH_BENCH(a_probe_released_under_way_says_nothing_more),
 		WITH_BENCH(a_thousand_probes_need_no_thread_each),
+		WITH_BENCH(no_more_checks_begin_in_a_second_than_allowed),
 	};
 
 	curl_global_init(CURL_GLOBAL_DEFAULT);

@@ -7,8 +7,10 @@
 
 #include <curl/curl.h>
 
+#include "canned_server.h"
 #include "clock.h"
 #include "intent.h"
+#include "mute.h"
 #include "plan.h"
 
 #define SECONDS NSEC_PER_SEC
@@ -126,6 +128,257 @@ static void a_service_may_weigh_its_nodes_for_itself(void **state)
 	assert_int_equal(model->sets[p->plan->pool_of[1]].targets[0].weight, 3);
 	assert_int_equal(model->sets[p->plan->pool_of[1]].targets[1].weight, 1);
 	assert_int_equal(model->sets[p->plan->pool_of[2]].targets[0].weight, 1);
+}
+
+static void give_up(void *argument, uint64_t)
+{
+	loop_stop(argument);
+}
+
+// The probes' turn.
+static void run_for(struct place *p, uint64_t ms)
+{
+	struct loop_timer patience = {.name = "patience", .fn = give_up, .argument = p->loop};
+
+	loop_timer_set(p->loop, &patience, loop_clock_ns() + ms * NSEC_PER_MSEC);
+	assert_int_equal(loop_run(p->loop), 0);
+}
+
+static void check(struct service_config *service, enum check_kind kind, uint16_t port)
+{
+	service->check = (struct check_config){.kind = kind,
+		.port = port,
+		.path = "/healthz",
+		.service = "shop/web",
+		.interval_ms = 50,
+		.timeout_ms = 1000,
+		.rise = 1,
+		.fall = 1};
+}
+
+static void a_weight_that_a_node_gives_itself_wins(void **state)
+{
+	struct place *p = *state;
+	struct config *config = configure(p, "a b");
+	const uint32_t weights[] = {2, 2};
+	struct service_config *service = add_service(config, "web", "ab");
+	struct canned_server server;
+
+	assert_int_equal(canned_server_start(&server, &config->nodes[0].address[IPV4], 0,
+				 "200 OK\r\nX-Load-Balancing-Endpoint-Weight: 7",
+				 "{\"service\": {\"namespace\": \"shop\", \"name\": \"web\"}}"),
+		0);
+	service->weights = weights;
+	check(service, CHECK_SERVICE, server.port);
+	plan(p, config, 0);
+	run_for(p, 200);
+	canned_server_stop(&server);
+
+	const struct model *model = plan_refresh(p->plan, 0);
+	assert_string_equal(nodes_of(p, "web", 0), "a:up b:down");
+	assert_int_equal(model->sets[0].targets[0].weight, 7);
+	assert_int_equal(model->sets[0].targets[1].weight, 2);
+}
+
+// What is known already of a node, before the plan asks. To be released.
+static struct probe *know(struct place *p, const struct address *address, enum check_kind kind,
+	uint16_t port, enum verdict verdict)
+{
+	struct service_config service;
+
+	check(&service, kind, port);
+	struct probe_config config = {.address = *address, .port = port, .check = service.check};
+	struct probe *probe = health_acquire(p->health, &config, verdict);
+
+	assert_non_null(probe);
+	return probe;
+}
+
+static const struct fallback_case {
+	const char *name;
+	enum verdict first;
+	enum verdict fallback;
+	const char *want;
+} fallback_cases[] = {
+	{"a connection is made", VERDICT_DOWN, VERDICT_UP, "a:up"},
+	{"a connection is refused", VERDICT_DOWN, VERDICT_REFUSING, "a:up"},
+	{"a connection stays silent", VERDICT_DOWN, VERDICT_DOWN, "a:down"},
+	{"kube-proxy had no time to answer yet", VERDICT_NONE, VERDICT_UP, "a:down"},
+};
+
+static void where_kube_proxy_never_answered_a_node_port_decides(void **state)
+{
+	struct place *p = *state;
+	struct config *config = configure(p, "a");
+	const struct address *a = &config->nodes[0].address[IPV4];
+	struct service_config *service = add_service(config, "web", "a");
+
+	check(service, CHECK_KUBE_PROXY, 10256);
+	service->check.fallback_port = 30080;
+	for (size_t i = 0; i < sizeof(fallback_cases) / sizeof(fallback_cases[0]); i++) {
+		const struct fallback_case *c = &fallback_cases[i];
+		struct probe *first = know(p, a, CHECK_KUBE_PROXY, 10256, c->first);
+		struct probe *fallback = know(p, a, CHECK_NODE_PORT, 30080, c->fallback);
+
+		plan(p, config, 0);
+		if (strcmp(nodes_of(p, "web", 0), c->want) != 0)
+			fail_msg("%s: %s", c->name, nodes_of(p, "web", 0));
+		health_release(p->health, first);
+		health_release(p->health, fallback);
+		plan_destroy(p->plan, p->health);
+		p->plan = NULL;
+	}
+}
+
+static void where_kube_proxy_answered_it_decides_whatever_a_node_port_does(void **state)
+{
+	struct place *p = *state;
+	struct config *config = configure(p, "a b c");
+	const struct node_config *nodes = config->nodes;
+	struct service_config *service = add_service(config, "web", "abc");
+	struct canned_server well, unwell, pod;
+	struct mute mute = {.listener = -1};
+
+	// Of c nothing answers at either port.
+	assert_int_equal(canned_server_start(&well, &nodes[0].address[IPV4], 0, "200 OK", "{}"), 0);
+	assert_int_equal(canned_server_start(&unwell, &nodes[1].address[IPV4], well.port,
+				 "503 Service Unavailable", "{\"healthy\": false}"),
+		0);
+	assert_int_equal(mute_start(&mute, &nodes[0].address[IPV4]), 0);
+	assert_int_equal(
+		canned_server_start(&pod, &nodes[1].address[IPV4], mute.port, "200 OK", ""), 0);
+	check(service, CHECK_KUBE_PROXY, well.port);
+	service->check.fallback_port = mute.port;
+	service->check.timeout_ms = 50;
+	plan(p, config, 0);
+	run_for(p, 400);
+
+	assert_string_equal(nodes_of(p, "web", 0), "a:up b:down c:down");
+	assert_int_equal(plan_count_silent(p->plan), 1);
+	mute_stop(&mute);
+	canned_server_stop(&well);
+	canned_server_stop(&unwell);
+	canned_server_stop(&pod);
+}
+
+static void a_kube_proxy_that_answered_once_is_asked_on_after_a_reload(void **state)
+{
+	struct place *p = *state;
+	struct config *config = configure(p, "a");
+	struct config *slower = configure(p, "a");
+	struct canned_server server;
+
+	assert_int_equal(canned_server_start(&server, &config->nodes[0].address[IPV4], 0,
+				 "503 Service Unavailable", "{\"nodeEligible\": false}"),
+		0);
+	check(add_service(config, "web", "a"), CHECK_KUBE_PROXY, server.port);
+	check(add_service(slower, "web", "a"), CHECK_KUBE_PROXY, server.port);
+	config->services[0]->check.fallback_port = slower->services[0]->check.fallback_port = 1;
+	slower->services[0]->check.interval_ms = 2000;
+	plan(p, config, 0);
+	run_for(p, 200);
+	canned_server_stop(&server);
+
+	assert_string_equal(nodes_of(p, "web", 0), "a:draining");
+	plan(p, slower, 0);
+	assert_string_equal(nodes_of(p, "web", 0), "a:draining");
+}
+
+static void a_service_whose_port_answers_in_one_family_is_asked_in_that(void **state)
+{
+	struct place *p = *state;
+	struct config *config = configure(p, "a b");
+	struct address *b6 = &config->nodes[1].address[IPV6];
+	struct service_config *service = add_service(config, "web", "ab");
+
+	b6->bytes[15] = 1; // ::1; the other has none of this family.
+	check(service, CHECK_SERVICE, 31000);
+	service->check.fallback_port = 31000;
+	struct probe *known[] = {
+		know(p, &config->nodes[0].address[IPV4], CHECK_SERVICE, 31000, VERDICT_DOWN),
+		know(p, &config->nodes[1].address[IPV4], CHECK_SERVICE, 31000, VERDICT_DOWN),
+		know(p, b6, CHECK_SERVICE, 31000, VERDICT_UP),
+	};
+	plan(p, config, 0);
+
+	assert_string_equal(nodes_of(p, "web", 0), "a:down b:up");
+	for (size_t i = 0; i < 3; i++)
+		health_release(p->health, known[i]);
+}
+
+static const struct reserve_case {
+	const char *name;
+	enum verdict other;   // Of a,
+	enum verdict reserve; // and of b.
+	const char *want;
+} reserve_cases[] = {
+	{"another is up", VERDICT_UP, VERDICT_UP, "a:up b:draining"},
+	{"the other is not known yet", VERDICT_NONE, VERDICT_UP, "a:down b:up"},
+	{"the other has no endpoint ready yet", VERDICT_DRAINING, VERDICT_DRAINING,
+		"a:draining b:up"},
+	{"the other is down", VERDICT_DOWN, VERDICT_DRAINING, "a:down b:up"},
+	{"both are down", VERDICT_DOWN, VERDICT_DOWN, "a:down b:down"},
+};
+
+static void a_reserve_takes_new_flows_while_no_other_node_can(void **state)
+{
+	struct place *p = *state;
+	struct config *config = configure(p, "a b");
+	const bool reserves[] = {false, true};
+	struct service_config *service = add_service(config, "web", "ab");
+
+	service->reserves = reserves;
+	check(service, CHECK_SERVICE, 31000);
+	for (size_t i = 0; i < sizeof(reserve_cases) / sizeof(reserve_cases[0]); i++) {
+		const struct reserve_case *c = &reserve_cases[i];
+		struct probe *a =
+			know(p, &config->nodes[0].address[IPV4], CHECK_SERVICE, 31000, c->other);
+		struct probe *b =
+			know(p, &config->nodes[1].address[IPV4], CHECK_SERVICE, 31000, c->reserve);
+
+		plan(p, config, 0);
+		if (strcmp(nodes_of(p, "web", 0), c->want) != 0)
+			fail_msg("%s: %s", c->name, nodes_of(p, "web", 0));
+		health_release(p->health, a);
+		health_release(p->health, b);
+		plan_destroy(p->plan, p->health);
+		p->plan = NULL;
+	}
+}
+
+static void a_node_that_is_off_is_down_at_once_and_stays_so_when_it_leaves(void **state)
+{
+	struct place *p = *state;
+	struct config *config = configure(p, "a b");
+	struct config *off = configure(p, "a b");
+	struct config *gone = configure(p, "a");
+
+	add_service(config, "web", "ab");
+	add_service(off, "web", "ab")->fail_open = true;
+	add_service(gone, "web", "a");
+	off->nodes[1].is_out = true;
+	plan(p, config, 0);
+	assert_string_equal(nodes_of(p, "web", 0), "a:up b:up");
+	plan(p, off, 0);
+	assert_string_equal(nodes_of(p, "web", 0), "a:up b:down");
+	assert_int_equal(p->plan->model.sets[0].targets[1].weight, 0);
+	plan(p, gone, 0);
+	assert_string_equal(nodes_of(p, "web", 0), "a:up b:down");
+}
+
+static void services_with_other_reserves_have_other_pools(void **state)
+{
+	struct place *p = *state;
+	struct config *config = configure(p, "a b");
+	const bool one[] = {false, true}, same[] = {false, true}, other[] = {true, false};
+
+	add_service(config, "plain", "ab");
+	add_service(config, "one", "ab")->reserves = one;
+	add_service(config, "same", "ab")->reserves = same;
+	add_service(config, "other", "ab")->reserves = other;
+	plan(p, config, 0);
+	assert_int_equal(p->plan->n_pools, 3);
+	assert_int_equal(p->plan->pool_of[1], p->plan->pool_of[2]);
 }
 
 static void services_with_the_same_nodes_and_checks_share_a_pool(void **state)
@@ -580,6 +833,14 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		IN_PLACE(a_service_may_weigh_its_nodes_for_itself),
+		IN_PLACE(a_weight_that_a_node_gives_itself_wins),
+		IN_PLACE(where_kube_proxy_never_answered_a_node_port_decides),
+		IN_PLACE(where_kube_proxy_answered_it_decides_whatever_a_node_port_does),
+		IN_PLACE(a_kube_proxy_that_answered_once_is_asked_on_after_a_reload),
+		IN_PLACE(a_service_whose_port_answers_in_one_family_is_asked_in_that),
+		IN_PLACE(a_reserve_takes_new_flows_while_no_other_node_can),
+		IN_PLACE(a_node_that_is_off_is_down_at_once_and_stays_so_when_it_leaves),
+		IN_PLACE(services_with_other_reserves_have_other_pools),
 		IN_PLACE(services_with_the_same_nodes_and_checks_share_a_pool),
 		IN_PLACE(a_check_without_a_port_asks_the_services_own_node_port),
 		IN_PLACE(a_node_removed_drains_while_flows_hold_it_and_is_then_gone),

@@ -34,6 +34,11 @@ int kernel_routes(struct kernel *, uint64_t, const struct route **ret_routes, si
 	return 0;
 }
 
+bool kernel_is_neighbour(const struct kernel *, const struct address *)
+{
+	return true;
+}
+
 void kernel_forget_before(struct kernel *, uint64_t)
 {
 }
@@ -239,6 +244,21 @@ static void the_first_table_that_serves_waits_for_a_verdict_on_each_node(void **
 }
 
 // By the old configuration it serves on, whatever the new one's nodes do.
+static void checks_begin_at_the_configurations_rate(void **state)
+{
+	struct place *p = *state;
+	struct config *config = configure(p, "a b c");
+
+	add_service(config, "web", "abc")->check = (struct check_config){
+		.kind = CHECK_TCP, .interval_ms = 60000, .timeout_ms = 400, .rise = 1, .fall = 1};
+	config->checks_per_s = 4;
+	want(p, config);
+	run_for(p, 400);
+	assert_int_equal(p->n_ready, 0); // The third begins after half a second.
+	run_for(p, 400);
+	assert_int_equal(p->n_ready, 1);
+}
+
 static void a_service_that_a_reload_adds_is_announced_after_its_first_checks(void **state)
 {
 	struct place *p = *state;
@@ -629,6 +649,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		IN_PLACE(workers_know_the_nodes_before_the_first_checks_and_serve_nothing_yet),
 		IN_PLACE(the_first_table_that_serves_waits_for_a_verdict_on_each_node),
+		IN_PLACE(checks_begin_at_the_configurations_rate),
 		IN_PLACE(a_service_that_a_reload_adds_is_announced_after_its_first_checks),
 		IN_PLACE(changes_that_come_together_share_a_table_of_the_newest_state),
 		IN_PLACE(a_storm_of_changes_makes_a_table_every_few_milliseconds),

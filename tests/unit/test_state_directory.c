@@ -115,6 +115,19 @@ static void the_hash_key_is_random_and_stays(void **state)
 	assert_int_equal(state_directory_hash_key(p->directory, other), -EINVAL);
 }
 
+static void the_id_of_an_instance_is_random_and_stays(void **state)
+{
+	struct place *p = *state;
+	uint32_t first, again, other;
+
+	assert_int_equal(state_directory_instance_id(p->directory, &first), 0);
+	assert_int_equal(state_directory_instance_id(p->directory, &again), 0);
+	assert_int_equal(first, again);
+	assert_int_equal(state_directory_remove(p->directory, "instance-id"), 0);
+	assert_int_equal(state_directory_instance_id(p->directory, &other), 0);
+	assert_int_not_equal(first, other);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -127,6 +140,8 @@ int main(void)
 			a_file_too_large_is_refused, make_place, unmake_place),
 		cmocka_unit_test_setup_teardown(
 			the_hash_key_is_random_and_stays, make_place, unmake_place),
+		cmocka_unit_test_setup_teardown(
+			the_id_of_an_instance_is_random_and_stays, make_place, unmake_place),
 	};
 	return cmocka_run_group_tests_name("state_directory", tests, NULL, NULL);
 }

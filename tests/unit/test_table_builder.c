@@ -222,6 +222,72 @@ static void a_packet_finds_its_service_node_and_own_address(void **state)
 	assert_int_equal(table->settings.snat_rest_s, 60);
 }
 
+static const struct service *web_of(const struct forwarding_table *table)
+{
+	return &table->services[find(table, "192.0.2.80", 80)];
+}
+
+// The world's service in that mode, in a table that is the only one from then on.
+static const struct forwarding_table *build_in_mode(
+	struct world *world, const struct forwarding_table *before, enum forwarding_mode mode)
+{
+	world->wanted.services[0].mode = mode;
+	const struct forwarding_table *table = build(world);
+
+	table_builder_release(world->builder, before);
+	return table;
+}
+
+static bool end_flows(struct world *world, const uint32_t *held_id)
+{
+	return table_builder_end_flows(world->builder, held, (void *)held_id);
+}
+
+static void a_service_that_leaves_snat_keeps_its_flows_until_none_is_held(void **state)
+{
+	struct world *world = *state;
+
+	want(&world->wanted, 3);
+	world->wanted.services[0].mode = MODE_DSR;
+	const struct forwarding_table *table = build(world);
+	assert_false(web_of(table)->keeps_flows);
+	table = build_in_mode(world, table, MODE_SNAT);
+	assert_false(web_of(table)->keeps_flows);
+	table = build_in_mode(world, table, MODE_DSR);
+	assert_true(web_of(table)->keeps_flows);
+	table = build_in_mode(world, table, MODE_TUNNEL);
+	assert_true(web_of(table)->keeps_flows);
+
+	const uint32_t id = find(table, "192.0.2.80", 80);
+	assert_false(end_flows(world, &id));
+	const struct forwarding_table *other = build(world);
+	assert_false(end_flows(world, NULL)); // A worker may forward by the one before still.
+	table_builder_release(world->builder, table);
+	assert_true(end_flows(world, NULL));
+	table = build_in_mode(world, other, MODE_TUNNEL);
+	assert_false(web_of(table)->keeps_flows);
+	assert_false(end_flows(world, NULL));
+
+	table = build_in_mode(world, table, MODE_SNAT);
+	table = build_in_mode(world, table, MODE_DSR);
+	assert_true(web_of(table)->keeps_flows);
+}
+
+// What is in a name after an @ is one Guideway's own history.
+static void a_client_meets_the_same_node_at_both_addresses_of_a_service(void **state)
+{
+	struct world *world = *state;
+
+	want(&world->wanted, 3);
+	world->wanted.services[0].name = "web";
+	want_service(&world->wanted, "192.0.2.81", 80)->name = "web@192.0.2.81";
+	const struct forwarding_table *table = build(world);
+
+	service_id first = find(table, "192.0.2.80", 80), second = find(table, "192.0.2.81", 80);
+	assert_int_not_equal(first, second);
+	assert_int_equal(table->services[first].salt, table->services[second].salt);
+}
+
 static void shuffle(struct wanted *w)
 {
 	struct model_node node = w->nodes[0];
@@ -313,6 +379,32 @@ static void each_state_of_a_node_is_told_and_only_those_up_have_slots(void **sta
 	assert_int_equal(s->states[3], TARGET_UP);
 	assert_int_equal(s->states[4], TARGET_ABSENT);
 	assert_int_equal(slots_of(s, 0), RING_SIZE);
+}
+
+static void a_node_that_is_not_ready_has_no_slots_and_is_awaited_where_no_other_has(void **state)
+{
+	struct world *world = *state;
+	struct model_target *targets = world->wanted.targets[0];
+
+	want(&world->wanted, 3);
+	targets[0].state = targets[1].state = TARGET_NOT_READY;
+	targets[2].state = TARGET_DOWN;
+	world->wanted.sets[0].n_targets = 3;
+	world->wanted.sets[0].fail_open = true; // There is somebody to wait for.
+	const struct service *s = &build(world)->services[0];
+	assert_null(s->ring);
+	assert_true(s->is_awaited);
+	assert_int_equal(s->states[0], TARGET_NOT_READY);
+	assert_int_equal(s->states[2], TARGET_DOWN);
+
+	targets[1].state = TARGET_UP;
+	s = &build(world)->services[0];
+	assert_int_equal(slots_of(s, 1), RING_SIZE);
+	assert_false(s->is_awaited);
+
+	targets[0].state = targets[1].state = TARGET_NOT_READY;
+	targets[0].weight = targets[1].weight = 0;
+	assert_false(build(world)->services[0].is_awaited);
 }
 
 static void with_every_node_down_a_service_rejects_or_uses_them_all(void **state)
@@ -668,9 +760,12 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, create, destroy)
 	const struct CMUnitTest tests[] = {
 		TEST(a_packet_finds_its_service_node_and_own_address),
+		TEST(a_client_meets_the_same_node_at_both_addresses_of_a_service),
 		TEST(the_order_of_the_model_does_not_matter),
+		TEST(a_service_that_leaves_snat_keeps_its_flows_until_none_is_held),
 		TEST(rings_and_states_are_there_once),
 		TEST(each_state_of_a_node_is_told_and_only_those_up_have_slots),
+		TEST(a_node_that_is_not_ready_has_no_slots_and_is_awaited_where_no_other_has),
 		TEST(with_every_node_down_a_service_rejects_or_uses_them_all),
 		TEST(where_all_down_are_used_one_without_weight_keeps_its_flows_and_gets_none),
 		TEST(a_node_without_an_address_of_the_family_is_no_target),

@@ -20,6 +20,7 @@ condition_is web Accepted "True AddressAssigned"
 condition_is web Programmed "True Forwarding"
 wait_until 5 eval 'kubectl describe service web | grep EnsuredLoadBalancer >/dev/null'
 ctl kubernetes | grep "$namespace/web *served" >/dev/null
+ctl kubernetes | grep -E "^edge +ipv4 +9 +1 +" >/dev/null
 
 # A status that is right is written once: nothing is asked for but what is new.
 before=$(requests | grep -c ' patch ')

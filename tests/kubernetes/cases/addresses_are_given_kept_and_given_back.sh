@@ -30,6 +30,7 @@ wait_until 5 get 203.0.113.7
 service_at second 'guideway.dev/load-balancer-ips: 203.0.113.7' 81
 wait_until 10 eval '[[ "$(condition second Accepted)" == "False "* ]]'
 [ -z "$(vips second)" ]
+ctl kubernetes | grep -x "addresses that were not given: 1 Taken" >/dev/null
 wait_until 5 eval 'kubectl describe service second | grep SyncLoadBalancerFailed >/dev/null'
 
 for name in third fourth; do
@@ -50,3 +51,12 @@ kubectl delete service first --timeout 15s >/dev/null
 kubectl annotate service second --overwrite guideway.dev/load-balancer-ips=203.0.113.8 >/dev/null
 wait_until 10 has_vips second 1
 [ "$(vips second)" = 203.0.113.8 ]
+
+# One that is served and asks for another is served at both until its status names the new one.
+wait_until 5 get 203.0.113.8 /hostname 81
+kubectl annotate service second --overwrite guideway.dev/load-balancer-ips=203.0.113.9 >/dev/null
+until [ "$(vips second)" = 203.0.113.9 ]; do
+	get 203.0.113.8 /hostname 81 >/dev/null || [ "$(vips second)" = 203.0.113.9 ]
+done
+get 203.0.113.9 /hostname 81
+wait_until 5 eval '! get 203.0.113.8 /hostname 81'

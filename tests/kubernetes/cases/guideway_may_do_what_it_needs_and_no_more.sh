@@ -34,12 +34,12 @@ rights no default get,list,delete events
 rights no default get,list,watch secrets configmaps pods leases.coordination.k8s.io
 rights no default create secrets leases.coordination.k8s.io
 
-rights yes guideway get,create,update leases.coordination.k8s.io
-rights no guideway delete leases.coordination.k8s.io
+rights yes guideway get,list,watch,create,update leases.coordination.k8s.io
+rights no guideway patch,delete leases.coordination.k8s.io
 rights yes guideway create secrets
-rights yes guideway get secrets/guideway-hash-key
-rights no guideway get secrets secrets/other
-rights no guideway list,watch,update,patch,delete secrets secrets/guideway-hash-key
+rights yes guideway get,list,watch secrets/guideway-hash-key
+rights no guideway get,list,watch secrets secrets/other
+rights no guideway update,patch,delete secrets secrets/guideway-hash-key
 rights no guideway get,list configmaps pods serviceaccounts
 
 as_guideway()

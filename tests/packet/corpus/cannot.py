@@ -2,6 +2,8 @@
 
 from tunnels import TUNNELS
 
+BY_LEARNING = "nodes have to learn only what Kubernetes tells them of"
+BY_NETWORK = "the nodes of the daemon's world are on networks of its ports"
 BY_CLOCK = "the daemon's clock cannot be moved"
 BY_RATE = "whether a rate is exceeded depends on how fast this machine is just then"
 BY_ROOM = "the daemon has more room than that"
@@ -29,7 +31,12 @@ CANNOT = {
         "a table in which a node is down, and yet in the ring, is never published"
     ),
 }
+for mode in ("dsr", "tunnel", "gue", "crossing"):
+    CANNOT[mode + ": packets of clients end in silence until a node knows the VIP"] = BY_LEARNING
+for node in (0, 1):
+    CANNOT["dsr: node %d is asked, whether it knows the VIP or not" % node] = BY_LEARNING
 for t in TUNNELS:
+    CANNOT[t.name + ": what the router before its node brings is none"] = BY_NETWORK
     CANNOT[t.name + ": what the way takes is forgotten after ten minutes"] = BY_CLOCK
     if t.node == 1:
         CANNOT[t.name + ": SCTP and TCP that do not fit are answered by what does"] = BY_MTU

@@ -686,6 +686,69 @@ for mode, port in [("dnat", DNAT), ("dsr", DSR), ("tunnel", TUNNEL), ("gue", GUE
             lab.expect_drop("no-service")
 
 
+# What nodes have to learn first: a SYN says in its acknowledgment number which node it asks.
+
+
+def question(f, port, node, flags="S", mark=0x4757, source=None):
+    l4 = TCP(sport=CLIENT_PORT, dport=port, flags=flags, seq=7, ack=mark << 16 | node)
+    return f.ip(source or f.machine, f.vip) / l4
+
+
+LEARNING = [("dsr", DSR, 0, NODE0_HOP), ("dsr", DSR_BIG, 1, NODE1_HOP)]
+for mode, port, node, hop in LEARNING:
+
+    @both("%s: node %d is asked, whether it knows the VIP or not" % (mode, node), port=port, node=node, hop=hop)
+    def _(lab, f, port, node, hop):
+        for change in (None, "await %d", "empty %d"):
+            if change:
+                lab.ask(change % port)
+            for flags in ("S", "R"):
+                packet = question(f, port, node, flags)
+                lab.put(packet, port=NODE0_SIDE, kernel=True)
+                lab.expect_sent(packet, hop)
+
+
+for mode, port in [("dsr", DSR), ("tunnel", TUNNEL), ("gue", GUE_CROSS), ("crossing", CROSS)]:
+
+    @both("%s: packets of clients end in silence until a node knows the VIP" % mode, port=port)
+    def _(lab, f, port):
+        lab.ask("await %d" % port)
+        for flags in ("S", "A", "R"):
+            lab.put(f.ip(f.client, f.vip) / TCP(sport=CLIENT_PORT, dport=port, flags=flags))
+            lab.expect_drop("target-not-ready")
+        lab.put(f.ip(f.client, f.vip) / UDP(sport=CLIENT_PORT, dport=port) / b"x")
+        lab.expect_drop("target-not-ready")
+        lab.put(f.ip(f.client, f.vip) / SCTP(sport=CLIENT_PORT, dport=port))
+        lab.expect_drop("target-not-ready")
+
+    @both("%s: a question that a node sends on reaches no other node" % mode, port=port)
+    def _(lab, f, port):
+        for node in (0, 1):
+            for at in (NODE0_SIDE, NODE1_SIDE, CLIENTS):
+                lab.put(question(f, port, node), port=at)
+                lab.expect_drop("loop")
+
+    @both("%s: a node that is none of the service's is not asked" % mode, port=port)
+    def _(lab, f, port):
+        for node in (2, 4, 5, 0xFFFF):
+            lab.put(question(f, port, node), port=NODE0_SIDE, kernel=True)
+            lab.expect_drop("target-not-ready")
+
+
+@both("dsr: a number that is acknowledged, or that asks nothing, names no node")
+def _(lab, f):
+    for flags, mark in (("A", 0x4757), ("SA", 0x4757), ("S", 0x4756), ("S", 0)):
+        packet = question(f, DSR, 1, flags, mark, source=f.client)
+        lab.put(packet)
+        lab.expect_sent(packet, NODE0_HOP)
+
+
+@both("dnat: nodes need not learn anything, and are not asked")
+def _(lab, f):
+    packet = question(f, DNAT, 1, source=f.client)
+    goes_to_node(lab, f, packet)
+
+
 @both("dnat: SCTP is no service")
 def _(lab, f):
     lab.put(f.ip(f.client, f.vip) / SCTP(sport=CLIENT_PORT, dport=DNAT))

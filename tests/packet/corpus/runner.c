@@ -8,6 +8,8 @@
 //     set KEY VALUE             of the settings
 //     mss PORT VALUE            of the services of that port
 //     empty PORT                these have no node that may be used
+//     await PORT                none of the nodes of these knows the VIP yet
+//     routed                    nodes are reached by routers
 //     hop ID PORT               the next hop is behind that port; none is known by -1
 //     event WORD                answered by how often it has happened
 //     frame ORIGIN PORT HEX     answered by: WAY PORT CLASS DROP HEX[,HEX]... of each that went out
@@ -128,6 +130,18 @@ static void change_to_empty(struct service *service, uint16_t)
 	service->ring = NULL;
 }
 
+static void change_to_awaiting(struct service *service, uint16_t)
+{
+	uint8_t *states = (uint8_t *)service->states; // Of the world, who lets us.
+
+	service->ring = NULL;
+	service->is_awaited = true;
+	for (node_id node = 0; node < LITTLE_NODES; node++) {
+		if (states[node] == TARGET_UP)
+			states[node] = TARGET_NOT_READY;
+	}
+}
+
 static void set_mss(struct world *w, const char *line)
 {
 	uint16_t port, mss;
@@ -144,6 +158,22 @@ static void empty(struct world *w, const char *line)
 	if (sscanf(line, "empty %hu", &port) != 1)
 		fail(line);
 	change_services(w, port, 0, change_to_empty);
+}
+
+static void await(struct world *w, const char *line)
+{
+	uint16_t port;
+
+	if (sscanf(line, "await %hu", &port) != 1)
+		fail(line);
+	change_services(w, port, 0, change_to_awaiting);
+}
+
+static void put_nodes_behind_routers(struct world *w)
+{
+	for (size_t i = 0; i < LITTLE_NODES; i++)
+		w->table->nodes[i].is_neighbour[IPV4] = w->table->nodes[i].is_neighbour[IPV6] =
+			false;
 }
 
 static void set_hop(struct world *w, const char *line)
@@ -278,6 +308,10 @@ static struct world *obey(struct world *w, const char *line)
 		set_mss(w, line);
 	else if (strncmp(line, "empty ", 6) == 0)
 		empty(w, line);
+	else if (strcmp(line, "routed\n") == 0)
+		put_nodes_behind_routers(w);
+	else if (strncmp(line, "await ", 6) == 0)
+		await(w, line);
 	else if (strncmp(line, "hop ", 4) == 0)
 		set_hop(w, line);
 	else

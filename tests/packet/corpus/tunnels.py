@@ -201,6 +201,19 @@ def _(lab, t):
         t.goes(lab, t.inner(SCTP(sport=CLIENT_PORT, **more) / SCTPChunkData(data=data(77))))
 
 
+@every("what its node sends on is a loop")
+def _(lab, t):
+    for l4 in (TCP(flags="S"), TCP(flags="A"), UDP(), SCTP(sport=CLIENT_PORT)):
+        lab.put(t.inner(l4), port=t.hop[1])
+        lab.expect_drop("loop")
+
+
+@every("what the router before its node brings is none")
+def _(lab, t):
+    lab.ask("routed")
+    t.goes(lab, t.inner(TCP(flags="S")), port=t.hop[1])
+
+
 @every("traffic class and congestion bits are copied")
 def _(lab, t):
     for traffic_class in (0, 1, 2, 3, 0xB8, 0xBB, 0x0F, 0xF0, 0xFF):
@@ -322,12 +335,12 @@ def _(lab, t):
     t.goes(lab, packet, kernel=True, src=PORT_MACS[0], dst=STRANGER_MAC)
 
 
-@every("from a node, and be it its own")
+@every("from another node")
 def _(lab, t):
-    for node, port in ((0, NODE0_SIDE), (1, NODE1_SIDE)):
-        packet = t.inner(TCP(flags="S"))
-        network(packet).src = t.f.node(node)
-        t.goes(lab, packet, port=port)
+    node, port = (1, NODE1_SIDE) if t.node == 0 else (0, NODE0_SIDE)
+    packet = t.inner(TCP(flags="S"))
+    network(packet).src = t.f.node(node)
+    t.goes(lab, packet, port=port)
 
 
 @every("from an address of ours")

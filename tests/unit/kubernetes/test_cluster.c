@@ -61,7 +61,8 @@ static int make_place(void **state)
 	*state = p;
 	p->now_ns = 1000 * SECONDS;
 	configure(&p->file);
-	return cluster_create(&p->file, &p->cluster);
+	int r = cluster_create(&p->file, &p->cluster);
+	return r < 0 ? r : cluster_set_lead(p->cluster, true, p->now_ns);
 }
 
 static int unmake_place(void **state)
@@ -97,6 +98,8 @@ static void tell_node(struct place *p, const char *name, const char *address, co
 }
 
 #define CLAIMED "'finalizers': ['guideway.dev/lb-cleanup'],"
+#define RECORD "'guideway.dev/addresses': '203.0.113.1'"
+#define RECORDED CLAIMED "'annotations': {" RECORD "},"
 #define LB "'type': 'LoadBalancer', 'loadBalancerClass': 'guideway.dev/lb',"
 
 // 'metadata' and 'spec' are members with a comma after each.
@@ -173,7 +176,8 @@ static const char *served(struct place *p)
 		len += (size_t)sprintf(text + len, "%s%s %s", i == 0 ? "" : "; ", s->name,
 			address_format(&s->vip, address));
 		for (size_t j = 0; j < s->n_nodes; j++)
-			len += (size_t)sprintf(text + len, " %s", config->nodes[s->nodes[j]].name);
+			len += (size_t)sprintf(text + len, " %s%s", config->nodes[s->nodes[j]].name,
+				config->nodes[s->nodes[j]].is_out ? " (out)" : "");
 	}
 	return text;
 }
@@ -210,26 +214,27 @@ static void answer(struct place *p, const char *name, const char *document_text)
 	char key[SERVICE_KEY_MAX];
 
 	snprintf(key, sizeof(key), "default/%s", name);
-	cluster_wrote(p->cluster, key, json, p->now_ns);
+	if (json == NULL)
+		cluster_write_failed(p->cluster, key, "no answer");
+	else
+		cluster_wrote(p->cluster, key, json, p->now_ns);
 	json_decref(json);
 }
+
+static const char web_is_right[] =
+	"{'loadBalancer': {'ingress': [{'ip': '203.0.113.1', 'ipMode': 'Proxy'}]}, 'conditions': ["
+	"{'type': 'guideway.dev/Accepted', 'status': 'True', 'reason': 'AddressAssigned',"
+	" 'message': 'an address is assigned to the Service'},"
+	"{'type': 'guideway.dev/Programmed', 'status': 'True', 'reason': 'Forwarding',"
+	" 'message': 'every worker forwards what is sent to it'}]}";
 
 // Serves a Service, whose status then says so.
 static void serve_web(struct place *p)
 {
-	tell_service(p, "web", CLAIMED, LB);
+	tell_service(p, "web", RECORDED, LB);
 	join_in_force(p);
 	assert_write_has(p, "203.0.113.1");
-	answer(p, "web",
-		service("web", CLAIMED, LB,
-			"{'loadBalancer': {'ingress': [{'ip': '203.0.113.1', 'ipMode': 'Proxy'}]},"
-			" 'conditions': ["
-			"{'type': 'guideway.dev/Accepted', 'status': 'True',"
-			" 'reason': 'AddressAssigned',"
-			" 'message': 'an address is assigned to the Service'},"
-			"{'type': 'guideway.dev/Programmed', 'status': 'True',"
-			" 'reason': 'Forwarding',"
-			" 'message': 'every worker forwards what is sent to it'}]}"));
+	answer(p, "web", service("web", RECORDED, LB, web_is_right));
 	assert_string_equal(next_write(p), "");
 }
 
@@ -243,7 +248,8 @@ static void a_service_gets_our_finalizer_before_an_address(void **state)
 	tell_service(p, "web", "", LB);
 	assert_string_equal(served(p), "");
 	assert_string_equal(next_write(p),
-		"default/web {\"metadata\": {\"finalizers\": [\"guideway.dev/lb-cleanup\"], "
+		"default/web {\"metadata\": {\"annotations\": {\"guideway.dev/addresses\": "
+		"\"203.0.113.1\"}, \"finalizers\": [\"guideway.dev/lb-cleanup\"], "
 		"\"uid\": \"u-web\"}}");
 
 	answer(p, "web", service("web", CLAIMED, LB, "{}"));
@@ -255,7 +261,7 @@ static void its_status_is_written_once_every_worker_forwards_by_it(void **state)
 	struct place *p = *state;
 
 	two_nodes(p);
-	tell_service(p, "web", CLAIMED, LB);
+	tell_service(p, "web", RECORDED, LB);
 	assert_string_equal(next_write(p), "");
 	join(p);
 	assert_string_equal(next_write(p), "");
@@ -400,15 +406,15 @@ static void the_life_of_a_service_is_told_by_events(void **state)
 	tell_service(p, "web", "", LB);
 	assert_string_equal(events(p), "EnsuringLoadBalancer");
 	next_write(p);
-	answer(p, "web", service("web", CLAIMED, LB, "{}"));
+	answer(p, "web", service("web", RECORDED, LB, "{}"));
 	join_in_force(p);
 	next_write(p);
 	// The watch may be faster than the answer.
 	tell(p, CLUSTER_SERVICES, false,
-		service("web", CLAIMED, LB,
+		service("web", RECORDED, LB,
 			"{'loadBalancer': {'ingress': [{'ip': '203.0.113.1'}]}}"));
 	answer(p, "web",
-		service("web", CLAIMED, LB,
+		service("web", RECORDED, LB,
 			"{'loadBalancer': {'ingress': [{'ip': '203.0.113.1'}]}}"));
 	assert_string_equal(events(p), "EnsuredLoadBalancer");
 	tell_service(p, "web", CLAIMED, "'type': 'ClusterIP',");
@@ -418,6 +424,21 @@ static void the_life_of_a_service_is_told_by_events(void **state)
 	next_write(p);
 	answer(p, "web", service("web", "", "'type': 'ClusterIP',", "{}"));
 	assert_string_equal(events(p), "DeletedLoadBalancer");
+}
+
+static void a_service_without_nodes_is_told_of_once(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	serve_web(p);
+	events(p);
+	cluster_tell_availability(p->cluster, "default/web", false);
+	cluster_tell_availability(p->cluster, "default/web", false);
+	assert_string_equal(events(p), "UnAvailableLoadBalancer");
+	cluster_tell_availability(p->cluster, "default/web", true);
+	cluster_tell_availability(p->cluster, "default/other", false);
+	assert_string_equal(events(p), "UpdatedLoadBalancer");
 }
 
 static void what_cannot_be_served_is_told_once(void **state)
@@ -446,6 +467,8 @@ static void what_has_no_address_waits_and_says_why(void **state)
 	next_write(p);
 	tell_service(p, "c", CLAIMED, LB);
 	assert_write_has(p, "\"reason\": \"Exhausted\"");
+	cluster_tick(p->cluster, p->now_ns);
+	assert_int_equal(cluster_count_refusals(p->cluster, BOOK_EXHAUSTED), 1);
 }
 
 static void what_waits_is_served_when_there_is_room(void **state)
@@ -499,10 +522,80 @@ static void a_bad_request_on_a_live_service_leaves_it_served(void **state)
 	two_nodes(p);
 	serve_web(p);
 	tell_service(p, "web",
-		CLAIMED "'annotations': {'guideway.dev/load-balancer-ips': 'nonsense'},", LB);
+		CLAIMED "'annotations': {" RECORD
+			", 'guideway.dev/load-balancer-ips': 'nonsense'},",
+		LB);
 	assert_string_equal(served(p), "default/web:80/tcp 203.0.113.1 n1 n2");
 	cluster_is_in_force(p->cluster, p->now_ns);
 	assert_write_has(p, "\"reason\": \"BadAddressRequest\"");
+}
+
+#define ASKS_FOR_2(has)                                                             \
+	CLAIMED "'annotations': {'guideway.dev/load-balancer-ips': '203.0.113.2', " \
+		"'guideway.dev/addresses': '" has "'},"
+
+static void an_address_that_is_asked_for_serves_before_the_old_one_goes(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	serve_web(p);
+	tell(p, CLUSTER_SERVICES, false,
+		service("web", ASKS_FOR_2("203.0.113.1"), LB, web_is_right));
+	assert_string_equal(served(p),
+		"default/web:80/tcp@203.0.113.2 203.0.113.2 n1 n2; "
+		"default/web:80/tcp 203.0.113.1 n1 n2");
+	assert_write_has(p, "{\"guideway.dev/addresses\": \"203.0.113.2\"}, \"uid\"");
+	answer(p, "web", service("web", ASKS_FOR_2("203.0.113.2"), LB, web_is_right));
+	assert_string_equal(next_write(p), "");
+	served(p);
+	cluster_is_in_force(p->cluster, p->now_ns);
+	assert_string_equal(served(p),
+		"default/web:80/tcp@203.0.113.2 203.0.113.2 n1 n2; "
+		"default/web:80/tcp 203.0.113.1 n1 n2");
+	assert_write_has(p, "\"ingress\": [{\"ip\": \"203.0.113.2\", \"ipMode\": \"Proxy\"}]");
+	answer(p, "web",
+		service("web", ASKS_FOR_2("203.0.113.2"), LB,
+			"{'loadBalancer': {'ingress': [{'ip': '203.0.113.2', 'ipMode': "
+			"'Proxy'}]}}"));
+	assert_true(cluster_has_changed(p->cluster));
+	assert_string_equal(served(p), "default/web:80/tcp@203.0.113.2 203.0.113.2 n1 n2");
+
+	// What it had rests, and then is another's.
+	tell_service(p, "other", CLAIMED, LB);
+	assert_null(strstr(served(p), "other"));
+	p->now_ns += 61 * SECONDS;
+	cluster_tick(p->cluster, p->now_ns);
+	assert_non_null(strstr(served(p), "default/other:80/tcp 203.0.113.1"));
+}
+
+static void one_that_comes_back_has_its_name_again(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	serve_web(p);
+	tell(p, CLUSTER_SERVICES, false,
+		service("web", ASKS_FOR_2("203.0.113.1"), LB, web_is_right));
+	join_in_force(p);
+	tell(p, CLUSTER_SERVICES, false,
+		service("web",
+			CLAIMED "'annotations': {'guideway.dev/load-balancer-ips': '203.0.113.1'},",
+			LB, web_is_right));
+	assert_string_equal(served(p), "default/web:80/tcp 203.0.113.1 n1 n2");
+}
+
+static void in_dnat_a_service_has_one_address_at_a_time(void **state)
+{
+	struct place *p = *state;
+
+	p->file.mode = MODE_DNAT;
+	two_nodes(p);
+	tell_service(p, "web", CLAIMED, LB);
+	join_in_force(p);
+	tell(p, CLUSTER_SERVICES, false,
+		service("web", ASKS_FOR_2("203.0.113.1"), LB, web_is_right));
+	assert_string_equal(served(p), "default/web:80/tcp@203.0.113.2 203.0.113.2 n1 n2");
 }
 
 // Nodes
@@ -528,6 +621,12 @@ static const struct node_case {
 		"{'key': 'ToBeDeletedByClusterAutoscaler'}]},"
 		" 'status': {'addresses': [{'type': 'InternalIP', 'address': '10.0.0.2'}]}}",
 		"default/web:80/tcp 203.0.113.1 n1"},
+	{"one that is off, and was leaving before",
+		"{'metadata': {'name': 'n2'}, 'spec': {'taints': ["
+		"{'key': 'ToBeDeletedByClusterAutoscaler'},"
+		"{'key': 'node.kubernetes.io/out-of-service'}]},"
+		" 'status': {'addresses': [{'type': 'InternalIP', 'address': '10.0.0.2'}]}}",
+		"default/web:80/tcp 203.0.113.1 n1 n2 (out)"},
 	{"one that is cordoned",
 		"{'metadata': {'name': 'n2'}, 'spec': {'unschedulable': true},"
 		" 'status': {'addresses': [{'type': 'InternalIP', 'address': '10.0.0.2'}]}}",
@@ -640,7 +739,12 @@ static void a_local_service_goes_where_its_endpoints_are(void **state)
 	assert_int_equal(weight(p, 1), 2);
 }
 
-static void without_ready_endpoints_those_that_serve_on_count(void **state)
+static bool is_reserve(const struct place *p, size_t i)
+{
+	return cluster_config_of(p->joined)->services[0]->reserves[i];
+}
+
+static void endpoints_that_end_but_serve_on_are_a_reserve(void **state)
 {
 	struct place *p = *state;
 
@@ -648,6 +752,13 @@ static void without_ready_endpoints_those_that_serve_on_count(void **state)
 	tell_service(p, "web", CLAIMED, LOCAL);
 	tell_slice(p, "web-1", ENDING("n1") ", {'nodeName': 'n2', 'conditions': {'ready': false}}");
 	assert_string_equal(served(p), "default/web:80/tcp 203.0.113.1 n1");
+	assert_true(is_reserve(p, 0));
+
+	tell_slice(p, "web-1", ENDING("n1") ", " ENDING("n1") ", " READY("n2"));
+	assert_string_equal(served(p), "default/web:80/tcp 203.0.113.1 n1 n2");
+	assert_true(is_reserve(p, 0));
+	assert_int_equal(weight(p, 0), 2);
+	assert_false(is_reserve(p, 1));
 }
 
 static void endpoints_of_other_services_change_nothing(void **state)
@@ -720,11 +831,224 @@ static void kube_proxy_is_asked_about_nodes_or_about_a_local_service(void **stat
 	const struct config *config = join(p);
 	const struct check_config *a = &config->services[0]->check,
 				  *b = &config->services[1]->check;
-	assert_int_equal(a->kind, CHECK_HTTP);
+	assert_int_equal(a->kind, CHECK_KUBE_PROXY);
 	assert_int_equal(a->port, 10256);
+	assert_int_equal(a->fallback_port, 30080);
 	assert_string_equal(a->path, "/healthz");
 	assert_int_equal(a->interval_ms, 2000);
+	assert_int_equal(b->kind, CHECK_SERVICE);
 	assert_int_equal(b->port, 31000);
+	assert_string_equal(b->service, "default/b");
+	assert_int_equal(b->fallback_port, 0); // It is of one family.
+}
+
+// Annotations
+
+#define TUNED                                                                             \
+	CLAIMED "'annotations': {'guideway.dev/idle-timeout': '90', 'guideway.dev/mss': " \
+		"'1360', 'guideway.dev/on-all-down': 'fail-open', "                       \
+		"'guideway.dev/check-interval': '0.5', 'guideway.dev/check-fall': '7'},"
+
+static void annotations_tune_a_service(void **state)
+{
+	struct place *p = *state;
+
+	p->file.check.timeout_ms = 1000;
+	two_nodes(p);
+	tell_service(p, "plain", CLAIMED, LB);
+	tell_service(p, "web", TUNED, LB);
+
+	const struct service_config *plain = join(p)->services[0], *web = join(p)->services[1];
+	assert_int_equal(web->idle_s, 90);
+	assert_int_equal(web->mss, 1360);
+	assert_true(web->fail_open);
+	assert_int_equal(web->check.interval_ms, 500);
+	assert_int_equal(web->check.timeout_ms, 500); // Never more than the interval.
+	assert_int_equal(web->check.fall, 7);
+	assert_int_equal(plain->idle_s, 3600);
+	assert_int_equal(plain->mss, 0);
+	assert_false(plain->fail_open);
+	assert_int_equal(plain->check.interval_ms, 2000);
+	assert_int_equal(plain->check.timeout_ms, 1000);
+}
+
+static void an_annotation_that_is_no_good_degrades_that_service_alone(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	tell_service(
+		p, "bad", CLAIMED "'annotations': {" RECORD ", 'guideway.dev/mss': 'big'},", LB);
+	tell_service(
+		p, "web", CLAIMED "'annotations': {'guideway.dev/addresses': '203.0.113.2'},", LB);
+	assert_string_equal(events(p), "BadAnnotation");
+	assert_string_equal(served(p),
+		"default/bad:80/tcp 203.0.113.1 n1 n2; default/web:80/tcp 203.0.113.2 n1 n2");
+	cluster_is_in_force(p->cluster, p->now_ns);
+	assert_write_has(p, "guideway.dev/Degraded");
+	assert_true(strstr(next_write(p), "guideway.dev/Degraded") == NULL);
+}
+
+// Several instances
+
+static void follow(struct place *p)
+{
+	assert_int_equal(cluster_set_lead(p->cluster, false, p->now_ns), 0);
+}
+
+static void lead(struct place *p)
+{
+	assert_int_equal(cluster_set_lead(p->cluster, true, p->now_ns), 0);
+}
+
+static void who_does_not_lead_serves_what_is_recorded(void **state)
+{
+	struct place *p = *state;
+
+	follow(p);
+	two_nodes(p);
+	// In no pool of this file: the leader's is another, and it knows.
+	tell_service(
+		p, "web", CLAIMED "'annotations': {'guideway.dev/addresses': '198.51.100.7'},", LB);
+	tell_service(p, "new", CLAIMED, LB);
+	assert_string_equal(served(p), "default/web:80/tcp 198.51.100.7 n1 n2");
+	cluster_is_in_force(p->cluster, p->now_ns);
+	assert_string_equal(next_write(p), "");
+}
+
+static void before_anything_is_recorded_what_is_published_is_served(void **state)
+{
+	struct place *p = *state;
+	static const char status[] = "{'loadBalancer': {'ingress': [{'ip': '203.0.113.2'}]}}";
+
+	follow(p);
+	two_nodes(p);
+	tell(p, CLUSTER_SERVICES, false, service("ours", CLAIMED, LB, status));
+	tell(p, CLUSTER_SERVICES, false, service("theirs", "", LB, status));
+	assert_string_equal(served(p), "default/ours:80/tcp 203.0.113.2 n1 n2");
+}
+
+static void who_leads_next_keeps_all_addresses(void **state)
+{
+	struct place *p = *state;
+
+	follow(p);
+	two_nodes(p);
+	tell_service(p, "a", CLAIMED, LB);
+	tell_service(p, "web", RECORDED, LB);
+	lead(p);
+	assert_string_equal(served(p),
+		"default/a:80/tcp 203.0.113.2 n1 n2; default/web:80/tcp 203.0.113.1 n1 n2");
+}
+
+static void what_a_leader_gave_and_could_not_record_is_given_up_with_the_lead(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	tell_service(p, "web", RECORDED, LB);
+	tell_service(p, "a", CLAIMED, LB);
+	assert_string_equal(served(p),
+		"default/a:80/tcp 203.0.113.2 n1 n2; default/web:80/tcp 203.0.113.1 n1 n2");
+	follow(p);
+	assert_true(cluster_has_changed(p->cluster));
+	assert_string_equal(served(p), "default/web:80/tcp 203.0.113.1 n1 n2");
+	// Meanwhile another gave it to another.
+	tell(p, CLUSTER_SERVICES, false,
+		service("b", CLAIMED "'annotations': {'guideway.dev/addresses': '203.0.113.2'},",
+			LB, "{}"));
+	lead(p);
+	assert_string_equal(served(p),
+		"default/b:80/tcp 203.0.113.2 n1 n2; default/web:80/tcp 203.0.113.1 n1 n2");
+}
+
+static void a_record_that_is_no_list_of_addresses_is_written_anew(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	tell_service(p, "web", CLAIMED "'annotations': {'guideway.dev/addresses': '203,x'},", LB);
+	assert_write_has(p, "{\"guideway.dev/addresses\": \"203.0.113.1\"}");
+}
+
+static void a_status_waits_for_the_others(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	cluster_set_others(p->cluster, 40);
+	tell_service(p, "web", "'resourceVersion': '41'," RECORDED, LB);
+	join_in_force(p);
+	assert_string_equal(next_write(p), "");
+	cluster_set_others(p->cluster, 41);
+	assert_write_has(p, "\"ingress\": [{\"ip\": \"203.0.113.1\"");
+}
+
+static void but_for_no_more_than_five_seconds(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	cluster_set_others(p->cluster, 40);
+	tell_service(p, "web", "'resourceVersion': '41'," RECORDED, LB);
+	join_in_force(p);
+	assert_string_equal(next_write(p), "");
+	p->now_ns += 5 * SECONDS - 1;
+	assert_string_equal(next_write(p), "");
+	p->now_ns += 1;
+	assert_write_has(p, "\"ingress\": [{\"ip\": \"203.0.113.1\"");
+}
+
+static void a_service_is_released_when_the_others_do_not_forward_either(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	serve_web(p);
+	cluster_set_others(p->cluster, 40);
+	tell_service(p, "web", "'resourceVersion': '41'," RECORDED, "'type': 'ClusterIP',");
+	join_in_force(p);
+	assert_string_equal(next_write(p), "");
+	cluster_set_others(p->cluster, 41);
+	assert_write_has(p, "{\"guideway.dev/addresses\": null}");
+}
+
+static void what_is_in_force_is_a_version_of_services(void **state)
+{
+	struct place *p = *state;
+
+	follow(p);
+	assert_int_equal(cluster_in_force_version(p->cluster), 0);
+	two_nodes(p);
+	tell_service(p, "web", "'resourceVersion': '41'," RECORDED, LB);
+	join(p);
+	assert_int_equal(cluster_in_force_version(p->cluster), 0);
+	cluster_is_in_force(p->cluster, p->now_ns);
+	assert_int_equal(cluster_in_force_version(p->cluster), 41);
+
+	tell_service(p, "web", "'resourceVersion': '43'," RECORDED, LB);
+	assert_int_equal(cluster_in_force_version(p->cluster), 41);
+	join_in_force(p);
+	assert_int_equal(cluster_in_force_version(p->cluster), 43);
+	// What changes nothing is in force at once.
+	tell_service(p, "other", "'resourceVersion': '44',", "'type': 'ClusterIP',");
+	assert_int_equal(cluster_in_force_version(p->cluster), 44);
+}
+
+static void what_another_answers_for_is_forwarded_and_not_announced(void **state)
+{
+	struct place *p = *state;
+	struct announcers nobody = {0};
+
+	two_nodes(p);
+	tell_service(p, "web", RECORDED, LB);
+	assert_true(join(p)->services[0]->announce && join(p)->services[0]->answers_arp);
+	cluster_set_announcers(p->cluster, &nobody);
+	assert_true(cluster_has_changed(p->cluster));
+	assert_string_equal(served(p), "default/web:80/tcp 203.0.113.1 n1 n2");
+	assert_false(join(p)->services[0]->announce || join(p)->services[0]->answers_arp);
+	cluster_set_announcers(p->cluster, &nobody);
+	assert_false(cluster_has_changed(p->cluster));
 }
 
 // A restart
@@ -747,6 +1071,7 @@ static void restart(struct place *p)
 	assert_non_null(saved);
 	cluster_destroy(p->cluster);
 	assert_int_equal(cluster_create(&p->file, &p->cluster), 0);
+	assert_int_equal(cluster_set_lead(p->cluster, true, p->now_ns), 0);
 	assert_int_equal(cluster_restore(p->cluster, saved, p->now_ns), 0);
 	json_decref(saved);
 }
@@ -825,6 +1150,361 @@ static void a_write_that_fails_is_tried_again_after_longer_and_longer(void **sta
 	}
 }
 
+// Another writer
+
+static const char web_is_another[] = "{'loadBalancer': {'ingress': [{'ip': '198.51.100.9'}]}}";
+
+// Another overwrites the ingress of a Service that was right.
+static void overwrite(struct place *p, const char *metadata)
+{
+	tell(p, CLUSTER_SERVICES, false, service("web", metadata, LB, web_is_another));
+}
+
+// It is written anew.
+static void put_right(struct place *p, const char *metadata)
+{
+	assert_write_has(p, "203.0.113.1");
+	answer(p, "web", service("web", metadata, LB, web_is_right));
+}
+
+#define BY_KUBECTL(annotations)                                                          \
+	CLAIMED "'annotations': {" RECORD annotations                                    \
+		"}, 'managedFields': [{'manager': 'guideway', 'fieldsV1': {'f:status': " \
+		"{'f:conditions': {}}}}, {'manager': 'kubectl-patch', 'fieldsV1': {"     \
+		"'f:status': {'f:loadBalancer': {'f:ingress': {}}}}}],"
+
+static void begin_conflict(struct place *p)
+{
+	two_nodes(p);
+	serve_web(p);
+	overwrite(p, BY_KUBECTL(""));
+	put_right(p, RECORDED);
+	p->now_ns += 59 * SECONDS;
+	events(p);
+	overwrite(p, BY_KUBECTL(""));
+}
+
+// Who it is that overwrites the one Service's status; "" for nobody.
+static const char *overwritten_by(struct place *p)
+{
+	static char name[128];
+	struct cluster_service service;
+
+	assert_true(cluster_read_service(p->cluster, 0, &service));
+	strcpy(name, service.overwritten_by == NULL ? "" : service.overwritten_by);
+	return name;
+}
+
+static void a_status_that_is_overwritten_twice_in_a_minute_is_left(void **state)
+{
+	struct place *p = *state;
+
+	begin_conflict(p);
+	assert_string_equal(events(p), "StatusConflict");
+	assert_string_equal(overwritten_by(p), "kubectl-patch");
+	assert_string_equal(next_write(p), "");
+	assert_string_equal(served(p), "default/web:80/tcp 203.0.113.1 n1 n2");
+
+	p->now_ns += 599 * SECONDS;
+	cluster_tick(p->cluster, p->now_ns);
+	assert_string_equal(next_write(p), "");
+	p->now_ns += SECONDS;
+	cluster_tick(p->cluster, p->now_ns);
+	cluster_is_in_force(p->cluster, p->now_ns);
+	assert_write_has(p, "203.0.113.1");
+	assert_string_equal(overwritten_by(p), "");
+}
+
+static void a_status_that_is_overwritten_now_and_then_is_put_right(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	serve_web(p);
+	for (int i = 0; i < 3; i++) {
+		overwrite(p, BY_KUBECTL(""));
+		put_right(p, RECORDED);
+		p->now_ns += 61 * SECONDS;
+	}
+	assert_string_equal(overwritten_by(p), "");
+}
+
+static void what_another_notes_down_does_not_end_a_conflict(void **state)
+{
+	struct place *p = *state;
+
+	begin_conflict(p);
+	overwrite(p, BY_KUBECTL(", 'metallb.io/ip-allocated-from-pool': 'a'"));
+	assert_string_equal(next_write(p), "");
+}
+
+static void a_service_that_changes_has_its_status_written_again(void **state)
+{
+	struct place *p = *state;
+
+	begin_conflict(p);
+	overwrite(p, BY_KUBECTL(", 'guideway.dev/forwarding': 'dsr'"));
+	join_in_force(p);
+	assert_write_has(p, "\"ip\": \"203.0.113.1\", \"ipMode\": \"VIP\"");
+}
+
+static void a_conflict_keeps_no_service_from_its_end(void **state)
+{
+	struct place *p = *state;
+
+	begin_conflict(p);
+	tell_service(p, "web", CLAIMED "'deletionTimestamp': '2026-01-01T00:00:00Z',", LB);
+	join_in_force(p);
+	assert_write_has(p, "$deleteFromPrimitiveList/finalizers");
+}
+
+// Namespaces
+
+static void tell_namespace(struct place *p, const char *labels)
+{
+	char text[256];
+
+	snprintf(text, sizeof(text), "{'metadata': {'name': 'default', 'labels': {%s}}}", labels);
+	tell(p, CLUSTER_NAMESPACES, false, text);
+}
+
+// The one pool is for namespaces with the label tier=front.
+static void select_by_namespace(struct place *p)
+{
+	static char *texts[] = {"tier=front"};
+
+	p->file.kubernetes.pools[0].namespace_labels = (struct text_set){texts, 1};
+	assert_int_equal(cluster_set_file(p->cluster, &p->file, p->now_ns), 0);
+}
+
+static void namespaces_are_waited_for_where_a_pool_selects_by_them(void **state)
+{
+	struct place *p = *state;
+
+	assert_false(cluster_follows_namespaces(p->cluster));
+	select_by_namespace(p);
+	assert_true(cluster_follows_namespaces(p->cluster));
+	for (int i = 0; i < N_CLUSTER_RESOURCES; i++) {
+		assert_false(cluster_is_synced(p->cluster));
+		cluster_end(p->cluster, (enum cluster_resource)i, p->now_ns);
+	}
+	assert_true(cluster_is_synced(p->cluster));
+}
+
+static void a_service_gets_an_address_once_its_namespace_may_have_one(void **state)
+{
+	struct place *p = *state;
+
+	select_by_namespace(p);
+	tell_namespace(p, "'tier': 'back'");
+	tell_service(p, "web", CLAIMED, LB);
+	two_nodes(p);
+	assert_string_equal(served(p), "");
+	tell_namespace(p, "'tier': 'front', 'more': ''");
+	assert_string_equal(served(p), "default/web:80/tcp 203.0.113.1 n1 n2");
+}
+
+static void a_namespace_that_loses_its_labels_costs_no_service_its_address(void **state)
+{
+	struct place *p = *state;
+
+	select_by_namespace(p);
+	tell_namespace(p, "'tier': 'front'");
+	two_nodes(p);
+	serve_web(p);
+	events(p);
+	tell_namespace(p, "");
+	assert_string_equal(events(p), "OutsidePools");
+	assert_write_has(p, "\"reason\": \"OutsidePools\"");
+	assert_string_equal(served(p), "default/web:80/tcp 203.0.113.1 n1 n2");
+
+	tell_service(p, "new", CLAIMED, LB);
+	assert_string_equal(served(p), "default/web:80/tcp 203.0.113.1 n1 n2");
+}
+
+static void namespaces_that_matter_from_now_on_end_nothing(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	cluster_forget_namespaces(p->cluster);
+	serve_web(p);
+	select_by_namespace(p);
+	assert_true(cluster_is_known(p->cluster));
+	assert_false(cluster_is_synced(p->cluster));
+	assert_string_equal(served(p), "default/web:80/tcp 203.0.113.1 n1 n2");
+	assert_string_equal(next_write(p), ""); // Nobody knows yet whether the pool is for it.
+	tell_namespace(p, "'tier': 'front'");
+	cluster_end(p->cluster, CLUSTER_NAMESPACES, p->now_ns);
+	join_in_force(p);
+	assert_string_equal(next_write(p), "");
+}
+
+// All are given up
+
+static void all_services_are_released_and_none_is_claimed_until_told(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	serve_web(p);
+	cluster_release_all(p->cluster, p->now_ns);
+	assert_string_equal(served(p), "");
+	cluster_is_in_force(p->cluster, p->now_ns);
+	assert_write_has(p, "\"loadBalancer\": {\"ingress\": null}");
+	answer(p, "web", service("web", "", LB, "{}"));
+	tell_service(p, "new", "", LB);
+	assert_string_equal(next_write(p), "");
+
+	cluster_claim(p->cluster, p->now_ns);
+	assert_write_has(p, "\"finalizers\": [\"guideway.dev/lb-cleanup\"]");
+}
+
+static void what_could_not_be_written_is_said(void **state)
+{
+	struct place *p = *state;
+	struct cluster_service service;
+
+	two_nodes(p);
+	serve_web(p);
+	cluster_release_all(p->cluster, p->now_ns);
+	join_in_force(p);
+	next_write(p);
+	cluster_write_failed(p->cluster, "default/web", "403: it may not be");
+	assert_true(cluster_read_service(p->cluster, 0, &service));
+	assert_string_equal(service.write_error, "403: it may not be");
+}
+
+static void a_waiting_service_is_released_too(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	tell_service(p, "web", CLAIMED, LB "'clusterIP': 'None',");
+	join_in_force(p);
+	tell_service(p, "web", CLAIMED "'deletionTimestamp': '2026-01-01T00:00:00Z',",
+		LB "'clusterIP': 'None',");
+	assert_true(cluster_has_changed(p->cluster));
+	join_in_force(p);
+	assert_write_has(p, "$deleteFromPrimitiveList/finalizers");
+}
+
+// What nodes learn
+
+#define IN_DSR CLAIMED "'annotations': {" RECORD ", 'guideway.dev/forwarding': 'dsr'},"
+#define INGRESS(mode) "'loadBalancer': {'ingress': [{'ip': '203.0.113.1', 'ipMode': '" mode "'}]}"
+#define PROGRAMMED "'conditions': [{'type': 'guideway.dev/Programmed', 'status': 'True'}]"
+
+struct asked {
+	bool awaits;
+	unsigned n;
+	char name[NAME_TEXT_MAX]; // Of the last,
+	uint64_t since_ns;        // and since when it can be known.
+};
+
+static bool awaits(void *argument, const char *name, uint64_t since_ns)
+{
+	struct asked *asked = argument;
+
+	asked->n++;
+	strcpy(asked->name, name);
+	asked->since_ns = since_ns;
+	return asked->awaits;
+}
+
+// Whether some still wait.
+static bool learn(struct place *p, struct asked *asked)
+{
+	asked->n = 0;
+	return cluster_learn(p->cluster, awaits, asked, p->now_ns);
+}
+
+static void in_dsr_it_is_programmed_once_a_node_knows_its_address(void **state)
+{
+	struct place *p = *state;
+	struct asked asked = {.awaits = true};
+
+	two_nodes(p);
+	p->now_ns += 7 * SECONDS;
+	tell_service(p, "web", IN_DSR, LB);
+	events(p);
+	join_in_force(p);
+	assert_true(learn(p, &asked));
+	assert_string_equal(asked.name, "default/web:80/tcp");
+	assert_true(asked.since_ns == UINT64_MAX);
+
+	// The address is written, since nodes learn it so.
+	const char *text = next_write(p);
+	assert_non_null(strstr(text, "\"ipMode\": \"VIP\""));
+	assert_non_null(strstr(text, "AwaitingNodes"));
+	answer(p, "web", service("web", IN_DSR, LB, "{" INGRESS("VIP") "}"));
+	assert_true(learn(p, &asked));
+	assert_true(asked.since_ns == p->now_ns);
+	assert_string_equal(events(p), "");
+
+	p->now_ns += 1 * SECONDS;
+	asked.awaits = false;
+	assert_false(learn(p, &asked));
+	assert_true(asked.since_ns == p->now_ns - 1 * SECONDS);
+	assert_write_has(p, "\"Forwarding\", \"status\": \"True\"");
+	answer(p, "web", service("web", IN_DSR, LB, "{" INGRESS("VIP") ", " PROGRAMMED "}"));
+	assert_string_equal(events(p), "EnsuredLoadBalancer");
+}
+
+static void what_was_programmed_before_a_restart_is_not_taken_back(void **state)
+{
+	struct place *p = *state;
+	struct asked asked = {.awaits = true};
+
+	two_nodes(p);
+	tell(p, CLUSTER_SERVICES, false,
+		service("web", IN_DSR, LB, "{" INGRESS("VIP") ", " PROGRAMMED "}"));
+	join_in_force(p);
+	assert_true(learn(p, &asked));
+	assert_int_equal(asked.since_ns, 0);
+	assert_write_has(p, "\"Forwarding\", \"status\": \"True\"");
+}
+
+static void a_change_to_dsr_is_written_once_workers_forward_so(void **state)
+{
+	struct place *p = *state;
+	struct asked asked = {.awaits = true};
+
+	two_nodes(p);
+	serve_web(p);
+	assert_false(cluster_config_of(p->joined)->services[0]->is_learnt);
+	tell(p, CLUSTER_SERVICES, false,
+		service("web", IN_DSR, LB, "{" INGRESS("Proxy") ", " PROGRAMMED "}"));
+	assert_string_equal(next_write(p), "");
+	join_in_force(p);
+	assert_true(learn(p, &asked));
+	assert_write_has(p, "AwaitingNodes");
+}
+
+static void ports_without_tcp_learn_by_time_and_others_together(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	tell(p, CLUSTER_SERVICES, false,
+		"{'metadata': {" IN_DSR " 'namespace': 'default', 'name': 'both', 'uid': 'b'},"
+		" 'spec': {" LB " 'ports': [{'port': 53, 'protocol': 'UDP'},"
+		" {'port': 80, 'protocol': 'TCP'}, {'port': 81, 'protocol': 'TCP'}]},"
+		" 'status': {}}");
+	tell(p, CLUSTER_SERVICES, false,
+		"{'metadata': {" IN_DSR " 'namespace': 'default', 'name': 'udp', 'uid': 'c'},"
+		" 'spec': {" LB " 'ports': [{'port': 53, 'protocol': 'UDP'}]}, 'status': {}}");
+
+	const struct config *config = join(p);
+	assert_int_equal(config->n_services, 4);
+	assert_true(config->services[0]->is_learnt);
+	assert_int_equal(config->services[0]->learns_with, 1);
+	assert_int_equal(config->services[1]->learns_with, 0);
+	assert_int_equal(config->services[2]->learns_with, 0);
+	assert_true(config->services[3]->is_learnt);
+	assert_int_equal(config->services[3]->learns_with, LEARNS_ALONE);
+}
+
 #define AT_PLACE(test) cmocka_unit_test_setup_teardown(test, make_place, unmake_place)
 
 int main(void)
@@ -842,12 +1522,16 @@ int main(void)
 		AT_PLACE(a_service_that_is_gone_frees_its_address),
 		AT_PLACE(late_news_do_not_undo_an_answer),
 		AT_PLACE(the_life_of_a_service_is_told_by_events),
+		AT_PLACE(a_service_without_nodes_is_told_of_once),
 		AT_PLACE(what_cannot_be_served_is_told_once),
 		AT_PLACE(what_has_no_address_waits_and_says_why),
 		AT_PLACE(what_waits_is_served_when_there_is_room),
 		AT_PLACE(after_a_restart_each_keeps_what_its_status_says),
 		AT_PLACE(both_families_are_served),
 		AT_PLACE(a_bad_request_on_a_live_service_leaves_it_served),
+		AT_PLACE(an_address_that_is_asked_for_serves_before_the_old_one_goes),
+		AT_PLACE(one_that_comes_back_has_its_name_again),
+		AT_PLACE(in_dnat_a_service_has_one_address_at_a_time),
 		AT_PLACE(nodes_come_and_go),
 		AT_PLACE(a_nodes_reports_change_nothing),
 		AT_PLACE(what_a_new_list_does_not_have_is_gone),
@@ -856,14 +1540,42 @@ int main(void)
 		AT_PLACE(a_node_of_the_file_and_the_cluster_is_one),
 		AT_PLACE(what_there_is_no_room_for_is_left_out_and_named),
 		AT_PLACE(kube_proxy_is_asked_about_nodes_or_about_a_local_service),
+		AT_PLACE(annotations_tune_a_service),
+		AT_PLACE(an_annotation_that_is_no_good_degrades_that_service_alone),
+		AT_PLACE(who_does_not_lead_serves_what_is_recorded),
+		AT_PLACE(before_anything_is_recorded_what_is_published_is_served),
+		AT_PLACE(who_leads_next_keeps_all_addresses),
+		AT_PLACE(what_a_leader_gave_and_could_not_record_is_given_up_with_the_lead),
+		AT_PLACE(a_record_that_is_no_list_of_addresses_is_written_anew),
+		AT_PLACE(a_status_waits_for_the_others),
+		AT_PLACE(but_for_no_more_than_five_seconds),
+		AT_PLACE(a_service_is_released_when_the_others_do_not_forward_either),
+		AT_PLACE(what_is_in_force_is_a_version_of_services),
+		AT_PLACE(what_another_answers_for_is_forwarded_and_not_announced),
 		AT_PLACE(after_a_restart_what_was_known_is_served_and_nothing_written),
 		AT_PLACE(after_a_restart_a_list_says_what_is_still_so),
 		AT_PLACE(a_local_service_goes_where_its_endpoints_are),
-		AT_PLACE(without_ready_endpoints_those_that_serve_on_count),
+		AT_PLACE(endpoints_that_end_but_serve_on_are_a_reserve),
 		AT_PLACE(endpoints_of_other_services_change_nothing),
 		AT_PLACE(after_a_restart_a_local_service_knows_its_endpoints),
 		AT_PLACE(what_is_no_saved_cluster_is_refused),
 		AT_PLACE(a_write_that_fails_is_tried_again_after_longer_and_longer),
+		AT_PLACE(a_status_that_is_overwritten_twice_in_a_minute_is_left),
+		AT_PLACE(a_status_that_is_overwritten_now_and_then_is_put_right),
+		AT_PLACE(what_another_notes_down_does_not_end_a_conflict),
+		AT_PLACE(a_service_that_changes_has_its_status_written_again),
+		AT_PLACE(a_conflict_keeps_no_service_from_its_end),
+		AT_PLACE(namespaces_are_waited_for_where_a_pool_selects_by_them),
+		AT_PLACE(a_service_gets_an_address_once_its_namespace_may_have_one),
+		AT_PLACE(a_namespace_that_loses_its_labels_costs_no_service_its_address),
+		AT_PLACE(namespaces_that_matter_from_now_on_end_nothing),
+		AT_PLACE(all_services_are_released_and_none_is_claimed_until_told),
+		AT_PLACE(what_could_not_be_written_is_said),
+		AT_PLACE(a_waiting_service_is_released_too),
+		AT_PLACE(in_dsr_it_is_programmed_once_a_node_knows_its_address),
+		AT_PLACE(what_was_programmed_before_a_restart_is_not_taken_back),
+		AT_PLACE(a_change_to_dsr_is_written_once_workers_forward_so),
+		AT_PLACE(ports_without_tcp_learn_by_time_and_others_together),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

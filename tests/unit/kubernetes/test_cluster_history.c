@@ -149,15 +149,17 @@ static void tell_slice(struct pair *p)
 	tell_both(p, CLUSTER_SLICES, roll(p, 4) == 0, document(text));
 }
 
-static void answer(struct side *s, const struct address *address, bool good, uint64_t now_ns)
+static void answer_all(struct side *s, const struct address *address, bool good, uint64_t now_ns)
 {
+	struct answer said = {.verdict = good ? VERDICT_UP : VERDICT_DOWN};
+
 	for (size_t i = 0; s->plan != NULL && i < s->plan->n_pools; i++) {
 		for (size_t j = 0; j < s->plan->pools[i].n_members; j++) {
 			struct probe *probe = s->plan->pools[i].members[j].probe;
 
 			if (probe != NULL &&
 				address_equal(&probe_config_of(probe)->address, address))
-				probe_answer(probe, good, "", now_ns);
+				probe_answer(probe, &said, now_ns);
 		}
 	}
 }
@@ -168,8 +170,8 @@ static void tell_verdict(struct pair *p)
 		address_from_ipv4(htonl(0x0a000103 + roll(p, N_NODES) + 10 * roll(p, 2)));
 	bool good = roll(p, 4) != 0;
 
-	answer(&p->kept, &address, good, p->now_ns);
-	answer(&p->anew, &address, good, p->now_ns);
+	answer_all(&p->kept, &address, good, p->now_ns);
+	answer_all(&p->anew, &address, good, p->now_ns);
 }
 
 static bool is_held(void *, const struct address *)

@@ -281,29 +281,48 @@ static const struct mark_case {
 	const char *change;
 	bool is_excluded;
 	bool is_leaving;
+	bool is_out;
 } mark_cases[] = {
 	{"the label",
 		"{'metadata': {'labels': {"
 		"'node.kubernetes.io/exclude-from-external-load-balancers': ''}}}",
-		true, false},
+		true, false, false},
 	{"the label that says no",
 		"{'metadata': {'labels': {"
 		"'node.kubernetes.io/exclude-from-external-load-balancers': 'false'}}}",
-		false, false},
+		false, false, false},
 	{"the label that says anything",
 		"{'metadata': {'labels': {"
 		"'node.kubernetes.io/exclude-from-external-load-balancers': 'maybe'}}}",
-		true, false},
+		true, false, false},
 	{"the autoscaler's taint",
 		"{'spec': {'taints': [{'key': 'a'}, {'key': 'ToBeDeletedByClusterAutoscaler'}]}}",
-		false, true},
-	{"a deletion", "{'metadata': {'deletionTimestamp': '2026-01-01T00:00:00Z'}}", false, true},
+		false, true, false},
+	{"a deletion", "{'metadata': {'deletionTimestamp': '2026-01-01T00:00:00Z'}}", false, true,
+		false},
 	{"a cordon",
 		"{'spec': {'unschedulable': true, 'taints': [{'key':"
 		" 'node.kubernetes.io/unschedulable'}]}}",
+		false, false, false},
+	{"a drain",
+		"{'status': {'conditions': [{'type': 'Ready', 'status': 'True'}, {'type':"
+		" 'DrainInProgress', 'status': 'True'}]}}",
+		false, true, false},
+	{"no drain", "{'status': {'conditions': [{'type': 'Drained', 'status': 'False'}]}}", false,
 		false, false},
+	{"a shutdown that takes its time",
+		"{'status': {'conditions': [{'type': 'GracefulNodeShutdownInProgress', 'status':"
+		" 'True'}]}}",
+		false, true, false},
+	{"a cloud's taint of what is off",
+		"{'spec': {'taints': [{'key': 'node.cloudprovider.kubernetes.io/shutdown'}]}}",
+		false, false, true},
+	{"an operator's taint of what is off",
+		"{'spec': {'taints': [{'key': 'node.kubernetes.io/out-of-service', 'value':"
+		" 'nodeshutdown', 'effect': 'NoExecute'}]}}",
+		false, false, true},
 	{"not being ready", "{'status': {'conditions': [{'type': 'Ready', 'status': 'False'}]}}",
-		false, false},
+		false, false, false},
 };
 
 static void marks_of_a_node_are_read(void **)
@@ -312,15 +331,18 @@ static void marks_of_a_node_are_read(void **)
 		struct node_object node = n1_with(mark_cases[i].change);
 
 		if (node.is_excluded != mark_cases[i].is_excluded ||
-			node.is_leaving != mark_cases[i].is_leaving)
-			fail_msg("%s: excluded %d, leaving %d", mark_cases[i].name,
-				node.is_excluded, node.is_leaving);
+			node.is_leaving != mark_cases[i].is_leaving ||
+			node.is_out != mark_cases[i].is_out)
+			fail_msg("%s: excluded %d, leaving %d, out %d", mark_cases[i].name,
+				node.is_excluded, node.is_leaving, node.is_out);
 	}
 }
 
 static void a_node_is_written_as_it_was_read(void **)
 {
 	struct node_object node = n1_with("{}"), again;
+
+	node.is_out = true;
 	json_t *json = node_object_write(&node);
 
 	assert_int_equal(node_object_parse(json, &again), 0);

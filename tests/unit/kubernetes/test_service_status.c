@@ -271,7 +271,18 @@ static const struct admission_case {
 		false, "NoUsablePort"},
 	{"a mode that there is none of",
 		"{'metadata': {'annotations': {'guideway.dev/forwarding': 'magic'}}}", true,
-		"UnknownForwarding"},
+		"BadAnnotation"},
+	{"an annotation that there is none of",
+		"{'metadata': {'annotations': {'guideway.dev/forwardnig': 'dsr'}}}", true,
+		"UnknownAnnotation"},
+	{"an annotation of another's",
+		"{'metadata': {'annotations': {'example.com/forwarding': 'magic',"
+		" 'guideway.dev/addresses': '203.0.113.1'}}}",
+		true, NULL},
+	{"fail-open with Local, in dsr",
+		"{'metadata': {'annotations': {'guideway.dev/on-all-down': 'fail-open',"
+		" 'guideway.dev/forwarding': 'dsr'}}, 'spec': {'externalTrafficPolicy': 'Local'}}",
+		true, "BadAnnotation"},
 	{"a tunnel without a source",
 		"{'metadata': {'annotations': {'guideway.dev/forwarding': 'tunnel'}}}", false,
 		"NoTunnelSource"},
@@ -305,6 +316,25 @@ static void a_service_is_admitted_or_told_why_not(void **state)
 				p->admission.is_admitted, reason);
 		assert_int_equal(*reason != '\0', p->admission.message[0] != '\0');
 	}
+}
+
+static void all_that_is_not_as_asked_is_said(void **state)
+{
+	struct place *p = *state;
+
+	set(p,
+		"{'metadata': {'annotations': {'guideway.dev/idle-timeout': 'long',"
+		" 'guideway.dev/nothing': ''}}, 'spec': {'externalTrafficPolicy': 'Local',"
+		" 'sessionAffinity': 'ClientIP'}}");
+	assert_true(p->admission.is_admitted);
+	assert_string_equal(p->admission.reason, "BadAnnotation");
+	assert_non_null(strstr(p->admission.message,
+		"the annotation guideway.dev/idle-timeout is \"long\", and is not looked at; it "
+		"must be from 1 to 604800 seconds"));
+	assert_non_null(
+		strstr(p->admission.message, "there is no annotation guideway.dev/nothing"));
+	assert_non_null(strstr(p->admission.message, "externalTrafficPolicy Local is served, but"));
+	assert_non_null(strstr(p->admission.message, "; sessionAffinity ClientIP is served, but"));
 }
 
 static void a_second_family_that_cannot_be_served_is_left_out_unless_required(void **state)
@@ -356,6 +386,7 @@ int main(void)
 		AT_PLACE(a_condition_that_turns_false_has_a_new_time),
 		AT_PLACE(our_conditions_are_deleted_and_those_of_others_stay),
 		AT_PLACE(a_service_is_admitted_or_told_why_not),
+		AT_PLACE(all_that_is_not_as_asked_is_said),
 		AT_PLACE(a_second_family_that_cannot_be_served_is_left_out_unless_required),
 		AT_PLACE(the_annotation_chooses_the_mode),
 	};

@@ -1,0 +1,111 @@
+#include "cluster_inside.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "json_read.h"
+
+// In dsr and tunnel nodes learn the addresses of a Service from its status, which so is written
+// before it can be programmed: that it is, once each port has a node that takes its packets.
+
+static bool is_learnt(const struct service_entry *e)
+{
+	return e->admission.mode == MODE_DSR || e->admission.mode == MODE_TUNNEL;
+}
+
+// Whether its status says what kube-proxy needs to take packets to its addresses.
+static bool says_addresses(const struct service_entry *e)
+{
+	const struct service_object *object = e->object;
+
+	for (enum family f = IPV4; f < N_FAMILIES; f++) {
+		bool is_said = address_is_none(&e->address[f]);
+
+		for (size_t i = 0; i < object->n_ingress && i < N_FAMILIES; i++)
+			is_said |= object->ingress[i].ip_mode == IP_MODE_VIP &&
+				address_equal(&object->ingress[i].address, &e->address[f]);
+		if (!is_said)
+			return false;
+	}
+	return true;
+}
+
+static bool says_programmed(const struct service_object *object)
+{
+	for (size_t i = 0; i < json_array_size(object->conditions); i++) {
+		const json_t *condition = json_array_get(object->conditions, i);
+
+		if (json_text_is(condition, "type", condition_word(CONDITION_PROGRAMMED)))
+			return json_text_is(condition, "status", "True");
+	}
+	return false;
+}
+
+// What a status said of the very same addresses before a restart is not taken back.
+bool cluster_is_programmed(const struct service_entry *e)
+{
+	return !is_learnt(e) || e->knows || (says_addresses(e) && says_programmed(e->object));
+}
+
+bool cluster_gets_programmed(const struct service_entry *e)
+{
+	return is_learnt(e) && cluster_is_programmed(e) && !says_programmed(e->object);
+}
+
+// One that is programmed was learnt before we came, and what another process knew of it, too.
+static uint64_t told_since(const struct cluster *c, struct service_entry *e, uint64_t now_ns)
+{
+	if (!says_addresses(e)) {
+		e->told_ns = 0;
+		return UINT64_MAX;
+	}
+	if (says_programmed(e->object) || !cluster_is_synced(c))
+		return 0;
+	if (e->told_ns == 0)
+		e->told_ns = now_ns;
+	return e->told_ns;
+}
+
+static bool awaits_nodes(
+	const struct service_entry *e, cluster_awaits_fn *awaits, void *argument, uint64_t since_ns)
+{
+	struct served served = {.object = e->object};
+	char name[NAME_TEXT_MAX];
+	bool does = false;
+
+	memcpy(served.first, e->first, sizeof(served.first));
+	for (enum family f = IPV4; f < N_FAMILIES; f++) {
+		for (size_t i = 0; i < e->object->n_ports; i++) {
+			const struct service_port *port = &e->object->ports[i];
+
+			if (address_is_none(&e->address[f]) ||
+				admission_port_error(&e->admission, port) != NULL)
+				continue;
+			cluster_service_name(&served, port, &e->address[f], name);
+			does |= awaits(argument, name, since_ns);
+		}
+	}
+	return does;
+}
+
+bool cluster_learn(
+	struct cluster *cluster, cluster_awaits_fn *awaits, void *argument, uint64_t now_ns)
+{
+	struct entry_row row = cluster_list(cluster, CLUSTER_SERVICES);
+	bool some_wait = false;
+
+	for (size_t i = 0; i < row.n; i++) {
+		struct service_entry *e = row.entries[i];
+
+		if (e->stage != STAGE_SERVE || !is_learnt(e) || e->knows)
+			continue;
+		e->knows = service_is_in_force(cluster, e) &&
+			!awaits_nodes(e, awaits, argument, told_since(cluster, e, now_ns)) &&
+			says_addresses(e);
+		if (e->knows)
+			cluster_look_at(cluster, e);
+		some_wait |= !e->knows;
+	}
+	free(row.entries);
+	return some_wait;
+}

@@ -1,0 +1,190 @@
+#include "instances.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "entry_tree.h"
+#include "name.h"
+
+// One lives for as long as its Lease is seen to change, by our own clock (lease_keeper.c has why).
+
+struct seen {
+	char name[LEASE_NAME_MAX]; // Of its Lease.
+	bool is_listed;
+	struct lease lease;
+	json_t *json;
+	uint64_t changed_ns;
+};
+
+struct instances {
+	char own[LEASE_NAME_MAX];
+	struct entry_tree seen;
+};
+
+struct instances *instances_create(const char *own)
+{
+	struct instances *instances = calloc(1, sizeof(*instances));
+
+	if (instances != NULL)
+		strcpy(instances->own, own);
+	return instances;
+}
+
+static void forget(struct instances *instances, struct seen *seen)
+{
+	entry_tree_remove(&instances->seen, seen);
+	json_decref(seen->json);
+	free(seen);
+}
+
+void instances_destroy(struct instances *instances)
+{
+	struct entry_row row;
+
+	if (instances == NULL)
+		return;
+	row = entry_tree_list(&instances->seen);
+	for (size_t i = 0; i < row.n; i++)
+		forget(instances, row.entries[i]);
+	free(row.entries);
+	free(instances);
+}
+
+static struct seen *add(struct instances *instances, const char *name)
+{
+	struct seen *seen = calloc(1, sizeof(*seen));
+
+	if (seen == NULL)
+		return NULL;
+	strcpy(seen->name, name);
+	if (entry_tree_put(&instances->seen, seen) < 0) {
+		free(seen);
+		return NULL;
+	}
+	return seen;
+}
+
+static void see(struct seen *seen, const struct lease *lease, const json_t *json, uint64_t now_ns)
+{
+	if (seen->json == NULL || !lease_is_same(seen->json, json))
+		seen->changed_ns = now_ns;
+	json_decref(seen->json);
+	seen->json = json_deep_copy(json);
+	seen->lease = *lease;
+	seen->is_listed = true;
+}
+
+int instances_tell(struct instances *instances, bool is_gone, const json_t *json, uint64_t now_ns)
+{
+	struct lease lease;
+
+	if (lease_parse(json, &lease) < 0 ||
+		strncmp(lease.name, INSTANCE_LEASE_PREFIX, strlen(INSTANCE_LEASE_PREFIX)) != 0)
+		return 0;
+
+	struct seen *seen = entry_tree_find(&instances->seen, lease.name);
+	if (is_gone) {
+		if (seen != NULL)
+			forget(instances, seen);
+		return 0;
+	}
+	if (seen == NULL)
+		seen = add(instances, lease.name);
+	if (seen == NULL)
+		return -ENOMEM;
+	see(seen, &lease, json, now_ns);
+	return 0;
+}
+
+void instances_begin(struct instances *instances)
+{
+	struct entry_row row = entry_tree_list(&instances->seen);
+
+	for (size_t i = 0; i < row.n; i++)
+		((struct seen *)row.entries[i])->is_listed = false;
+	free(row.entries);
+}
+
+void instances_end(struct instances *instances)
+{
+	struct entry_row row = entry_tree_list(&instances->seen);
+
+	for (size_t i = 0; i < row.n; i++) {
+		struct seen *seen = row.entries[i];
+
+		if (!seen->is_listed)
+			forget(instances, seen);
+	}
+	free(row.entries);
+}
+
+static bool is_own(const struct instances *instances, const struct seen *seen)
+{
+	return strcmp(seen->name, instances->own) == 0;
+}
+
+static bool lives(const struct instances *instances, const struct seen *seen, uint64_t now_ns)
+{
+	return is_own(instances, seen) ||
+		(seen->lease.holder[0] != '\0' &&
+			now_ns <
+				seen->changed_ns + (uint64_t)seen->lease.duration_s * NSEC_PER_SEC);
+}
+
+uint64_t instances_in_force(const struct instances *instances, uint64_t now_ns)
+{
+	struct entry_row row = entry_tree_list(&instances->seen);
+	uint64_t least = UINT64_MAX;
+
+	for (size_t i = 0; i < row.n; i++) {
+		const struct seen *seen = row.entries[i];
+
+		if (!is_own(instances, seen) && lives(instances, seen, now_ns) &&
+			seen->lease.in_force < least)
+			least = seen->lease.in_force;
+	}
+	free(row.entries);
+	return least;
+}
+
+void instances_each(
+	const struct instances *instances, uint64_t now_ns, instance_seen_fn *fn, void *argument)
+{
+	struct entry_row row = entry_tree_list(&instances->seen);
+
+	for (size_t i = 0; i < row.n; i++) {
+		const struct seen *seen = row.entries[i];
+		struct instance_seen told = {
+			.name = seen->name + strlen(INSTANCE_LEASE_PREFIX),
+			.holder = seen->lease.holder,
+			.in_force = seen->lease.in_force,
+			.is_own = is_own(instances, seen),
+		};
+
+		if (lives(instances, seen, now_ns))
+			fn(argument, &told);
+	}
+	free(row.entries);
+}
+
+static void add_announcer(void *argument, const struct instance_seen *seen)
+{
+	struct announcers *announcers = argument;
+
+	if (announcers->n < ANNOUNCERS_MAX)
+		announcers->hashes[announcers->n++] = name_hash(seen->name);
+}
+
+void instances_announce(
+	const struct instances *instances, uint64_t now_ns, struct announcers *ret_announcers)
+{
+	struct announcers announcers = {
+		.known = true,
+		.own = name_hash(instances->own + strlen(INSTANCE_LEASE_PREFIX)),
+	};
+
+	instances_each(instances, now_ns, add_announcer, &announcers);
+	*ret_announcers = announcers;
+}

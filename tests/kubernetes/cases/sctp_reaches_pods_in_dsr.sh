@@ -1,0 +1,56 @@
+# SCTP in dsr: an INIT reaches a pod on each node through its kube-proxy, and the INIT ACK the client,
+# from the VIP and by both families. A Service of SCTP alone is programmed two seconds after its status
+# was written, since nobody can ask its nodes.
+. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../in_a_cluster.sh"
+
+sctp=$kubernetes_folder/cluster/sctp.py
+
+# Pod N answers with the tag N. Pods have the machine's files.
+pods_answer_sctp()
+{
+	local pod n=0
+
+	for pod in $(pods_of web); do
+		spawn "sctp-$((++n))" control "$bin/kubectl" --kubeconfig "$cluster_folder/kubeconfig.admin" \
+			--namespace "$namespace" exec "$pod" -- /usr/bin/python3 "$sctp" answer 9000 "$n"
+	done
+}
+
+tags_of()
+{
+	local n
+
+	for ((n = 0; n < 30; n++)); do
+		on client /usr/bin/python3 "$sctp" ask "$1" 900 $((20000 + n)) || true
+	done | sort -u | xargs
+}
+
+every_pod_answers()
+{
+	[ "$(tags_of "$1")" = "1 2 3 4" ]
+}
+
+guideway_more=$(kubernetes_config)
+guideway_begin
+deployment_add web 4
+pods_answer_sctp
+kubectl apply -f - >/dev/null <<-YAML
+	apiVersion: v1
+	kind: Service
+	metadata: {name: web, annotations: {guideway.dev/forwarding: dsr}}
+	spec:
+	  type: LoadBalancer
+	  loadBalancerClass: guideway.dev/lb
+	  externalTrafficPolicy: Local
+	  selector: {app: web}
+	  ipFamilyPolicy: RequireDualStack
+	  ports: [{name: sctp, port: 900, targetPort: 9000, protocol: SCTP}]
+YAML
+wait_until 10 has_vips web
+written=$SECONDS
+wait_until 10 condition_is web Programmed "True Forwarding"
+[ $((SECONDS - written)) -ge 1 ]
+for vip in $(vips web); do
+	wait_until 5 every_pod_answers "$vip"
+done
