@@ -23,13 +23,15 @@ void config_free(struct config *config)
 		return;
 
 	for (size_t i = 0; i < config->n_services; i++) {
-		if (config->services[i].nodes != config->all_nodes)
-			free(config->services[i].nodes);
+		if (config->services[i]->nodes != config->all_nodes)
+			free(config->services[i]->nodes);
 	}
 	for (size_t i = 0; i < config->n_source_lists; i++)
 		free(config->source_lists[i].prefixes);
 	free(config->source_lists);
 	address_pools_free(config->kubernetes.pools, config->kubernetes.n_pools);
+	if (config->services != NULL)
+		free(config->services[0]);
 	free(config->services);
 	free(config->nodes);
 	free(config->all_nodes);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -61,6 +62,8 @@ struct node_config {
 	bool is_out; // Down, whatever its checks say: a cluster knows that it is off.
 };
 
+enum { LEARNS_ALONE = INT_MAX };
+
 struct service_config {
 	char name[NAME_TEXT_MAX];
 	struct address vip;
@@ -93,8 +96,8 @@ struct service_config {
 	// Not in a file: nodes have to learn the VIP before they are used, and whoever says that
 	// they can calls reconcile_learn().
 	bool is_learnt;
-	size_t learns_with; // Of which service the port is asked: TCP's own, or that of another of
-	                    // the same VIP; SIZE_MAX where there is none.
+	int learns_with; // Of which service the port is asked: TCP's own, 0, or that of another of
+	                 // the same VIP, so many places further on; LEARNS_ALONE for none.
 };
 
 struct config {
@@ -120,7 +123,8 @@ struct config {
 	struct node_config *nodes; // [n_nodes], in the file's order, as are the services.
 	size_t n_nodes;
 	size_t *all_nodes; // [n_nodes] 0, 1, 2, ...: shared by services that use them all.
-	struct service_config *services; // [n_services]
+	struct service_config **services; // [n_services]; configurations may share them. A file's
+	                                  // are one piece of memory, which the first begins.
 	size_t n_services;
 	struct source_list *source_lists; // [n_source_lists], no two alike.
 	size_t n_source_lists;

@@ -122,7 +122,7 @@ static const char *node_name(const struct config *config, size_t i)
 
 static const char *service_name(const struct config *config, size_t i)
 {
-	return config->services[i].name;
+	return config->services[i]->name;
 }
 
 struct naming {
@@ -214,7 +214,7 @@ static bool lacks_family(
 static void check_all_nodes(struct reading *reading, size_t i)
 {
 	const struct config *config = reading->config;
-	const struct service_config *service = &config->services[i];
+	const struct service_config *service = config->services[i];
 	const char *word = family_word(address_family(&service->vip));
 
 	for (size_t node = 0; node < config->n_nodes; node++) {
@@ -296,7 +296,7 @@ static bool all_are_of_family(
 static void choose_target_family(struct reading *reading, size_t i)
 {
 	const struct config *config = reading->config;
-	struct service_config *service = &reading->config->services[i];
+	struct service_config *service = reading->config->services[i];
 	enum family family = address_family(&service->vip), other = family == IPV4 ? IPV6 : IPV4;
 
 	service->target_family = family;
@@ -320,7 +320,7 @@ static void choose_mode(struct config *config, struct service_config *service)
 
 static void choose_nodes(struct reading *reading, size_t i, const size_t *sorted)
 {
-	struct service_config *service = &reading->config->services[i];
+	struct service_config *service = reading->config->services[i];
 	const config_setting_t *setting =
 		config_setting_get_member(service_setting(reading, i), "nodes");
 	char text[FOUND_TEXT_MAX];
@@ -384,7 +384,7 @@ static size_t take_claims(
 				config_setting_get_member(node_setting(reading, i), "address"));
 	}
 	for (size_t i = 0; i < config->n_services; i++)
-		add_claim(claims, &n, &config->services[i].vip, CLAIM_VIP, i,
+		add_claim(claims, &n, &config->services[i]->vip, CLAIM_VIP, i,
 			config_setting_get_member(service_setting(reading, i), "vip"));
 	return n;
 }
@@ -405,19 +405,19 @@ static void agree(struct reading *reading, const struct claim *a, const struct c
 static void check_claims(struct reading *reading, const struct claim *a, const struct claim *b)
 {
 	static const char *const owners[] = {"an SNAT address", "the address of a node", "a VIP"};
-	const struct service_config *services = reading->config->services;
+	struct service_config *const *services = reading->config->services;
 	char text[ADDRESS_TEXT_MAX];
 
 	if (b->kind == CLAIM_VIP && a->kind == CLAIM_VIP) {
-		agree(reading, a, b, "announce", services[a->index].announce,
-			services[b->index].announce);
-		agree(reading, a, b, "answer_arp", services[a->index].answers_arp,
-			services[b->index].answers_arp);
-		if (services[a->index].rejects != services[b->index].rejects)
+		agree(reading, a, b, "announce", services[a->index]->announce,
+			services[b->index]->announce);
+		agree(reading, a, b, "answer_arp", services[a->index]->answers_arp,
+			services[b->index]->answers_arp);
+		if (services[a->index]->rejects != services[b->index]->rejects)
 			mistake(reading, service_setting(reading, b->index), "closed_ports",
 				"found \"%s\"; must be as of the service with the same VIP in line "
 				"%u",
-				services[b->index].rejects ? "reject" : "drop",
+				services[b->index]->rejects ? "reject" : "drop",
 				line_of(service_setting(reading, a->index), "closed_ports"));
 		return;
 	}
@@ -457,7 +457,7 @@ static int compare_endpoints(const void *left, const void *right, void *argument
 {
 	const struct config *config = argument;
 	size_t i = *(const size_t *)left, j = *(const size_t *)right;
-	const struct service_config *a = &config->services[i], *b = &config->services[j];
+	const struct service_config *a = config->services[i], *b = config->services[j];
 	int order = memcmp(&a->vip, &b->vip, sizeof(a->vip));
 
 	if (order == 0)
@@ -488,9 +488,9 @@ static void check_endpoints(struct reading *reading)
 		return;
 	qsort_r(sorted, config->n_services, sizeof(*sorted), compare_endpoints, config);
 	for (size_t i = 1; i < config->n_services; i++) {
-		const struct service_config *service = &config->services[sorted[i]];
+		const struct service_config *service = config->services[sorted[i]];
 
-		if (same_endpoint(&config->services[sorted[i - 1]], service))
+		if (same_endpoint(config->services[sorted[i - 1]], service))
 			mistake(reading, service_setting(reading, sorted[i]), "port",
 				"found %s/%s, as of the service in line %u; must be another port, "
 				"protocol or VIP",
@@ -521,7 +521,7 @@ static void check_times(
 // configuration names, or not at all.
 static void settle_check(struct reading *reading, size_t i)
 {
-	struct service_config *service = &reading->config->services[i];
+	struct service_config *service = reading->config->services[i];
 	const config_setting_t *setting =
 		config_setting_get_member(service_setting(reading, i), "check");
 
@@ -544,7 +544,7 @@ static void settle_check(struct reading *reading, size_t i)
 static void check_mode(struct reading *reading, size_t i)
 {
 	const struct config *config = reading->config;
-	const struct service_config *service = &config->services[i];
+	const struct service_config *service = config->services[i];
 	const config_setting_t *setting = service_setting(reading, i);
 	enum family family = address_family(&service->vip), outer = service->target_family;
 
@@ -574,7 +574,7 @@ static void check_mode(struct reading *reading, size_t i)
 static void settle_service(struct reading *reading, size_t i)
 {
 	struct config *config = reading->config;
-	struct service_config *service = &config->services[i];
+	struct service_config *service = config->services[i];
 
 	if (service->idle_s == 0)
 		service->idle_s =
@@ -591,7 +591,7 @@ static int compare_node_ports(const void *left, const void *right, void *argumen
 {
 	const struct config *config = argument;
 	size_t i = *(const size_t *)left, j = *(const size_t *)right;
-	const struct service_config *a = &config->services[i], *b = &config->services[j];
+	const struct service_config *a = config->services[i], *b = config->services[j];
 	int order = (int)a->node_port - (int)b->node_port;
 
 	if (order == 0)
@@ -617,16 +617,16 @@ static void check_node_ports(struct reading *reading)
 		return;
 	}
 	for (size_t i = 0; i < config->n_services; i++) {
-		if (config->services[i].mode == MODE_DNAT && config->services[i].node_port != 0)
+		if (config->services[i]->mode == MODE_DNAT && config->services[i]->node_port != 0)
 			sorted[n++] = i;
 	}
 	qsort_r(sorted, n, sizeof(*sorted), compare_node_ports, config);
 	for (size_t i = 1; i < n; i++) {
-		if (same_node_port(&config->services[sorted[i - 1]], &config->services[sorted[i]]))
+		if (same_node_port(config->services[sorted[i - 1]], config->services[sorted[i]]))
 			mistake(reading, service_setting(reading, sorted[i]), "node_port",
 				"found %u, as of the service in line %u, both in mode \"dnat\", "
 				"which knows replies by it; must be another",
-				config->services[sorted[i]].node_port,
+				config->services[sorted[i]]->node_port,
 				line_of(service_setting(reading, sorted[i - 1]), "node_port"));
 	}
 	free(sorted);
@@ -728,7 +728,7 @@ static size_t count_probes_of_node_ports(const struct config *config, struct ask
 	size_t n_probes = 0;
 
 	for (size_t i = 0; i < config->n_services; i++) {
-		const struct service_config *service = &config->services[i];
+		const struct service_config *service = config->services[i];
 		size_t *n = &asked->n_nodes[address_family(&service->vip)][service->node_port];
 
 		if (service->check.kind == CHECK_NONE || service->check.port != 0 ||

@@ -374,7 +374,7 @@ void config_check_pools(struct reading *reading, const config_setting_t *root)
 	for (enum family family = IPV4; family < N_FAMILIES; family++)
 		check_family(reading, root, &parts, family);
 	for (size_t i = 0; i < config->n_services; i++)
-		check_address(reading, &parts, &config->services[i].vip,
+		check_address(reading, &parts, &config->services[i]->vip,
 			config_setting_get_elem(reading->services, (unsigned)i), "vip");
 	free(parts.parts);
 }

@@ -664,16 +664,20 @@ void parse_services(
 		wrong(reading, setting, key);
 		return;
 	}
+	struct service_config *memory = calloc(n + 1, sizeof(*memory));
 	config->services = calloc(n + 1, sizeof(*config->services));
-	if (config->services == NULL) {
+	if (memory == NULL || config->services == NULL) {
+		free(memory);
 		reading->out_of_memory = true;
 		return;
 	}
+	for (size_t i = 0; i <= n; i++)
+		config->services[i] = &memory[i];
 	for (size_t i = 0; i < n; i++) {
-		config->services[i].protocol = IPPROTO_TCP;
-		config->services[i].check = config->check;
+		config->services[i]->protocol = IPPROTO_TCP;
+		config->services[i]->check = config->check;
 		read_keys(reading, config_setting_get_elem(setting, (unsigned)i), &service_keys,
-			&config->services[i]);
+			config->services[i]);
 	}
 	config->n_services = n;
 	reading->services = setting;

@@ -6,7 +6,9 @@
 #include <string.h>
 
 struct id {
-	struct id_key key; // Its name is our own copy, or NULL if the id is free.
+	struct id_key key;  // Its name is our own copy, or NULL if the id is free.
+	uintptr_t named_at; // Where the name was by which it was last found; maybe nothing is there
+	                    // any more.
 	uint64_t generation;
 };
 
@@ -67,15 +69,27 @@ int id_key_compare(const struct id_key *a, const struct id_key *b)
 	return order != 0 ? order : (int)a->protocol - (int)b->protocol;
 }
 
+static bool is_at_endpoint(const struct id_key *a, const struct id_key *b)
+{
+	return a->port == b->port && a->protocol == b->protocol &&
+		address_equal(&a->address, &b->address);
+}
+
+// A name of the same hash at the same place is the same name: of most keys no text has to be
+// looked at, which would come from far away.
+static bool is_key(const struct id *id, const struct id_key *key)
+{
+	return id->key.hash == key->hash && is_at_endpoint(&id->key, key) &&
+		(id->named_at == (uintptr_t)key->name || strcmp(id->key.name, key->name) == 0);
+}
+
 // The slot of the key, or the empty one where it would be.
 static size_t slot_of(const struct id_store *store, const struct id_key *key)
 {
 	size_t slot = key->hash & store->mask;
 
 	for (; store->slots[slot] != ID_NONE; slot = (slot + 1) & store->mask) {
-		const struct id_key *other = &store->ids[store->slots[slot]].key;
-
-		if (other->hash == key->hash && id_key_compare(other, key) == 0)
+		if (is_key(&store->ids[store->slots[slot]], key))
 			break;
 	}
 	return slot;
@@ -100,7 +114,7 @@ int id_store_put(struct id_store *store, const struct id_key *key, uint32_t *ret
 	if (copy == NULL)
 		return -ENOMEM;
 
-	store->ids[at] = (struct id){.key = *key};
+	store->ids[at] = (struct id){.key = *key, .named_at = (uintptr_t)key->name};
 	store->ids[at].key.name = copy;
 	store->slots[slot] = (uint32_t)at;
 	store->lowest_free = at + 1;
@@ -141,8 +155,10 @@ void id_store_remove(struct id_store *store, uint32_t id)
 		store->end--;
 }
 
-void id_store_mark(struct id_store *store, uint32_t id, uint64_t generation)
+void id_store_mark(
+	struct id_store *store, uint32_t id, const struct id_key *key, uint64_t generation)
 {
+	store->ids[id].named_at = (uintptr_t)key->name;
 	store->ids[id].generation = generation;
 }
 

@@ -16,7 +16,8 @@ struct id_key {
 	struct address address;
 	uint16_t port;
 	uint8_t protocol;
-	uint64_t hash; // Of the rest; the caller's choice, the same each time.
+	uint64_t hash; // Of the rest; the caller's choice, the same each time. Where another name
+	               // may come to stand where a name stood, no two of them have the same.
 };
 
 enum { ID_NONE = UINT32_MAX };
@@ -35,8 +36,10 @@ int id_store_put(struct id_store *store, const struct id_key *key, uint32_t *ret
 
 void id_store_remove(struct id_store *store, uint32_t id);
 
-// The table of 'generation' knows the id; that of a later one may not.
-void id_store_mark(struct id_store *store, uint32_t id, uint64_t generation);
+// The table of 'generation' knows the id, which is that of 'key'; that of a later one may not. As
+// long as the name stays where it is, it is found sooner.
+void id_store_mark(
+	struct id_store *store, uint32_t id, const struct id_key *key, uint64_t generation);
 
 // Of the last table that knew it; 0 for none yet.
 uint64_t id_store_generation(const struct id_store *store, uint32_t id);

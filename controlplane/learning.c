@@ -178,12 +178,13 @@ bool learning_is_ready(const struct learning *learning, const struct plan *plan,
 }
 
 // The port that stands for the service: of TCP its own, else that of the one that it goes with.
-static struct vip_probe *acquire(
-	const struct plan *plan, struct vip_prober *prober, const struct service_config *service)
+static struct vip_probe *acquire(const struct plan *plan, struct vip_prober *prober, size_t i)
 {
-	bool is_alone = service->learns_with == SIZE_MAX;
-	const struct service_config *asked =
-		is_alone ? service : &plan->config->services[service->learns_with];
+	const struct service_config *service = plan->config->services[i];
+	size_t with = i + (size_t)service->learns_with;
+	// One that there was no room for is left out.
+	bool is_alone = service->learns_with == LEARNS_ALONE || with >= plan->config->n_services;
+	const struct service_config *asked = plan->config->services[is_alone ? i : with];
 	struct vip_probe_config config = {
 		.vip = asked->vip,
 		.port = is_alone ? 0 : asked->port,
@@ -198,11 +199,9 @@ static struct vip_probe *acquire(
 static int add_learners(struct learning *l, const struct plan *plan, struct vip_prober *prober)
 {
 	for (size_t i = 0; i < plan->config->n_services; i++) {
-		const struct service_config *service = &plan->config->services[i];
-
-		if (!service->is_learnt)
+		if (!plan->config->services[i]->is_learnt)
 			continue;
-		struct vip_probe *probe = acquire(plan, prober, service);
+		struct vip_probe *probe = acquire(plan, prober, i);
 		if (probe == NULL)
 			return -ENOMEM;
 		l->learners[l->n_learners++] = (struct learner){.service = i, .probe = probe};
@@ -215,7 +214,7 @@ static size_t count_learnt(const struct plan *plan)
 	size_t n = 0;
 
 	for (size_t i = 0; i < plan->config->n_services; i++)
-		n += plan->config->services[i].is_learnt;
+		n += plan->config->services[i]->is_learnt;
 	return n;
 }
 

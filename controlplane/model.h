@@ -37,11 +37,14 @@ struct model_set {
 };
 
 struct model_service {
-	char name[NAME_TEXT_MAX]; // Salts its hash. Each has another, and at another endpoint it
-	struct address vip;       // is another service.
-	uint16_t port;            // Host byte order.
-	uint16_t node_port;       // Host byte order.
-	uint8_t protocol;         // IPPROTO_TCP, _UDP or _SCTP.
+	const char *name;   // Salts its hash. Each has another, and at another endpoint it is
+	                    // another service.
+	uint64_t name_hash; // name_hash() of it, or 0 where nobody has reckoned it yet;
+	uint64_t salt;      // name_hash_until() an @, likewise.
+	struct address vip;
+	uint16_t port;      // Host byte order.
+	uint16_t node_port; // Host byte order.
+	uint8_t protocol;   // IPPROTO_TCP, _UDP or _SCTP.
 	enum forwarding_mode mode;
 	enum tunnel_kind tunnel_kind;
 	enum family target_family; // The VIP's, except in MODE_TUNNEL.

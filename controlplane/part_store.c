@@ -40,10 +40,17 @@ void part_store_destroy(struct part_store *store)
 	free(store);
 }
 
+// Four words at a time, in lanes that do not wait for each other.
 static uint64_t hash_of(const uint8_t *bytes, size_t len)
 {
-	uint64_t hash = len, word;
+	uint64_t lanes[4] = {len, 1, 2, 3}, words[4], word = 0, hash;
 
+	for (; len >= sizeof(words); bytes += sizeof(words), len -= sizeof(words)) {
+		memcpy(words, bytes, sizeof(words));
+		for (size_t i = 0; i < 4; i++)
+			lanes[i] = mix(lanes[i] ^ words[i]);
+	}
+	hash = mix(mix(mix(lanes[0]) ^ lanes[1]) ^ lanes[2]) ^ lanes[3];
 	for (; len >= sizeof(word); bytes += sizeof(word), len -= sizeof(word)) {
 		memcpy(&word, bytes, sizeof(word));
 		hash = mix(hash ^ word);

@@ -11,6 +11,11 @@
 // with the same nodes, checked in the same way, share one. A reload makes all of it anew, and looks
 // up what was there before, services by name and nodes by address, so that there is one way to any
 // state, not one for each change.
+//
+// That a service is the very one that the configuration before had is seen by its address, in the
+// order in which both have them: then it is in the same pool as whoever was in its pool before and
+// is the same, too, and nothing of it is compared or copied by its name. Members of a pool whose
+// services and nodes are the same are shared with the plan before.
 
 // Services with equal keys share a pool.
 struct key {
@@ -33,15 +38,26 @@ struct making {
 	const struct plan *before; // NULL for none.
 	struct health *health;
 	uint64_t now_ns;
+	size_t *same;         // [config->n_services]: index of the very same service before,
+	size_t *named;        // and of the one of its name; SIZE_MAX for none.
 	struct place *places; // [n_places], sorted.
 	size_t n_places;
+	bool same_nodes;               // All that there are, and none else, as before.
 	bool *carried;                 // [before->n_nodes][N_FAMILIES]: some service still has it.
 	size_t *now_at;                // [before->n_nodes][N_FAMILIES]: whose address that is, as
 	                               // an index into plan->nodes, or SIZE_MAX.
 	const struct member **members; // [plan->n_nodes]: of the pool before the one being made.
-	struct key *keys;              // [config->n_services]
+	struct key *keys;              // [config->n_services], but for 'before' only some.
+	size_t *pool_now;              // [before->n_pools]: where services that are the same and
+	                               // were in it are now; SIZE_MAX before the first of them.
 	void *tree;                    // Of keys (tsearch).
 };
+
+// One more than asked, since calloc() may answer a wish for nothing with NULL.
+static void *array(size_t n, size_t size)
+{
+	return calloc(n + 1, size);
+}
 
 // Names
 
@@ -54,7 +70,7 @@ static const char *node_name(const struct plan *plan, size_t i)
 
 static const char *service_name(const struct plan *plan, size_t i)
 {
-	return plan->config->services[i].name;
+	return plan->config->services[i]->name;
 }
 
 static int order(uint64_t a, uint64_t b)
@@ -343,8 +359,8 @@ int plan_announced(const struct plan *plan, struct address **ret_addresses, size
 		return -ENOMEM;
 
 	for (size_t i = 0; i < config->n_services; i++) {
-		if (config->services[i].announce && plan->pools[plan->pool_of[i]].settled)
-			found[n_found++] = config->services[i].vip;
+		if (config->services[i]->announce && plan->pools[plan->pool_of[i]].settled)
+			found[n_found++] = config->services[i]->vip;
 	}
 	for (enum family f = IPV4; f < N_FAMILIES; f++) {
 		memcpy(&found[n_found], config->snat[f], config->n_snat[f] * sizeof(*found));
@@ -437,11 +453,53 @@ static void add_leaving_node(struct making *m, size_t before)
 	plan->n_nodes++;
 }
 
+// Where nothing leaves and the configurations share their nodes, all is as it was.
+static bool copy_nodes(struct making *m)
+{
+	const struct plan *before = m->before;
+	struct plan *plan = m->plan;
+	size_t n = before == NULL ? 0 : before->n_nodes;
+
+	if (before == NULL || before->config->nodes != plan->config->nodes ||
+		n != plan->config->n_nodes || before->config->n_nodes != n)
+		return false;
+	memcpy(plan->names, before->names, n * sizeof(*plan->names));
+	memcpy(plan->nodes, before->nodes, n * sizeof(*plan->nodes));
+	memcpy(plan->nodes_by_name, before->nodes_by_name, n * sizeof(size_t));
+	plan->n_nodes = n;
+	for (size_t i = 0; i < n * N_FAMILIES; i++)
+		m->now_at[i] = i / N_FAMILIES;
+	return true;
+}
+
+static bool is_same_node(const struct making *m, size_t i)
+{
+	const struct plan *plan = m->plan, *before = m->before;
+
+	return plan->nodes[i].weight == before->nodes[i].weight &&
+		plan->nodes[i].configured == before->nodes[i].configured &&
+		memcmp(plan->names[i].address, before->names[i].address,
+			sizeof(plan->names[i].address)) == 0 &&
+		strcmp(plan->names[i].name, before->names[i].name) == 0;
+}
+
+static bool are_same_nodes(const struct making *m)
+{
+	bool same = m->before != NULL && m->plan->n_nodes == m->before->n_nodes;
+
+	for (size_t i = 0; same && i < m->plan->n_nodes; i++)
+		same = is_same_node(m, i);
+	return same;
+}
+
 static void add_nodes(struct making *m, const struct drains *drains)
 {
 	struct plan *plan = m->plan;
 	uint64_t since_ns;
 
+	m->same_nodes = copy_nodes(m);
+	if (m->same_nodes)
+		return;
 	for (size_t i = 0; i < plan->config->n_nodes; i++) {
 		const struct node_config *node = &plan->config->nodes[i];
 
@@ -462,6 +520,113 @@ static void add_nodes(struct making *m, const struct drains *drains)
 		bool drained = drains_has(drains, plan->names[i].name, &since_ns);
 		plan_set_drained(plan, i, drained, since_ns);
 	}
+	m->same_nodes = are_same_nodes(m);
+}
+
+// Services before and now
+
+// Both are mostly in the same order; where they are not, a service is found by its name. Returns
+// how many are the same.
+static size_t find_services(struct making *m)
+{
+	const struct config *config = m->plan->config;
+	const struct plan *before = m->before;
+	size_t next = 0, n_same = 0;
+
+	for (size_t i = 0; i < config->n_services; i++) {
+		const struct service_config *service = config->services[i];
+
+		m->same[i] = m->named[i] = SIZE_MAX;
+		if (before == NULL)
+			continue;
+		if (next >= before->config->n_services || before->config->services[next] != service)
+			next = plan_find_service(before, service->name);
+		m->named[i] = next;
+		if (next == SIZE_MAX)
+			continue;
+		if (before->config->services[next] == service) {
+			m->same[i] = next;
+			n_same++;
+		}
+		next++;
+	}
+	return n_same;
+}
+
+// What the service had before. Under another family it is another service, whatever its name.
+static const struct pool *pool_before(const struct making *m, size_t service)
+{
+	if (m->named[service] == SIZE_MAX)
+		return NULL;
+
+	const struct pool *pool = &m->before->pools[m->before->pool_of[m->named[service]]];
+	bool is_same = m->same[service] != SIZE_MAX;
+
+	return is_same || pool->family == m->plan->config->services[service]->target_family ? pool
+											    : NULL;
+}
+
+// Those whose names were there before are in their order already. Returns how many: they are in
+// services_by_name, the others in 'ret_fresh'.
+static size_t keep_order(struct making *m, size_t *now, size_t *ret_fresh)
+{
+	struct plan *plan = m->plan;
+	size_t n_kept = 0, n_fresh = 0;
+
+	for (size_t i = 0; i < m->before->config->n_services; i++)
+		now[i] = SIZE_MAX;
+	for (size_t i = 0; i < plan->config->n_services; i++) {
+		if (m->named[i] != SIZE_MAX && now[m->named[i]] == SIZE_MAX)
+			now[m->named[i]] = i;
+		else
+			ret_fresh[n_fresh++] = i;
+	}
+	for (size_t i = 0; i < m->before->config->n_services; i++) {
+		size_t at = now[m->before->services_by_name[i]];
+
+		if (at != SIZE_MAX)
+			plan->services_by_name[n_kept++] = at;
+	}
+	return n_kept;
+}
+
+// Puts [n_fresh], in their order, among the first 'n_kept' of services_by_name.
+static void merge_fresh(struct plan *plan, size_t n_kept, const size_t *fresh, size_t n_fresh)
+{
+	size_t *sorted = plan->services_by_name;
+
+	while (n_fresh > 0) {
+		size_t last = fresh[--n_fresh];
+		size_t at = find(plan, sorted, n_kept, service_name, service_name(plan, last));
+
+		memmove(&sorted[at + n_fresh + 1], &sorted[at], (n_kept - at) * sizeof(*sorted));
+		sorted[at + n_fresh] = last;
+		n_kept = at;
+	}
+}
+
+static bool sort_services(struct making *m)
+{
+	struct plan *plan = m->plan;
+	size_t n = plan->config->n_services;
+
+	if (m->before == NULL) {
+		sort(plan, plan->services_by_name, n, by_service_name);
+		return true;
+	}
+	size_t *now = array(m->before->config->n_services, sizeof(*now));
+	size_t *fresh = array(n, sizeof(*fresh));
+	bool done = now != NULL && fresh != NULL;
+
+	if (done) {
+		size_t n_kept = keep_order(m, now, fresh);
+
+		qsort_r(fresh, n - n_kept, sizeof(*fresh), by_service_name, plan);
+		merge_fresh(plan, n_kept, fresh, n - n_kept);
+	}
+	free(now);
+	free(fresh);
+	return done;
 }
 
 // Pools
@@ -479,36 +644,26 @@ static uint64_t hash_nodes(const struct service_config *service)
 	return hash;
 }
 
-// What the service had before. Under another family it is another service, whatever its name.
-static const struct pool *pool_before(
-	const struct plan *before, const struct service_config *service)
+static uint16_t check_port_of(const struct service_config *service)
 {
-	size_t i = before == NULL ? SIZE_MAX : plan_find_service(before, service->name);
-	if (i == SIZE_MAX)
-		return NULL;
+	bool of_node_port = service->check.kind != CHECK_NONE && service->check.port == 0;
 
-	const struct pool *pool = &before->pools[before->pool_of[i]];
-	return pool->family == service->target_family ? pool : NULL;
+	return of_node_port ? service->node_port : service->check.port;
 }
 
 // 'beside' is the key of another service, or empty: services that use all nodes share one list of
 // them, which has to be hashed only once.
-static struct key key_of(
-	const struct making *m, const struct service_config *service, const struct key *beside)
+static void fill_key(
+	struct key *key, const struct service_config *service, const struct key *beside)
 {
-	const struct check_config *check = &service->check;
 	bool is_shared = beside->service != NULL && beside->service->nodes == service->nodes &&
 		beside->service->n_nodes == service->n_nodes &&
 		beside->service->weights == service->weights &&
 		beside->service->reserves == service->reserves;
-	bool of_node_port = check->kind != CHECK_NONE && check->port == 0;
 
-	return (struct key){
-		.before = pool_before(m->before, service),
-		.service = service,
-		.check_port = of_node_port ? service->node_port : check->port,
-		.nodes_hash = is_shared ? beside->nodes_hash : hash_nodes(service),
-	};
+	key->service = service;
+	key->check_port = check_port_of(service);
+	key->nodes_hash = is_shared ? beside->nodes_hash : hash_nodes(service);
 }
 
 // Of lists of 'size' bytes; either may be NULL for none.
@@ -531,16 +686,11 @@ static int compare_shares(const struct service_config *s, const struct service_c
 	return compare_lists(s->reserves, t->reserves, s->n_nodes * sizeof(*s->reserves));
 }
 
-static int compare_keys(const void *l, const void *r)
+// Whether they use the same nodes, and check them alike.
+static int compare_uses(const struct service_config *s, const struct service_config *t)
 {
-	const struct key *a = l;
-	const struct key *b = r;
-	const struct service_config *s = a->service;
-	const struct service_config *t = b->service;
 	const int orders[] = {
-		order(a->nodes_hash, b->nodes_hash),
-		order((uintptr_t)a->before, (uintptr_t)b->before),
-		order(a->check_port, b->check_port),
+		order(check_port_of(s), check_port_of(t)),
 		order(s->target_family, t->target_family),
 		order(s->check.fallback_port, t->check.fallback_port),
 		order(s->fail_open, t->fail_open),
@@ -557,6 +707,18 @@ static int compare_keys(const void *l, const void *r)
 	if (by_check != 0 || s->nodes == t->nodes)
 		return by_check;
 	return memcmp(s->nodes, t->nodes, s->n_nodes * sizeof(size_t));
+}
+
+static int compare_keys(const void *l, const void *r)
+{
+	const struct key *a = l;
+	const struct key *b = r;
+	int by_hash = order(a->nodes_hash, b->nodes_hash);
+	int by_before = order((uintptr_t)a->before, (uintptr_t)b->before);
+
+	if (by_hash != 0 || by_before != 0)
+		return by_hash != 0 ? by_hash : by_before;
+	return compare_uses(a->service, b->service);
 }
 
 static bool is_of_kind(const struct probe *probe, const struct probe_config *config)
@@ -666,22 +828,44 @@ static void lay_out(struct making *m, const struct pool *before)
 	}
 }
 
-static bool make_pool(struct making *m, const struct key *key)
+static bool has_gone(const struct pool *pool)
 {
-	struct plan *plan = m->plan;
+	for (size_t i = 0; pool->n_leaving > 0 && i < pool->n_members; i++) {
+		if (pool->members[i].gone)
+			return true;
+	}
+	return false;
+}
+
+// Whether the members of the pool before are those that the pool would have.
+static bool is_as_before(const struct making *m, const struct key *key)
+{
+	const struct pool *before = key->before;
+
+	return m->same_nodes && before != NULL && !has_gone(before) &&
+		compare_uses(key->service, m->before->config->services[before->first_service]) == 0;
+}
+
+static void share_members(struct pool *pool, const struct pool *before)
+{
+	pool->list = before->list;
+	pool->list->n_references++;
+	pool->members = before->members;
+	pool->n_members = before->n_members;
+	pool->n_leaving = before->n_leaving;
+}
+
+static bool add_members(struct making *m, struct pool *pool, const struct key *key)
+{
 	const struct service_config *service = key->service;
 	size_t n_max = service->n_nodes + (key->before != NULL ? key->before->n_members : 0);
-	struct pool *pool = &plan->pools[plan->n_pools++];
 
-	pool->family = service->target_family;
-	pool->fail_open = service->fail_open;
-	pool->settled = key->before != NULL && key->before->settled;
-	pool->first_service = (size_t)(service - plan->config->services);
-	pool->members = calloc(n_max + 1, sizeof(*pool->members));
-	pool->targets = calloc(n_max + 1, sizeof(*pool->targets));
-	if (pool->members == NULL || pool->targets == NULL)
+	pool->list = calloc(1, sizeof(*pool->list) + n_max * sizeof(pool->list->members[0]));
+	if (pool->list == NULL)
 		return false;
 
+	pool->list->n_references = 1;
+	pool->members = pool->list->members;
 	lay_out(m, key->before);
 	for (size_t i = 0; i < service->n_nodes; i++) {
 		if (!add_member(m, pool, key, service->nodes[i]))
@@ -694,58 +878,104 @@ static bool make_pool(struct making *m, const struct key *key)
 	return add_leaving_members(m, pool, key);
 }
 
+static bool make_pool(struct making *m, const struct key *key)
+{
+	struct plan *plan = m->plan;
+	struct pool *pool = &plan->pools[plan->n_pools++];
+
+	pool->family = key->service->target_family;
+	pool->fail_open = key->service->fail_open;
+	pool->settled = key->before != NULL && key->before->settled;
+	pool->first_service = (size_t)(key - m->keys);
+	if (is_as_before(m, key))
+		share_members(pool, key->before);
+	else if (!add_members(m, pool, key))
+		return false;
+	pool->targets = calloc(pool->n_members + 1, sizeof(*pool->targets));
+	return pool->targets != NULL;
+}
+
+// The pool of the service, by what it uses. SIZE_MAX when out of memory.
+static size_t find_pool(struct making *m, size_t service, const struct key **beside)
+{
+	struct key *key = &m->keys[service];
+
+	fill_key(key, m->plan->config->services[service], *beside);
+	*beside = key;
+	struct key **place = tsearch(key, &m->tree, compare_keys);
+	if (place == NULL)
+		return SIZE_MAX;
+	if (*place == key) {
+		key->pool = m->plan->n_pools;
+		if (!make_pool(m, key))
+			return SIZE_MAX;
+	}
+	return (*place)->pool;
+}
+
 static bool add_pools(struct making *m)
 {
 	struct plan *plan = m->plan;
+	const struct key *beside = &(struct key){0};
 
 	for (size_t i = 0; i < plan->config->n_services; i++) {
-		struct key **place = tsearch(&m->keys[i], &m->tree, compare_keys);
-		if (place == NULL)
+		bool is_same = m->same[i] != SIZE_MAX;
+		size_t *now = is_same ? &m->pool_now[m->before->pool_of[m->same[i]]] : NULL;
+		size_t pool = is_same ? *now : SIZE_MAX;
+
+		if (pool == SIZE_MAX)
+			pool = find_pool(m, i, &beside);
+		if (pool == SIZE_MAX)
 			return false;
-		if (*place == &m->keys[i]) {
-			m->keys[i].pool = plan->n_pools;
-			if (!make_pool(m, &m->keys[i]))
-				return false;
-		}
-		plan->pool_of[i] = (*place)->pool;
-		plan->pools[(*place)->pool].n_services++;
+		if (is_same)
+			*now = pool;
+		plan->pool_of[i] = pool;
+		plan->pools[pool].n_services++;
 	}
 	return true;
 }
 
 // The model
 
-static void add_services(struct plan *plan)
+static struct model_service service_of(const struct service_config *from)
 {
-	for (size_t i = 0; i < plan->config->n_services; i++) {
-		const struct service_config *from = &plan->config->services[i];
-		struct model_service *to = &plan->services[i];
+	return (struct model_service){
+		.name = from->name,
+		.name_hash = name_hash(from->name),
+		.salt = name_hash_until(from->name, '@'),
+		.vip = from->vip,
+		.port = from->port,
+		.node_port = from->node_port,
+		.protocol = from->protocol,
+		.mode = from->mode,
+		.tunnel_kind = from->tunnel_kind,
+		.target_family = from->target_family,
+		.mss = (uint16_t)from->mss,
+		.answers_arp = from->answers_arp,
+		.rejects = from->rejects,
+		.idle_s = from->idle_s,
+		.affinity_s = from->affinity_s,
+		.sources = from->sources,
+	};
+}
 
-		*to = (struct model_service){
-			.vip = from->vip,
-			.port = from->port,
-			.node_port = from->node_port,
-			.protocol = from->protocol,
-			.mode = from->mode,
-			.tunnel_kind = from->tunnel_kind,
-			.target_family = from->target_family,
-			.mss = (uint16_t)from->mss,
-			.answers_arp = from->answers_arp,
-			.rejects = from->rejects,
-			.idle_s = from->idle_s,
-			.affinity_s = from->affinity_s,
-			.sources = from->sources,
-			.set = plan->pool_of[i],
-		};
-		strcpy(to->name, from->name);
+static void add_services(const struct making *m)
+{
+	struct plan *plan = m->plan;
+
+	for (size_t i = 0; i < plan->config->n_services; i++) {
+		plan->services[i] = m->same[i] == SIZE_MAX ? service_of(plan->config->services[i])
+							   : m->before->services[m->same[i]];
+		plan->services[i].set = plan->pool_of[i];
 	}
 }
 
-static void fill_model(struct plan *plan)
+static void fill_model(const struct making *m)
 {
+	struct plan *plan = m->plan;
 	const struct config *config = plan->config;
 
-	add_services(plan);
+	add_services(m);
 	plan->model = (struct model){
 		.nodes = plan->names,
 		.n_nodes = plan->n_nodes,
@@ -764,28 +994,26 @@ static void fill_model(struct plan *plan)
 
 // Life
 
-// One more than asked, since calloc() may answer a wish for nothing with NULL.
-static void *array(size_t n, size_t size)
-{
-	return calloc(n + 1, size);
-}
-
-static bool allocate(struct making *m, const struct config *config)
+// Services that are the same are in no more pools than before.
+static bool allocate(struct making *m, size_t n_not_same)
 {
 	struct plan *plan = m->plan;
+	const struct config *config = plan->config;
 	size_t n_before = m->before != NULL ? m->before->n_nodes : 0;
+	size_t n_pools = m->before != NULL ? m->before->n_pools : 0;
 	size_t n_nodes = config->n_nodes + n_before;
 	size_t n_services = config->n_services;
+	size_t n_pools_max = n_pools + n_not_same;
 
-	plan->config = config;
 	plan->names = array(n_nodes, sizeof(*plan->names));
 	plan->nodes = array(n_nodes, sizeof(*plan->nodes));
 	plan->nodes_by_name = array(n_nodes, sizeof(size_t));
-	plan->pools = array(n_services, sizeof(*plan->pools));
-	plan->sets = array(2 * n_services, sizeof(*plan->sets));
+	plan->pools = array(n_pools_max, sizeof(*plan->pools));
+	plan->sets = array(n_pools_max + n_services, sizeof(*plan->sets));
 	plan->pool_of = array(n_services, sizeof(size_t));
 	plan->services_by_name = array(n_services, sizeof(size_t));
 	plan->services = array(n_services, sizeof(*plan->services));
+	m->pool_now = array(n_pools, sizeof(size_t));
 	m->places = array(config->n_nodes * N_FAMILIES, sizeof(*m->places));
 	m->carried = array(n_before * N_FAMILIES, sizeof(bool));
 	m->now_at = array(n_before * N_FAMILIES, sizeof(size_t));
@@ -793,8 +1021,9 @@ static bool allocate(struct making *m, const struct config *config)
 	m->keys = array(n_services, sizeof(*m->keys));
 	return plan->names != NULL && plan->nodes != NULL && plan->nodes_by_name != NULL &&
 		plan->pools != NULL && plan->sets != NULL && plan->pool_of != NULL &&
-		plan->services_by_name != NULL && plan->services != NULL && m->places != NULL &&
-		m->carried != NULL && m->now_at != NULL && m->members != NULL && m->keys != NULL;
+		plan->services_by_name != NULL && plan->services != NULL && m->pool_now != NULL &&
+		m->places != NULL && m->carried != NULL && m->now_at != NULL &&
+		m->members != NULL && m->keys != NULL;
 }
 
 static void keep_key(void *)
@@ -803,16 +1032,23 @@ static void keep_key(void *)
 
 static bool make(struct making *m, const struct config *config, const struct drains *drains)
 {
-	if (m->plan == NULL || !allocate(m, config))
+	m->same = array(config->n_services, sizeof(size_t));
+	m->named = array(config->n_services, sizeof(size_t));
+	if (m->plan == NULL || m->same == NULL || m->named == NULL)
 		return false;
 
-	sort(m->plan, m->plan->services_by_name, config->n_services, by_service_name);
+	m->plan->config = config;
+	size_t n_same = find_services(m);
+	if (!allocate(m, config->n_services - n_same) || !sort_services(m))
+		return false;
 	for (size_t i = 0; i < config->n_services; i++)
-		m->keys[i] = key_of(m, &config->services[i], &m->keys[i > 0 ? i - 1 : 0]);
+		m->keys[i].before = pool_before(m, i);
+	for (size_t i = 0; m->before != NULL && i < m->before->n_pools; i++)
+		m->pool_now[i] = SIZE_MAX;
 	add_nodes(m, drains);
 	if (!add_pools(m))
 		return false;
-	fill_model(m->plan);
+	fill_model(m);
 	plan_refresh(m->plan, m->now_ns);
 	return true;
 }
@@ -829,6 +1065,9 @@ struct plan *plan_create(const struct config *config, const struct plan *before,
 	bool made = make(&m, config, drains);
 
 	tdestroy(m.tree, keep_key);
+	free(m.same);
+	free(m.named);
+	free(m.pool_now);
 	free(m.places);
 	free(m.carried);
 	free(m.now_at);
@@ -847,12 +1086,14 @@ int plan_learn(struct plan *plan, struct vip_prober *prober, node_id_fn *id_of, 
 
 static void destroy_pool(struct pool *pool, struct health *health)
 {
+	free(pool->targets);
+	if (pool->list == NULL || --pool->list->n_references > 0)
+		return;
 	for (size_t i = 0; i < pool->n_members; i++) {
 		health_release(health, pool->members[i].probe);
 		health_release(health, pool->members[i].fallback);
 	}
-	free(pool->members);
-	free(pool->targets);
+	free(pool->list);
 }
 
 void plan_destroy(struct plan *plan, struct health *health)

@@ -28,10 +28,17 @@ struct member {
 	uint64_t until_ns;      // When its time is over if it leaves; UINT64_MAX for never.
 };
 
+// Plans share what none of them changes.
+struct member_list {
+	size_t n_references;
+	struct member members[];
+};
+
 // Nodes that any number of services use alike, checked alike.
 struct pool {
 	enum family family;
-	struct member *members; // [n_members]
+	struct member_list *list;
+	struct member *members; // [n_members] The list's.
 	size_t n_members;
 	size_t n_leaving; // Of the members.
 	size_t n_services;
@@ -73,7 +80,8 @@ struct plan {
 	struct model model;
 };
 
-// The plan of 'config', which outlives it. What 'before' (or NULL) had and 'config' has not goes
+// The plan of 'config', which outlives it, and which nobody changes: that a service is the one that
+// 'before' had is known by its address. What 'before' (or NULL) had and 'config' has not goes
 // on, leaving, until its time is over. Both plans hold their probes: 'before' is destroyed next.
 // Returns NULL when out of memory.
 struct plan *plan_create(const struct config *config, const struct plan *before,

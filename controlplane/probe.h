@@ -7,12 +7,12 @@
 
 struct probe {
 	struct health *health;
-	struct probe_config config;
+	struct standing standing; // What is often asked of many is in the first line of memory.
+	bool settled; // Had an answer or ran out, or was unable for as long as that takes.
 	unsigned n_owners;
-	struct standing standing;
+	struct probe_config config;
 	uint32_t weight;     // By its last good answer; 0 for none.
 	bool answered;       // Ever, by HTTP.
-	bool settled;        // Had an answer or ran out, or was unable for as long as that takes.
 	unsigned n_repeated; // Checks in a row that did not count.
 	char reason[REASON_MAX];
 

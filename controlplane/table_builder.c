@@ -254,8 +254,20 @@ static uint64_t hash_address(const struct address *address)
 	return mix(address->halves[0] ^ mix(address->halves[1]));
 }
 
-// 'salt' is name_hash() of the name.
-static struct id_key service_key(const struct model_service *service, uint64_t salt)
+static uint64_t hash_of_name(const struct model_service *service)
+{
+	return service->name_hash != 0 ? service->name_hash : name_hash(service->name);
+}
+
+// What follows an @ tells a Service that changes its address from itself at the one before: who
+// was there to see that has other names for it than another Guideway, and may not choose other
+// nodes.
+static uint64_t salt_of(const struct model_service *service)
+{
+	return service->salt != 0 ? service->salt : name_hash_until(service->name, '@');
+}
+
+static struct id_key service_key(const struct model_service *service)
 {
 	uint64_t port_and_protocol = (uint64_t)service->port << 8 | service->protocol;
 
@@ -264,7 +276,8 @@ static struct id_key service_key(const struct model_service *service, uint64_t s
 		.address = service->vip,
 		.port = service->port,
 		.protocol = service->protocol,
-		.hash = mix(salt ^ hash_address(&service->vip) ^ mix(port_and_protocol)),
+		.hash = mix(hash_of_name(service) ^ hash_address(&service->vip) ^
+			mix(port_and_protocol)),
 	};
 }
 
@@ -376,14 +389,6 @@ static void name_nodes(struct making *m)
 	}
 }
 
-// What follows an @ tells a Service that changes its address from itself at the one before: who
-// was there to see that has other names for it than another Guideway, and may not choose other
-// nodes.
-static uint64_t salt_of(const char *name)
-{
-	return name_hash_until(name, '@');
-}
-
 static int take_ids(struct making *m)
 {
 	const struct model *model = m->model;
@@ -398,8 +403,8 @@ static int take_ids(struct making *m)
 
 	name_nodes(m);
 	for (size_t i = 0; i < model->n_services; i++) {
-		m->salts[i] = salt_of(model->services[i].name);
-		m->services.keys[i] = service_key(&model->services[i], m->salts[i]);
+		m->salts[i] = salt_of(&model->services[i]);
+		m->services.keys[i] = service_key(&model->services[i]);
 	}
 
 	int r = put_keys(m, &m->nodes, "addresses of nodes", b->nodes_max);
@@ -858,7 +863,7 @@ static void mark_keys(const struct keys *keys, uint64_t generation)
 {
 	for (size_t i = 0; i < keys->n; i++) {
 		if (keys->ids[i] != ID_NONE)
-			id_store_mark(keys->store, keys->ids[i], generation);
+			id_store_mark(keys->store, keys->ids[i], &keys->keys[i], generation);
 	}
 }
 
@@ -925,7 +930,7 @@ int table_builder_build(struct table_builder *b, const struct model *model,
 
 service_id table_builder_service(const struct table_builder *b, const struct model_service *service)
 {
-	struct id_key key = service_key(service, name_hash(service->name));
+	struct id_key key = service_key(service);
 
 	return id_store_find(b->services, &key);
 }

@@ -128,7 +128,7 @@ static void add_pool(
 		n_up += member_state(plan, &pool->members[i], now_ns) == TARGET_UP;
 		n += !pool->members[i].leaving;
 	}
-	add(line, "; service %s", plan->config->services[pool->first_service].name);
+	add(line, "; service %s", plan->config->services[pool->first_service]->name);
 	if (pool->n_services > 1)
 		add(line, " and %zu more now have", pool->n_services - 1);
 	else

@@ -1,5 +1,12 @@
 #include "kubernetes/kubernetes.h"
+
+#include <stdlib.h>
+#include <string.h>
+
 #include "api/api.h"
+#include "clock.h"
+
+enum { SERVICES_A_STEP = 20 }; // Some 10 µs each.
 
 static const char *const stage_words[N_STAGES] = {
 	[STAGE_NONE] = "none",
@@ -57,26 +64,33 @@ static json_t *addresses_of(const struct cluster_service *service)
 	return list;
 }
 
-static void add_service(void *argument, const struct cluster_service *service)
+static json_t *document_of(const struct cluster_service *service)
 {
 	const char *reason = service->reason[0] == '\0' ? NULL : service->reason;
 	const char *message = service->message[0] == '\0' ? NULL : service->message;
 
-	json_array_append_new(argument,
-		json_pack("{s:s, s:s, s:b, s:b, s:s, s:o, s:s?, s:s?, s:s?, s:s?}", "service",
-			service->object->key, "stage", stage_words[service->stage], "in_force",
-			service->is_in_force, "lacks_nodes", service->lacks_nodes, "mode",
-			forwarding_mode_word(service->mode), "addresses", addresses_of(service),
-			"reason", reason, "message", message, "overwritten_by",
-			service->overwritten_by, "write_error", service->write_error));
+	return json_pack("{s:s, s:s, s:b, s:b, s:s, s:o, s:s?, s:s?, s:s?, s:s?}", "service",
+		service->object->key, "stage", stage_words[service->stage], "in_force",
+		service->is_in_force, "lacks_nodes", service->lacks_nodes, "mode",
+		forwarding_mode_word(service->mode), "addresses", addresses_of(service), "reason",
+		reason, "message", message, "overwritten_by", service->overwritten_by,
+		"write_error", service->write_error);
 }
 
-static json_t *services_of(const struct kubernetes *k)
+// What is said of the cluster as a whole, and the beginning of the list of its Services.
+static void begin_list(struct api_call *call, json_t *document)
 {
-	json_t *list = json_array();
+	char *text = json_dumps(document, JSON_COMPACT);
 
-	cluster_each(kubernetes_cluster(k), add_service, list);
-	return list;
+	json_decref(document);
+	if (text == NULL) {
+		api_reply(call, NULL);
+		return;
+	}
+	text[strlen(text) - 1] = '\0'; // Its brace comes after the list.
+	api_text(call, text);
+	api_list(call, ",\n\"services\":[");
+	free(text);
 }
 
 static json_t *stages_of(const struct cluster_counts *counts)
@@ -141,17 +155,17 @@ static json_t *summary_of(const struct kubernetes *k)
 	struct kubernetes_status s;
 
 	kubernetes_read_status(k, &s);
-	return json_pack(
-		"{s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o}",
+	return json_pack("{s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:f, s:I, s:I, "
+			 "s:o, s:o, s:o}",
 		"synced", s.is_synced, "claiming", s.is_claiming, "instance",
 		instance_of(&s.instance), "instances", instances_of(k), "watch_services",
 		watch_of(&s, CLUSTER_SERVICES), "watch_nodes", watch_of(&s, CLUSTER_NODES),
 		"watch_endpointslices", watch_of(&s, CLUSTER_SLICES), "watch_namespaces",
 		watch_of(&s, CLUSTER_NAMESPACES), "nodes", (json_int_t)s.counts.n_nodes,
 		"nodes_used", (json_int_t)s.counts.n_nodes_used, "joins", (json_int_t)s.n_joins,
-		"writes", (json_int_t)s.n_writes, "writes_failed", (json_int_t)s.n_writes_failed,
-		"stages", stages_of(&s.counts), "pools", pools_of(cluster), "refusals",
-		refusals_of(cluster));
+		"last_join_ms", (double)s.took_ns / NSEC_PER_MSEC, "writes", (json_int_t)s.n_writes,
+		"writes_failed", (json_int_t)s.n_writes_failed, "stages", stages_of(&s.counts),
+		"pools", pools_of(cluster), "refusals", refusals_of(cluster));
 }
 
 static void begin(struct api_call *call)
@@ -161,9 +175,24 @@ static void begin(struct api_call *call)
 	if (k == NULL)
 		return;
 
-	json_t *document = summary_of(k);
-	json_object_set_new(document, "services", services_of(k));
-	api_reply(call, document);
+	begin_list(call, summary_of(k));
+}
+
+// As of services: a place is a number, and one that comes in between is told twice or not at all.
+static bool step(struct api_call *call)
+{
+	struct cluster_service service;
+
+	for (size_t i = 0; i < SERVICES_A_STEP; i++) {
+		if (!cluster_read_service(
+			    kubernetes_cluster(call->from->kubernetes), call->at++, &service)) {
+			api_text(call, "]}");
+			return false;
+		}
+		if (service.stage != STAGE_NONE)
+			api_item(call, document_of(&service));
+	}
+	return true;
 }
 
 static void begin_summary(struct api_call *call)
@@ -199,6 +228,7 @@ const struct api_route kubernetes_route = {
 	.path = "/v1/kubernetes",
 	.arguments = (const char *const[]){NULL},
 	.begin = begin,
+	.step = step,
 };
 
 const struct api_route kubernetes_summary_route = {

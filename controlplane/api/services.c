@@ -60,7 +60,7 @@ static void add_mode(json_t *document, const struct model_service *service)
 static json_t *document_of(const struct api_call *call, size_t i, bool with_members)
 {
 	const struct plan *plan = reconcile_plan(call->from->reconcile);
-	const struct service_config *s = &plan->config->services[i];
+	const struct service_config *s = plan->config->services[i];
 	const struct pool *pool = &plan->pools[plan->pool_of[i]];
 	const struct model_service *service = &plan->services[i];
 	service_id id = table_builder_service(reconcile_builder(call->from->reconcile), service);

@@ -90,7 +90,7 @@ static void drop_those_with_nodes(const struct plan *plan, size_t first, struct 
 
 	for (size_t i = first; i < plan->config->n_services; i++) {
 		struct lack *lack = !is_empty(&plan->pools[plan->pool_of[i]]) &&
-				key_of(&plan->config->services[i], key)
+				key_of(plan->config->services[i], key)
 			? find(lacks, key)
 			: NULL;
 
@@ -117,7 +117,7 @@ static int collect(const struct plan *plan, size_t first, uint64_t now_ns, struc
 
 			lack->since_ns = now_ns;
 			lacks.n += is_empty(&plan->pools[plan->pool_of[i]]) &&
-				key_of(&plan->config->services[i], lack->key);
+				key_of(plan->config->services[i], lack->key);
 		}
 		drop_doubles(&lacks);
 		drop_those_with_nodes(plan, first, &lacks);

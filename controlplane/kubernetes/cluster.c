@@ -6,6 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum {
+	TRIED_AT_A_TIME = 500, // Of those that wait for an address.
+};
+
 // Events
 
 void cluster_tell_event(struct cluster *c, const struct service_object *object, bool is_warning,
@@ -77,11 +81,30 @@ void cluster_tell_availability(struct cluster *cluster, const char *key, bool is
 					    : "");
 }
 
+// Lists of Services
+
+void cluster_enlist(struct service_entry *e, enum service_link_kind kind, struct service_list *list)
+{
+	struct service_link *link = &e->links[kind];
+
+	if (link->list != NULL)
+		TAILQ_REMOVE(link->list, e, links[kind].link);
+	link->list = list;
+	if (list != NULL)
+		TAILQ_INSERT_TAIL(list, e, links[kind].link);
+}
+
 // Which nodes may be used
+
+void cluster_forget_ground(struct cluster *c)
+{
+	cluster_ground_release(c->ground);
+	c->ground = NULL;
+}
 
 // One that leaves is left out, and drains; but of one that is off, also if it was leaving, nothing
 // can go on: only who is there can be told to be down.
-static bool is_used(const struct cluster *c, const struct node_object *node)
+bool cluster_is_used(const struct cluster *c, const struct node_object *node)
 {
 	bool has_address =
 		!address_is_none(&node->address[IPV4]) || !address_is_none(&node->address[IPV6]);
@@ -95,7 +118,7 @@ void cluster_keep_used(const struct cluster *c, struct entry_row *nodes)
 	size_t n = 0;
 
 	for (size_t i = 0; i < nodes->n; i++) {
-		if (is_used(c, nodes->entries[i]))
+		if (cluster_is_used(c, nodes->entries[i]))
 			nodes->entries[n++] = nodes->entries[i];
 	}
 	nodes->n = n;
@@ -112,123 +135,165 @@ bool cluster_has_changed(const struct cluster *cluster)
 struct joining {
 	struct entry_row nodes;
 	struct entry_row services;
-	struct endpoint_shares *shares;
 	struct served *served; // [n_served]
 	size_t n_served;
 };
 
-static struct endpoint_shares *share_endpoints(const struct cluster *c)
+static struct slice_object *const *slices_of(void *argument, const char *key, size_t *ret_n)
 {
-	struct entry_row row = cluster_list(c, CLUSTER_SLICES);
+	const struct cluster *c = argument;
+	const struct slice_group *group = entry_tree_find(&c->slice_groups, key);
 
-	for (size_t i = 0; i < row.n; i++)
-		row.entries[i] = ((struct slice_entry *)row.entries[i])->object;
-	struct endpoint_shares *shares = row.entries == NULL
-		? NULL
-		: endpoint_shares_create((struct slice_object *const *)row.entries, row.n);
-	free(row.entries);
-	return shares;
+	*ret_n = group == NULL ? 0 : group->n;
+	return group == NULL ? NULL : group->slices;
 }
 
-static void serve(struct joining *j, const struct service_entry *e)
+static void serve(struct joining *j, struct service_entry *e)
 {
 	struct served *served = &j->served[j->n_served++];
 
-	*served = (struct served){.object = e->object, .admission = &e->admission};
+	*served =
+		(struct served){.object = e->object, .admission = &e->admission, .kept = &e->kept};
 	memcpy(served->address, e->address, sizeof(e->address));
 	memcpy(served->leaving, e->leaving, sizeof(e->leaving));
 	memcpy(served->first, e->first, sizeof(e->first));
-	for (enum family f = IPV4; e->object->is_local && f < N_FAMILIES; f++)
-		served->shares[f] = endpoint_shares_find(j->shares, e->key, f);
 }
 
-static void serve_all(struct cluster *c, struct joining *j)
+static void serve_all(struct joining *j)
 {
 	for (size_t i = 0; i < j->services.n; i++) {
 		struct service_entry *e = j->services.entries[i];
 
-		if (e->since == NOT_JOINED)
-			e->since = c->join;
 		if (e->stage == STAGE_SERVE)
 			serve(j, e);
+	}
+}
+
+// Those whose stage is new are in this join.
+static void date_unjoined(struct cluster *c)
+{
+	struct service_entry *e;
+
+	while ((e = TAILQ_FIRST(&c->unjoined)) != NULL) {
+		e->since = c->join;
+		cluster_enlist(e, LINK_STAGE, &c->not_in_force);
 	}
 }
 
 static int join(struct cluster *c, struct joining *j, struct cluster_config **ret_joined,
 	struct text_lines *ret_left_out)
 {
-	if (j->served == NULL || j->shares == NULL || j->nodes.entries == NULL ||
-		j->services.entries == NULL)
+	if (j->served == NULL || j->nodes.entries == NULL || j->services.entries == NULL)
 		return -ENOMEM;
-	c->join++;
-	c->joined_version = c->told_version;
 	cluster_keep_used(c, &j->nodes);
-	serve_all(c, j);
+	serve_all(j);
 	struct cluster_view view = {
 		.nodes = (const struct node_object *const *)j->nodes.entries,
 		.n_nodes = j->nodes.n,
 		.services = j->served,
 		.n_services = j->n_served,
+		.slices = slices_of,
+		.argument = c,
+		.ground = &c->ground,
 		.announcers = &c->announcers,
 	};
 	return cluster_config_build(c->file, &view, ret_joined, ret_left_out);
 }
 
-int cluster_join(struct cluster *cluster, struct cluster_config **ret_joined,
-	struct text_lines *ret_left_out)
+int cluster_join(struct cluster *cluster, const struct cluster_config *before,
+	struct cluster_config **ret_joined, struct text_lines *ret_left_out)
 {
+	struct cluster_config *joined;
 	struct joining j = {
 		.nodes = cluster_list(cluster, CLUSTER_NODES),
 		.services = cluster_list(cluster, CLUSTER_SERVICES),
-		.shares = share_endpoints(cluster),
 	};
 
 	j.served = calloc(j.services.n + 1, sizeof(*j.served));
-	int r = join(cluster, &j, ret_joined, ret_left_out);
-	if (r == 0)
-		cluster->has_changed = false;
+	int r = join(cluster, &j, &joined, ret_left_out);
 	free(j.nodes.entries);
 	free(j.services.entries);
 	free(j.served);
-	endpoint_shares_destroy(j.shares);
-	return r;
+	if (r < 0)
+		return r;
+
+	cluster->has_changed = false;
+	cluster->joined_version = cluster->told_version;
+	if (before != NULL && cluster_config_is_same(joined, before)) {
+		date_unjoined(cluster);
+		cluster_config_free(joined);
+		return 1;
+	}
+	cluster->join++;
+	date_unjoined(cluster);
+	*ret_joined = joined;
+	return 0;
+}
+
+// What it had before is free now.
+static void take_force(struct cluster *c, struct service_entry *e, uint64_t now_ns)
+{
+	if (e->stage == STAGE_SERVE)
+		cluster_settle(c, e, now_ns);
+	else if (e->stage != STAGE_CLAIM)
+		address_book_release(c->book, e->key, now_ns);
+	cluster_enlist(e, LINK_STAGE, NULL);
+	cluster_look_at(c, e);
+}
+
+// Their ports and nodes may be others.
+static void forget_what_nodes_know(struct cluster *c)
+{
+	const struct entry_tree *services = &c->entries[CLUSTER_SERVICES];
+
+	for (size_t i = 0; i < services->n; i++)
+		((struct service_entry *)services->entries[i])->knows = false;
 }
 
 void cluster_is_in_force(struct cluster *cluster, uint64_t now_ns)
 {
-	struct entry_row row = cluster_list(cluster, CLUSTER_SERVICES);
+	struct service_entry *e, *next;
 
 	cluster->in_force = cluster->join;
 	cluster->in_force_version = cluster->joined_version;
-	for (size_t i = 0; i < row.n; i++) {
-		struct service_entry *e = row.entries[i];
-
-		e->knows = false; // Its ports and nodes may be others.
-		if (!service_is_in_force(cluster, e))
-			continue;
-		if (e->stage == STAGE_SERVE)
-			cluster_settle(cluster, e, now_ns);
-		else if (e->stage != STAGE_CLAIM)
-			address_book_release(cluster->book, e->key, now_ns);
+	forget_what_nodes_know(cluster);
+	for (e = TAILQ_FIRST(&cluster->not_in_force); e != NULL; e = next) {
+		next = TAILQ_NEXT(e, links[LINK_STAGE].link);
+		if (service_is_in_force(cluster, e))
+			take_force(cluster, e, now_ns);
 	}
-	free(row.entries);
 }
 
+static void end_conflicts(struct cluster *c, uint64_t now_ns)
+{
+	const struct entry_tree *services = &c->entries[CLUSTER_SERVICES];
+
+	for (size_t i = 0; i < services->n; i++) {
+		struct service_entry *e = services->entries[i];
+
+		if (!status_conflict_is_on(&e->conflict))
+			continue;
+		status_conflict_ends(&e->conflict, now_ns);
+		cluster_look_at(c, e);
+	}
+}
+
+// So many at most, and the others the next time: each is at the end of the list after it.
 void cluster_tick(struct cluster *cluster, uint64_t now_ns)
 {
-	struct entry_row row = {0};
+	struct service_entry *e, *last = TAILQ_LAST(&cluster->waiting, service_list);
 
 	if (!cluster_is_known(cluster))
 		return;
-	row = cluster_list(cluster, CLUSTER_SERVICES);
-	for (size_t i = 0; i < row.n; i++) {
-		struct service_entry *e = row.entries[i];
-
-		if (e->stage == STAGE_WAIT && e->admission.is_admitted)
-			cluster_judge(cluster, e, now_ns);
-		status_conflict_ends(&e->conflict, now_ns);
+	end_conflicts(cluster, now_ns);
+	for (size_t i = 0; i < TRIED_AT_A_TIME; i++) {
+		e = TAILQ_FIRST(&cluster->waiting);
+		if (e == NULL)
+			break;
+		cluster_judge(cluster, e, now_ns);
+		if (e == last)
+			break;
 	}
-	free(row.entries);
 }
 
 // Whether anything is ours
@@ -288,30 +353,28 @@ uint64_t cluster_count_refusals(const struct cluster *cluster, enum book_answer 
 	return cluster->n_refusals[answer];
 }
 
-void cluster_each(const struct cluster *cluster, cluster_each_fn *fn, void *argument)
+bool cluster_read_service(
+	const struct cluster *cluster, size_t at, struct cluster_service *ret_service)
 {
-	struct entry_row row = cluster_list(cluster, CLUSTER_SERVICES);
+	const struct entry_tree *services = &cluster->entries[CLUSTER_SERVICES];
 
-	for (size_t i = 0; i < row.n; i++) {
-		const struct service_entry *e = row.entries[i];
-		struct cluster_service service = {
-			.object = e->object,
-			.stage = e->stage,
-			.is_in_force = service_is_in_force(cluster, e),
-			.mode = e->admission.mode,
-			.reason = e->reason,
-			.message = e->message,
-			.lacks_nodes = e->stage == STAGE_SERVE && e->lacks_nodes,
-			.write_error = e->write_error[0] == '\0' ? NULL : e->write_error,
-			.overwritten_by =
-				status_conflict_is_on(&e->conflict) ? e->conflict.writer : NULL,
-		};
+	if (at >= services->n)
+		return false;
 
-		memcpy(service.address, e->address, sizeof(service.address));
-		if (e->stage != STAGE_NONE)
-			fn(argument, &service);
-	}
-	free(row.entries);
+	const struct service_entry *e = services->entries[at];
+	*ret_service = (struct cluster_service){
+		.object = e->object,
+		.stage = e->stage,
+		.is_in_force = service_is_in_force(cluster, e),
+		.mode = e->admission.mode,
+		.reason = e->reason,
+		.message = e->message,
+		.lacks_nodes = e->stage == STAGE_SERVE && e->lacks_nodes,
+		.write_error = e->write_error[0] == '\0' ? NULL : e->write_error,
+		.overwritten_by = status_conflict_is_on(&e->conflict) ? e->conflict.writer : NULL,
+	};
+	memcpy(ret_service->address, e->address, sizeof(e->address));
+	return true;
 }
 
 // Life
@@ -323,6 +386,7 @@ int cluster_set_file(struct cluster *cluster, const struct config *file, uint64_
 	if (r < 0)
 		return r;
 	cluster->file = file;
+	cluster_forget_ground(cluster);
 	cluster->has_changed = true;
 	if (cluster_is_known(cluster))
 		cluster_judge_all(cluster, now_ns);
@@ -336,6 +400,12 @@ int cluster_create(const struct config *file, struct cluster **ret_cluster)
 	if (cluster == NULL)
 		return -ENOMEM;
 	cluster->file = file;
+	cluster->later_ns = UINT64_MAX;
+	TAILQ_INIT(&cluster->to_look_at);
+	TAILQ_INIT(&cluster->to_look_at_later);
+	TAILQ_INIT(&cluster->unjoined);
+	TAILQ_INIT(&cluster->not_in_force);
+	TAILQ_INIT(&cluster->waiting);
 	cluster->others_in_force = UINT64_MAX;
 	cluster->announcers.all = true;
 	cluster->book = address_book_create();
@@ -351,13 +421,22 @@ int cluster_create(const struct config *file, struct cluster **ret_cluster)
 
 static void free_service(void *entry)
 {
-	service_object_free(((struct service_entry *)entry)->object);
-	free(entry);
+	struct service_entry *e = entry;
+
+	service_object_free(e->object);
+	service_piece_release(e->kept.piece);
+	free(e);
 }
 
 static void free_slice(void *entry)
 {
 	slice_object_free(((struct slice_entry *)entry)->object);
+	free(entry);
+}
+
+static void free_group(void *entry)
+{
+	free(((struct slice_group *)entry)->slices);
 	free(entry);
 }
 
@@ -381,6 +460,8 @@ void cluster_destroy(struct cluster *cluster)
 	entry_tree_clear(&cluster->entries[CLUSTER_SERVICES], free_service);
 	entry_tree_clear(&cluster->entries[CLUSTER_NODES], free);
 	entry_tree_clear(&cluster->entries[CLUSTER_SLICES], free_slice);
+	entry_tree_clear(&cluster->slice_groups, free_group);
+	cluster_forget_ground(cluster);
 	cluster_forget_namespaces(cluster);
 	address_book_destroy(cluster->book);
 	event_queue_destroy(cluster->events);

@@ -81,9 +81,16 @@ bool cluster_is_synced(const struct cluster *cluster);
 // served.
 bool cluster_is_known(const struct cluster *cluster);
 
-// What is served and by which nodes, as a document that cluster_restore() takes. NULL when out of
-// memory.
-json_t *cluster_save(const struct cluster *cluster);
+// What is served and by which nodes, as a document that cluster_restore() takes, is made in steps:
+// begun, gone on with until cluster_save_on() returns false, and ended, which frees what was begun.
+// Those that return a pointer return NULL when out of memory.
+struct cluster_saving;
+struct cluster_saving *cluster_save_begin(void);
+bool cluster_save_on(const struct cluster *cluster, struct cluster_saving *saving);
+json_t *cluster_save_end(struct cluster_saving *saving);
+
+// Accepts NULL.
+void cluster_save_give_up(struct cluster_saving *saving);
 
 // Of a cluster that was told nothing yet. What it has is served until a list says otherwise.
 // Returns 0, -EINVAL for another document, and then nothing was taken, or -ENOMEM.
@@ -92,11 +99,12 @@ int cluster_restore(struct cluster *cluster, const json_t *saved, uint64_t now_n
 // True if cluster_join() would make another configuration than the last time.
 bool cluster_has_changed(const struct cluster *cluster);
 
-// The file joined with what is to be served. As of cluster_config_build().
-int cluster_join(struct cluster *cluster, struct cluster_config **ret_joined,
-	struct text_lines *ret_left_out);
+// The file joined with what is to be served. Returns 0; 1 if that is what 'before' (or NULL) has
+// already, and then nothing is made; or -ENOMEM. 'ret_left_out' as of cluster_config_build().
+int cluster_join(struct cluster *cluster, const struct cluster_config *before,
+	struct cluster_config **ret_joined, struct text_lines *ret_left_out);
 
-// What cluster_join() made last is what every worker forwards by.
+// What cluster_join() made last, or found to be as before, is what every worker forwards by.
 void cluster_is_in_force(struct cluster *cluster, uint64_t now_ns);
 
 // Asked of a port of a Service in dsr or tunnel, by the name of cluster_service_name(): whether it
@@ -121,10 +129,14 @@ struct cluster_write {
 	json_t *patch; // The caller's.
 };
 
-// Returns false if there is nothing, or nothing yet: of one Service, one write is under way at a
-// time, and one that failed is repeated after longer and longer. 'now_s' is the time of day.
+// Returns false if there is nothing, nothing yet, or nothing that was found in a millisecond: see
+// cluster_may_write(). Of one Service, one write is under way at a time, and one that failed is
+// repeated after longer and longer. 'now_s' is the time of day.
 bool cluster_next_write(
 	struct cluster *cluster, uint64_t now_ns, int64_t now_s, struct cluster_write *ret_write);
+
+// Not all was looked at: cluster_next_write() may find something when it is called again.
+bool cluster_may_write(const struct cluster *cluster);
 
 // The write of 'key' is over, and 'object' is what the API server answered.
 void cluster_wrote(struct cluster *cluster, const char *key, const json_t *object, uint64_t now_ns);
@@ -175,6 +187,7 @@ struct cluster_service {
 	                            // could.
 };
 
-// Of those that are or were ours, in the order of their keys.
-typedef void cluster_each_fn(void *argument, const struct cluster_service *service);
-void cluster_each(const struct cluster *cluster, cluster_each_fn *fn, void *argument);
+// The Service at a place, counted from 0 in the order of their keys. Returns false behind the last.
+// Also those that are nothing to us, by their stage, have a place.
+bool cluster_read_service(
+	const struct cluster *cluster, size_t at, struct cluster_service *ret_service);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "address_text.h"
+#include "index_builder.h"
 
 #define HEALTHZ "/healthz"
 
@@ -16,37 +17,81 @@ enum {
 	NOT_A_NODE = -1,
 };
 
+// Nodes that a service uses, as a configuration has them.
+struct node_list {
+	size_t *nodes; // [n] Indexes into the configuration's nodes, in rising order.
+	size_t n;
+	uint32_t *weights; // [n], or NULL, as is the next.
+	bool *reserves;
+};
+
+struct service_piece {
+	size_t n_references;
+	struct cluster_ground *ground;    // What its lists are of.
+	struct source_list sources;       // Its own copy; n 0 for none.
+	size_t sources_at;                // 1 more than its index in the configuration; 0 for none.
+	struct node_list own[N_FAMILIES]; // Of a Service that is Local, by the VIP's family.
+	uint32_t node_port_rank;          // As of rank_node_port().
+	size_t n;
+	struct service_config services[];
+};
+
+// Which of the configuration's nodes one of the cluster is.
+struct node_place {
+	char name[NAME_TEXT_MAX]; // In the cluster.
+	size_t at;                // SIZE_MAX for one that is left out.
+};
+
+struct cluster_ground {
+	size_t n_references;
+	const struct config *file;
+	struct node_config *nodes; // [n_nodes] The file's, then the cluster's.
+	size_t n_nodes;
+	struct node_list used[N_FAMILIES]; // The cluster's nodes that have an address of it.
+	struct node_place *places;         // [n_places], by name.
+	size_t n_places;
+	struct address *addresses; // [n_addresses] Of all nodes of the cluster, used or not,
+	size_t n_addresses;
+	struct index_slot *slots; // and where they are found.
+	struct index index;
+	uint16_t node_port; // Where nodes are connected to.
+	struct announcers announcers;
+	bool meets_a_vip; // A node is left out whose address was given to a Service.
+	struct text_lines left_out;
+};
+
 struct cluster_config {
 	struct config config;
-	size_t *nodes_of[N_FAMILIES];  // Indexes into the configuration's nodes: the cluster's that
-	size_t n_nodes_of[N_FAMILIES]; // have an address of the family, in rising order.
-	struct prefix *prefixes;       // Of the source lists that are not the file's.
-	size_t n_prefixes;
-	size_t *local_nodes;     // Of Services that are Local: the lists of their nodes, and
-	uint32_t *local_weights; // what each has beside it, and
-	bool *local_reserves;    // whether it is a reserve.
-	size_t n_local;
+	struct cluster_ground *ground;
+	struct service_piece **pieces; // [n_pieces]
+	size_t n_pieces;
 };
 
 // Whose an address is already.
 struct claim {
 	struct address address;
-	long node;  // Index into the configuration's nodes, or NOT_A_NODE.
+	long node;  // Index into the ground's nodes, or NOT_A_NODE.
 	bool taken; // A node of the file that is a node of the cluster.
+};
+
+// A ground in the making.
+struct grounding {
+	const struct config *file;
+	const struct cluster_view *view;
+	struct cluster_ground *ground;
+	struct claim *claims; // [n_claims], their tree below.
+	size_t n_claims;
+	void *claimed;
 };
 
 struct joining {
 	const struct config *file;
 	const struct cluster_view *view;
+	struct cluster_ground *ground;
 	struct cluster_config *joined;
 	struct text_lines *left_out;
-	struct claim *claims; // [n_claims], their tree below.
-	size_t n_claims;
-	void *claimed;
 	void *sources;      // Tree of pointers into the configuration's source lists.
 	uint16_t node_port; // Where nodes are connected to.
-	size_t *node_at; // [view->n_nodes] Which of the configuration's nodes it is; SIZE_MAX for
-	                 // one that is left out.
 };
 
 void cluster_service_name(const struct served *served, const struct service_port *port,
@@ -71,97 +116,96 @@ static int compare_claims(const void *left, const void *right)
 	return memcmp(left, right, sizeof(struct address));
 }
 
-static void claim(struct joining *j, const struct address *address, long node)
+static void claim(struct grounding *g, const struct address *address, long node)
 {
-	struct claim *new = &j->claims[j->n_claims];
+	struct claim *new = &g->claims[g->n_claims];
 
 	*new = (struct claim){.address = *address, .node = node};
-	struct claim **place = tsearch(new, &j->claimed, compare_claims);
+	struct claim **place = tsearch(new, &g->claimed, compare_claims);
 	if (place != NULL && *place == new)
-		j->n_claims++;
+		g->n_claims++;
 }
 
-static struct claim *find_claim(const struct joining *j, const struct address *address)
+static struct claim *find_claim(const struct grounding *g, const struct address *address)
 {
-	struct claim **place = tfind(address, &j->claimed, compare_claims);
+	struct claim **place = tfind(address, &g->claimed, compare_claims);
 
 	return place == NULL ? NULL : *place;
 }
 
-static void claim_what_the_file_has(struct joining *j)
+static void claim_what_the_file_has(struct grounding *g)
 {
-	const struct config *file = j->file;
+	const struct config *file = g->file;
 
 	for (enum family f = IPV4; f < N_FAMILIES; f++) {
 		for (size_t i = 0; i < file->n_snat[f]; i++)
-			claim(j, &file->snat[f][i], NOT_A_NODE);
+			claim(g, &file->snat[f][i], NOT_A_NODE);
 		for (size_t i = 0; i < file->n_nodes; i++) {
 			if (!address_is_none(&file->nodes[i].address[f]))
-				claim(j, &file->nodes[i].address[f], (long)i);
+				claim(g, &file->nodes[i].address[f], (long)i);
 		}
 	}
 	for (size_t i = 0; i < file->n_services; i++)
-		claim(j, &file->services[i].vip, NOT_A_NODE);
+		claim(g, &file->services[i]->vip, NOT_A_NODE);
 }
 
-static void claim_what_is_given(struct joining *j)
+static void claim_what_is_given(struct grounding *g)
 {
-	for (size_t i = 0; i < j->view->n_services; i++) {
+	for (size_t i = 0; i < g->view->n_services; i++) {
 		for (enum family f = IPV4; f < N_FAMILIES; f++) {
-			const struct served *served = &j->view->services[i];
+			const struct served *served = &g->view->services[i];
 
 			if (!address_is_none(&served->address[f]))
-				claim(j, &served->address[f], NOT_A_NODE);
+				claim(g, &served->address[f], NOT_A_NODE);
 			if (!address_is_none(&served->leaving[f]))
-				claim(j, &served->leaving[f], NOT_A_NODE);
+				claim(g, &served->leaving[f], NOT_A_NODE);
 		}
 	}
 }
 
 // Nodes
 
-static void use_node(struct joining *j, size_t node)
+static void use_node(struct cluster_ground *ground, size_t node)
 {
-	struct cluster_config *joined = j->joined;
-
 	for (enum family f = IPV4; f < N_FAMILIES; f++) {
-		if (!address_is_none(&joined->config.nodes[node].address[f]))
-			joined->nodes_of[f][joined->n_nodes_of[f]++] = node;
+		if (!address_is_none(&ground->nodes[node].address[f]))
+			ground->used[f].nodes[ground->used[f].n++] = node;
 	}
 }
 
 // A node of the file that has the same addresses is the same node. Returns NULL if there is none,
 // or another node of the cluster has them.
-static struct claim *find_twin(const struct joining *j, const struct node_object *node)
+static struct claim *find_twin(const struct grounding *g, const struct node_object *node)
 {
 	enum family f = address_is_none(&node->address[IPV4]) ? IPV6 : IPV4;
-	struct claim *found = find_claim(j, &node->address[f]);
+	struct claim *found = find_claim(g, &node->address[f]);
 
 	if (found == NULL || found->node == NOT_A_NODE || found->taken ||
-		(size_t)found->node >= j->file->n_nodes)
+		(size_t)found->node >= g->file->n_nodes)
 		return NULL;
-	return memcmp(j->file->nodes[found->node].address, node->address, sizeof(node->address)) ==
+	return memcmp(g->file->nodes[found->node].address, node->address, sizeof(node->address)) ==
 			0
 		? found
 		: NULL;
 }
 
-static int say_conflict(struct joining *j, const struct node_object *node, enum family family)
+static int say_conflict(struct grounding *g, const struct node_object *node, enum family family)
 {
 	char why[128], text[ADDRESS_TEXT_MAX];
-	const struct claim *other = find_claim(j, &node->address[family]);
+	const struct claim *other = find_claim(g, &node->address[family]);
 
+	g->ground->meets_a_vip |= other->node == NOT_A_NODE;
 	snprintf(why, sizeof(why), "its address %s is %s%.40s; must be its own",
 		address_format(&node->address[family], text),
 		other->node == NOT_A_NODE ? "a VIP or an SNAT address" : "that of node ",
-		other->node == NOT_A_NODE ? "" : j->joined->config.nodes[other->node].name);
-	return text_lines_add(j->left_out, "node %s is not used: %s", node->name, why);
+		other->node == NOT_A_NODE ? "" : g->ground->nodes[other->node].name);
+	return text_lines_add(&g->ground->left_out, "node %s is not used: %s", node->name, why);
 }
 
-static void take_node(struct joining *j, const struct node_object *node)
+static size_t take_node(struct grounding *g, const struct node_object *node)
 {
-	struct config *config = &j->joined->config;
-	struct node_config *to = &config->nodes[config->n_nodes];
+	struct cluster_ground *ground = g->ground;
+	struct node_config *to = &ground->nodes[ground->n_nodes];
 
 	strcpy(to->name, node->name);
 	memcpy(to->address, node->address, sizeof(to->address));
@@ -169,33 +213,33 @@ static void take_node(struct joining *j, const struct node_object *node)
 	to->is_out = node->is_out;
 	for (enum family f = IPV4; f < N_FAMILIES; f++) {
 		if (!address_is_none(&to->address[f]))
-			claim(j, &to->address[f], (long)config->n_nodes);
+			claim(g, &to->address[f], (long)ground->n_nodes);
 	}
-	use_node(j, config->n_nodes++);
+	use_node(ground, ground->n_nodes);
+	return ground->n_nodes++;
 }
 
-static int add_node(struct joining *j, const struct node_object *node, size_t *ret_at)
+static int add_node(struct grounding *g, const struct node_object *node, size_t *ret_at)
 {
-	const struct config *config = &j->joined->config;
-	struct claim *twin = find_twin(j, node);
+	struct cluster_ground *ground = g->ground;
+	struct claim *twin = find_twin(g, node);
 
 	*ret_at = SIZE_MAX;
 	if (twin != NULL) {
 		twin->taken = true;
 		*ret_at = (size_t)twin->node;
-		j->joined->config.nodes[*ret_at].is_out = node->is_out;
-		use_node(j, *ret_at);
+		ground->nodes[*ret_at].is_out = node->is_out;
+		use_node(ground, *ret_at);
 		return 0;
 	}
 	for (enum family f = IPV4; f < N_FAMILIES; f++) {
-		if (!address_is_none(&node->address[f]) && find_claim(j, &node->address[f]) != NULL)
-			return say_conflict(j, node, f);
+		if (!address_is_none(&node->address[f]) && find_claim(g, &node->address[f]) != NULL)
+			return say_conflict(g, node, f);
 	}
-	if (config->n_nodes == config->nodes_max)
-		return text_lines_add(j->left_out,
+	if (ground->n_nodes == g->file->nodes_max)
+		return text_lines_add(&ground->left_out,
 			"node %s is not used: memory.nodes has no room for more", node->name);
-	*ret_at = config->n_nodes;
-	take_node(j, node);
+	*ret_at = take_node(g, node);
 	return 0;
 }
 
@@ -206,16 +250,211 @@ static int compare_indexes(const void *left, const void *right)
 	return a < b ? -1 : a > b;
 }
 
-static int add_nodes(struct joining *j)
+static void index_addresses(struct cluster_ground *ground, const struct node_object *node)
 {
-	struct cluster_config *joined = j->joined;
+	for (enum family f = IPV4; f < N_FAMILIES; f++) {
+		if (address_is_none(&node->address[f]))
+			continue;
+		ground->addresses[ground->n_addresses] = node->address[f];
+		index_builder_put(&ground->index, index_hash_address(&node->address[f]),
+			(uint32_t)ground->n_addresses++);
+	}
+}
+
+static int add_nodes(struct grounding *g)
+{
+	struct cluster_ground *ground = g->ground;
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < j->view->n_nodes; i++)
-		r = add_node(j, j->view->nodes[i], &j->node_at[i]);
+	for (size_t i = 0; r == 0 && i < g->view->n_nodes; i++) {
+		struct node_place *place = &ground->places[ground->n_places++];
+
+		strcpy(place->name, g->view->nodes[i]->name);
+		index_addresses(ground, g->view->nodes[i]);
+		r = add_node(g, g->view->nodes[i], &place->at);
+	}
 	for (enum family f = IPV4; f < N_FAMILIES; f++) // Those of the file are not in order.
-		qsort(joined->nodes_of[f], joined->n_nodes_of[f], sizeof(size_t), compare_indexes);
+		qsort(ground->used[f].nodes, ground->used[f].n, sizeof(size_t), compare_indexes);
 	return r;
+}
+
+// The ground
+
+// One more than asked, since calloc() may answer a wish for nothing with NULL.
+static void *array(size_t n, size_t size)
+{
+	return calloc(n + 1, size);
+}
+
+static bool allocate_ground(struct grounding *g)
+{
+	const struct config *file = g->file;
+	struct cluster_ground *ground = g->ground;
+	size_t n_nodes = file->n_nodes + g->view->n_nodes;
+	size_t n_slots = index_builder_slots(g->view->n_nodes * N_FAMILIES);
+	size_t n_claims = file->n_snat[IPV4] + file->n_snat[IPV6] + file->n_services +
+		(n_nodes + 2 * g->view->n_services) * N_FAMILIES;
+
+	ground->nodes = array(n_nodes, sizeof(*ground->nodes));
+	ground->used[IPV4].nodes = array(n_nodes, sizeof(size_t));
+	ground->used[IPV6].nodes = array(n_nodes, sizeof(size_t));
+	ground->places = array(g->view->n_nodes, sizeof(*ground->places));
+	ground->addresses = array(g->view->n_nodes * N_FAMILIES, sizeof(*ground->addresses));
+	ground->slots = array(n_slots, sizeof(*ground->slots));
+	g->claims = array(n_claims, sizeof(*g->claims));
+	if (ground->nodes == NULL || ground->used[IPV4].nodes == NULL ||
+		ground->used[IPV6].nodes == NULL || ground->places == NULL ||
+		ground->addresses == NULL || ground->slots == NULL || g->claims == NULL)
+		return false;
+	ground->index = index_builder_begin(ground->slots, n_slots);
+	return true;
+}
+
+static void keep(void *)
+{
+}
+
+static int make_ground(struct grounding *g)
+{
+	const struct config *file = g->file;
+
+	if (g->ground == NULL || !allocate_ground(g))
+		return -ENOMEM;
+	g->ground->n_references = 1;
+	g->ground->file = file;
+	g->ground->n_nodes = file->n_nodes; // What the file has stays in its place.
+	if (file->n_nodes > 0)
+		memcpy(g->ground->nodes, file->nodes, file->n_nodes * sizeof(*file->nodes));
+	claim_what_the_file_has(g);
+	claim_what_is_given(g);
+	return add_nodes(g);
+}
+
+static struct cluster_ground *create_ground(
+	const struct config *file, const struct cluster_view *view)
+{
+	struct grounding g = {
+		.file = file, .view = view, .ground = calloc(1, sizeof(struct cluster_ground))};
+	int r = make_ground(&g);
+
+	tdestroy(g.claimed, keep);
+	free(g.claims);
+	if (r == 0)
+		return g.ground;
+	cluster_ground_release(g.ground);
+	return NULL;
+}
+
+void cluster_ground_release(struct cluster_ground *ground)
+{
+	if (ground == NULL || (ground->n_references > 0 && --ground->n_references > 0))
+		return;
+
+	free(ground->nodes);
+	free(ground->used[IPV4].nodes);
+	free(ground->used[IPV6].nodes);
+	free(ground->places);
+	free(ground->addresses);
+	free(ground->slots);
+	text_lines_clear(&ground->left_out);
+	free(ground);
+}
+
+static bool has_address(const struct cluster_ground *ground, const struct address *address)
+{
+	uint64_t hash = index_hash_address(address);
+
+	for (uint32_t i = (uint32_t)hash & ground->index.mask;; i = (i + 1) & ground->index.mask) {
+		const struct index_slot *slot = &ground->index.slots[i];
+
+		if (slot->at == INDEX_EMPTY)
+			return false;
+		if (slot->tag == (uint32_t)(hash >> 32) &&
+			address_equal(&ground->addresses[slot->at], address))
+			return true;
+	}
+}
+
+static bool is_to_be_made(const struct kept_piece *kept)
+{
+	return kept->piece == NULL || kept->is_stale;
+}
+
+// Whether a Service was given the address of a node, since the ground was made.
+static bool meets_a_vip(const struct cluster_ground *ground, const struct cluster_view *view)
+{
+	for (size_t i = 0; i < view->n_services; i++) {
+		const struct served *served = &view->services[i];
+
+		for (enum family f = IPV4; is_to_be_made(served->kept) && f < N_FAMILIES; f++) {
+			if (has_address(ground, &served->address[f]) ||
+				has_address(ground, &served->leaving[f]))
+				return true;
+		}
+	}
+	return false;
+}
+
+// Of NodePorts the lowest of TCP comes first, then the lowest of all. Only of Services that are not
+// Local; UINT32_MAX for none.
+static uint32_t rank_node_port(const struct service_object *object)
+{
+	uint32_t lowest = UINT32_MAX;
+
+	for (size_t p = 0; !object->is_local && p < object->n_ports; p++) {
+		const struct service_port *port = &object->ports[p];
+		uint32_t rank =
+			port->node_port + (port->protocol == IPPROTO_TCP ? 0 : UINT16_MAX + 1);
+
+		if (port->node_port != 0 && rank < lowest)
+			lowest = rank;
+	}
+	return lowest;
+}
+
+// The NodePort by which it is found out whether nodes live, the same for all Services: the lowest
+// of TCP; if there is none, the lowest of all, at which a node that lives refuses; or, if there is
+// none at all, kube-proxy's port.
+static uint16_t choose_node_port(const struct cluster_view *view)
+{
+	uint32_t lowest = UINT32_MAX;
+
+	for (size_t i = 0; i < view->n_services; i++) {
+		const struct served *served = &view->services[i];
+		uint32_t rank = is_to_be_made(served->kept) ? rank_node_port(served->object)
+							    : served->kept->piece->node_port_rank;
+
+		if (rank < lowest)
+			lowest = rank;
+	}
+	return lowest == UINT32_MAX ? KUBE_PROXY_PORT : (uint16_t)lowest;
+}
+
+// Whether all that pieces have from it is as it was.
+static bool is_good(const struct cluster_ground *ground, const struct joining *j)
+{
+	return ground != NULL && !ground->meets_a_vip && ground->node_port == j->node_port &&
+		announcers_equal(&ground->announcers, j->view->announcers) &&
+		!meets_a_vip(ground, j->view);
+}
+
+// The kept one, where that is as good as a new one. Returns 0 or -ENOMEM.
+static int take_ground(struct joining *j)
+{
+	struct cluster_ground **kept = j->view->ground;
+
+	if (!is_good(*kept, j)) {
+		struct cluster_ground *new = create_ground(j->file, j->view);
+
+		if (new == NULL)
+			return -ENOMEM;
+		new->node_port = j->node_port;
+		new->announcers = *j->view->announcers;
+		cluster_ground_release(*kept);
+		*kept = new;
+	}
+	j->ground = *kept;
+	return 0;
 }
 
 // Sources
@@ -244,14 +483,10 @@ static size_t intern(struct joining *j, const struct source_list *list)
 	return (size_t)(*place - config->source_lists) + 1;
 }
 
-// A Service's list is copied, since the Service may change before the configuration does.
-static size_t intern_copy(struct joining *j, const struct source_list *list)
+// The configuration's list 'at' is a piece's from now on.
+static void own_list(struct joining *j, size_t at, const struct service_piece *piece)
 {
-	struct prefix *copy = &j->joined->prefixes[j->joined->n_prefixes];
-
-	memcpy(copy, list->prefixes, list->n * sizeof(*copy));
-	j->joined->n_prefixes += list->n;
-	return intern(j, &(struct source_list){copy, list->n});
+	j->joined->config.source_lists[at - 1] = piece->sources;
 }
 
 static int take_source_lists(struct joining *j)
@@ -264,28 +499,6 @@ static int take_source_lists(struct joining *j)
 }
 
 // Services
-
-// The NodePort by which it is found out whether nodes live, the same for all Services: the lowest
-// of TCP; if there is none, the lowest of all, at which a node that lives refuses; or, if there is
-// none at all, kube-proxy's port.
-static uint16_t choose_node_port(const struct cluster_view *view)
-{
-	uint32_t lowest = UINT32_MAX;
-
-	for (size_t i = 0; i < view->n_services; i++) {
-		const struct service_object *object = view->services[i].object;
-
-		for (size_t p = 0; !object->is_local && p < object->n_ports; p++) {
-			const struct service_port *port = &object->ports[p];
-			uint32_t rank = port->node_port +
-				(port->protocol == IPPROTO_TCP ? 0 : UINT16_MAX + 1);
-
-			if (port->node_port != 0 && rank < lowest)
-				lowest = rank;
-		}
-	}
-	return lowest == UINT32_MAX ? KUBE_PROXY_PORT : (uint16_t)lowest;
-}
 
 static bool has_family(const struct service_object *object, enum family family)
 {
@@ -355,15 +568,16 @@ static struct check_config check_of(
 
 // Tunnels lead to either family: the VIP's, where a node has it.
 static enum family target_family(
-	const struct cluster_config *joined, const struct admission *admission, enum family family)
+	const struct cluster_ground *ground, const struct admission *admission, enum family family)
 {
+	const struct forwarding_settings *settings = &ground->file->settings;
 	enum family other = family == IPV4 ? IPV6 : IPV4;
-	bool has_source = !address_is_none(&joined->config.settings.tunnel_source[family]);
+	bool has_source = !address_is_none(&settings->tunnel_source[family]);
 
 	if (admission->mode != MODE_TUNNEL ||
-		(has_source && joined->n_nodes_of[family] >= joined->n_nodes_of[other]))
+		(has_source && ground->used[family].n >= ground->used[other].n))
 		return family;
-	return address_is_none(&joined->config.settings.tunnel_source[other]) ? family : other;
+	return address_is_none(&settings->tunnel_source[other]) ? family : other;
 }
 
 static struct service_config service_at(const struct joining *j, const struct served *served,
@@ -372,7 +586,7 @@ static struct service_config service_at(const struct joining *j, const struct se
 	const struct config *file = j->file;
 	enum family family = address_family(vip);
 	const struct service_options *options = &served->admission->options;
-	enum family target = target_family(j->joined, served->admission, family);
+	enum family target = target_family(j->ground, served->admission, family);
 	bool is_ours = announcers_own(j->view->announcers, vip);
 	struct service_config service = {
 		.vip = *vip,
@@ -383,8 +597,8 @@ static struct service_config service_at(const struct joining *j, const struct se
 		.tunnel_kind = served->admission->tunnel_kind,
 		.target_family = target,
 		.check = check_of(j, served, target),
-		.nodes = j->joined->nodes_of[target],
-		.n_nodes = j->joined->n_nodes_of[target],
+		.nodes = j->ground->used[target].nodes,
+		.n_nodes = j->ground->used[target].n,
 		.mss = port->protocol == IPPROTO_TCP ? options->mss : 0,
 		.idle_s = options->idle_s > 0           ? options->idle_s
 			: port->protocol == IPPROTO_TCP ? file->tcp_idle_s
@@ -402,16 +616,16 @@ static struct service_config service_at(const struct joining *j, const struct se
 }
 
 // Which of the configuration's nodes has that name in the cluster; SIZE_MAX if none is used.
-static size_t find_node(const struct joining *j, const char *name)
+static size_t find_node(const struct cluster_ground *ground, const char *name)
 {
-	size_t low = 0, high = j->view->n_nodes;
+	size_t low = 0, high = ground->n_places;
 
 	while (low < high) {
 		size_t middle = (low + high) / 2;
-		int order = strcmp(name, j->view->nodes[middle]->name);
+		int order = strcmp(name, ground->places[middle].name);
 
 		if (order == 0)
-			return j->node_at[middle];
+			return ground->places[middle].at;
 		if (order < 0)
 			high = middle;
 		else
@@ -421,27 +635,46 @@ static size_t find_node(const struct joining *j, const char *name)
 }
 
 // A list of its own for a Service that is Local: nodes with endpoints, by how many there are.
-static void take_shares(
-	struct joining *j, const struct share_list *list, struct service_config *service)
+static int take_shares(const struct cluster_ground *ground, struct endpoint_shares *shares,
+	enum family family, enum family target, struct node_list *ret_list)
 {
-	struct cluster_config *joined = j->joined;
-	size_t first = joined->n_local;
+	struct share_list list = endpoint_shares_find(shares, family);
+	struct node_list own = {
+		.nodes = array(list.n, sizeof(*own.nodes)),
+		.weights = array(list.n, sizeof(*own.weights)),
+		.reserves = array(list.n, sizeof(*own.reserves)),
+	};
 
-	for (size_t i = 0; i < list->n; i++) {
-		size_t node = find_node(j, list->shares[i].node);
+	*ret_list = own;
+	if (own.nodes == NULL || own.weights == NULL || own.reserves == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < list.n; i++) {
+		size_t node = find_node(ground, list.shares[i].node);
 
-		if (node == SIZE_MAX ||
-			address_is_none(
-				&joined->config.nodes[node].address[service->target_family]))
+		if (node == SIZE_MAX || address_is_none(&ground->nodes[node].address[target]))
 			continue;
-		joined->local_nodes[joined->n_local] = node;
-		joined->local_reserves[joined->n_local] = list->shares[i].is_reserve;
-		joined->local_weights[joined->n_local++] = list->shares[i].weight;
+		own.nodes[own.n] = node;
+		own.reserves[own.n] = list.shares[i].is_reserve;
+		own.weights[own.n++] = list.shares[i].weight;
 	}
-	service->nodes = &joined->local_nodes[first];
-	service->weights = &joined->local_weights[first];
-	service->reserves = &joined->local_reserves[first];
-	service->n_nodes = joined->n_local - first;
+	*ret_list = own;
+	return 0;
+}
+
+static int take_endpoints(
+	const struct joining *j, const struct served *served, struct service_piece *piece)
+{
+	size_t n;
+	struct slice_object *const *slices =
+		j->view->slices(j->view->argument, served->object->key, &n);
+	struct endpoint_shares *shares = endpoint_shares_create(slices, n);
+	int r = shares == NULL ? -ENOMEM : 0;
+
+	for (enum family f = IPV4; r == 0 && f < N_FAMILIES; f++)
+		r = take_shares(j->ground, shares, f,
+			target_family(j->ground, served->admission, f), &piece->own[f]);
+	endpoint_shares_destroy(shares);
+	return r;
 }
 
 // The first TCP port that is served, by its place among those of the Service's that are; SIZE_MAX
@@ -465,54 +698,43 @@ static size_t first_tcp_port(const struct served *served)
 	return SIZE_MAX;
 }
 
-// In dsr and tunnel nodes learn the VIP from the Service's status. 'first' is the index of the
-// Service's first port at that address.
-static void learn(const struct joining *j, const struct served *served, size_t first,
-	struct service_config *service)
+// In dsr and tunnel nodes learn the VIP from the Service's status. The service is the Service's
+// 'at'th at that address.
+static void learn(const struct served *served, size_t at, struct service_config *service)
 {
 	size_t tcp = first_tcp_port(served);
 
 	service->is_learnt = service->mode == MODE_DSR || service->mode == MODE_TUNNEL;
-	service->learns_with = tcp == SIZE_MAX     ? SIZE_MAX
-		: service->protocol == IPPROTO_TCP ? j->joined->config.n_services
-						   : first + tcp;
-	if (service->learns_with >= j->joined->config.dataplane.services_max)
-		service->learns_with = SIZE_MAX; // It is left out itself.
-}
-
-static int add_service(struct joining *j, const struct service_config *service)
-{
-	struct config *config = &j->joined->config;
-
-	if (config->n_services == config->dataplane.services_max)
-		return text_lines_add(j->left_out,
-			"%s is not served: memory.services has no room for more", service->name);
-	config->services[config->n_services++] = *service;
-	return 0;
+	service->learns_with = tcp == SIZE_MAX     ? LEARNS_ALONE
+		: service->protocol == IPPROTO_TCP ? 0
+						   : (int)tcp - (int)at;
 }
 
 // All its ports at one of its addresses, if that is one.
-static int add_ports(
-	struct joining *j, const struct served *served, const struct address *vip, size_t sources)
+static void add_ports(const struct joining *j, const struct served *served,
+	const struct address *vip, struct service_piece *piece)
 {
 	const struct service_object *object = served->object;
-	size_t first = j->joined->config.n_services;
-	int r = 0;
+	size_t first = piece->n;
 
-	for (size_t i = 0; !address_is_none(vip) && r == 0 && i < object->n_ports; i++) {
+	for (size_t i = 0; !address_is_none(vip) && i < object->n_ports; i++) {
 		const struct service_port *port = &object->ports[i];
+		struct service_config *service = &piece->services[piece->n];
+		const struct node_list *own = &piece->own[address_family(vip)];
 
 		if (admission_port_error(served->admission, port) != NULL)
 			continue;
-		struct service_config service = service_at(j, served, port, vip);
-
-		service.sources = sources;
-		learn(j, served, first, &service);
-		if (object->is_local)
-			take_shares(j, &served->shares[address_family(vip)], &service);
-		r = add_service(j, &service);
+		*service = service_at(j, served, port, vip);
+		service->sources = piece->sources_at;
+		learn(served, piece->n - first, service);
+		if (object->is_local) {
+			service->nodes = own->nodes;
+			service->weights = own->weights;
+			service->reserves = own->reserves;
+			service->n_nodes = own->n;
+		}
+		piece->n++;
 	}
-	return r;
 }
 
 // In dnat a NodePort has the way back to one VIP.
@@ -521,73 +743,186 @@ static bool may_have_two(const struct served *served)
 	return served->admission->mode != MODE_DNAT;
 }
 
-static int add_served(struct joining *j, const struct served *served)
+static void add_services(
+	const struct joining *j, const struct served *served, struct service_piece *piece)
+{
+	for (enum family f = IPV4; f < N_FAMILIES; f++) {
+		add_ports(j, served, &served->address[f], piece);
+		if (may_have_two(served))
+			add_ports(j, served, &served->leaving[f], piece);
+	}
+}
+
+// Pieces
+
+void service_piece_release(struct service_piece *piece)
+{
+	if (piece == NULL || --piece->n_references > 0)
+		return;
+
+	for (enum family f = IPV4; f < N_FAMILIES; f++) {
+		free(piece->own[f].nodes);
+		free(piece->own[f].weights);
+		free(piece->own[f].reserves);
+	}
+	free(piece->sources.prefixes);
+	cluster_ground_release(piece->ground);
+	free(piece);
+}
+
+// The list is copied, since the Service may change before the configuration does.
+static int copy_sources(const struct source_list *from, struct source_list *to)
+{
+	to->prefixes = array(from->n, sizeof(*to->prefixes));
+	if (to->prefixes == NULL)
+		return -ENOMEM;
+	if (from->n > 0)
+		memcpy(to->prefixes, from->prefixes, from->n * sizeof(*to->prefixes));
+	to->n = from->n;
+	return 0;
+}
+
+// At how many addresses it may be served.
+enum { ADDRESSES_MAX = 2 * N_FAMILIES };
+
+static struct service_piece *create_piece(
+	const struct joining *j, const struct served *served, size_t sources_at)
 {
 	const struct service_object *object = served->object;
-	size_t sources = 0;
+	struct service_piece *piece = calloc(
+		1, sizeof(*piece) + ADDRESSES_MAX * object->n_ports * sizeof(piece->services[0]));
+
+	if (piece == NULL)
+		return NULL;
+	piece->n_references = 1;
+	piece->sources_at = sources_at;
+	piece->node_port_rank = rank_node_port(object);
+	piece->ground = j->ground;
+	j->ground->n_references++;
+	if (copy_sources(&object->sources, &piece->sources) < 0 ||
+		(object->is_local && take_endpoints(j, served, piece) < 0)) {
+		service_piece_release(piece);
+		return NULL;
+	}
+	add_services(j, served, piece);
+	return piece;
+}
+
+static bool same_lists(const struct node_list *a, const struct node_list *b)
+{
+	return a->n == b->n &&
+		(a->n == 0 ||
+			(memcmp(a->nodes, b->nodes, a->n * sizeof(*a->nodes)) == 0 &&
+				memcmp(a->weights, b->weights, a->n * sizeof(*a->weights)) == 0 &&
+				memcmp(a->reserves, b->reserves, a->n * sizeof(*a->reserves)) ==
+					0));
+}
+
+// Of two on one ground. Where memory between members differs they count as different, and nothing
+// is lost but time.
+static bool same_services(const struct service_config *a, const struct service_config *b)
+{
+	struct service_config c = *b;
+
+	c.nodes = a->nodes; // Of Local Services; else they are the ground's.
+	c.weights = a->weights;
+	c.reserves = a->reserves;
+	return memcmp(a, &c, sizeof(c)) == 0 && (a->weights == NULL) == (b->weights == NULL);
+}
+
+static bool same_pieces(const struct service_piece *a, const struct service_piece *b)
+{
+	bool same = a->ground == b->ground && a->n == b->n &&
+		a->node_port_rank == b->node_port_rank &&
+		compare_lists(&a->sources, &b->sources) == 0;
+
+	for (enum family f = IPV4; same && f < N_FAMILIES; f++)
+		same = same_lists(&a->own[f], &b->own[f]);
+	for (size_t i = 0; same && i < a->n; i++)
+		same = same_services(&a->services[i], &b->services[i]);
+	return same;
+}
+
+// The kept one, where that is as good as a new one. NULL when out of memory.
+static struct service_piece *take_piece(
+	const struct joining *j, const struct served *served, size_t sources_at)
+{
+	struct kept_piece *kept = served->kept;
+	struct service_piece *new, *old = kept->piece;
+
+	if (!is_to_be_made(kept) && old->ground == j->ground && old->sources_at == sources_at)
+		return old;
+	new = create_piece(j, served, sources_at);
+	if (new == NULL)
+		return NULL;
+	kept->is_stale = false;
+	if (old != NULL && same_pieces(old, new)) {
+		service_piece_release(new);
+		return old;
+	}
+	service_piece_release(old);
+	kept->piece = new;
+	return new;
+}
+
+static int add_piece(struct joining *j, struct service_piece *piece)
+{
+	struct config *config = &j->joined->config;
 	int r = 0;
 
-	if (object->sources.n > 0) {
-		sources = intern_copy(j, &object->sources);
-		if (sources == 0)
-			return -ENOMEM;
-	}
-	for (enum family f = IPV4; r == 0 && f < N_FAMILIES; f++) {
-		r = add_ports(j, served, &served->address[f], sources);
-		if (r == 0 && may_have_two(served))
-			r = add_ports(j, served, &served->leaving[f], sources);
+	piece->n_references++;
+	j->joined->pieces[j->joined->n_pieces++] = piece;
+	for (size_t i = 0; r == 0 && i < piece->n; i++) {
+		struct service_config *service = &piece->services[i];
+
+		if (config->n_services < config->dataplane.services_max)
+			config->services[config->n_services++] = service;
+		else
+			r = text_lines_add(j->left_out,
+				"%s is not served: memory.services has no room for more",
+				service->name);
 	}
 	return r;
 }
 
-// Life
-
-// At how many addresses it is served.
-static size_t count_addresses(const struct served *served)
+static bool has_sources(const struct served *served)
 {
-	size_t n = 0;
+	const struct kept_piece *kept = served->kept;
 
-	for (enum family f = IPV4; f < N_FAMILIES; f++)
-		n += (size_t)!address_is_none(&served->address[f]) +
-			(size_t)!address_is_none(&served->leaving[f]);
-	return n;
+	// A piece is at hand, the Service far away.
+	return is_to_be_made(kept) ? served->object->sources.n > 0 : kept->piece->sources.n > 0;
 }
+
+static int add_served(struct joining *j, const struct served *served)
+{
+	size_t sources_at = 0;
+
+	if (has_sources(served)) {
+		sources_at = intern(j, &served->object->sources);
+		if (sources_at == 0)
+			return -ENOMEM;
+	}
+	struct service_piece *piece = take_piece(j, served, sources_at);
+	if (piece == NULL)
+		return -ENOMEM;
+	if (sources_at > 0) // What is the Service's may change before the configuration does.
+		own_list(j, sources_at, piece);
+	return add_piece(j, piece);
+}
+
+// Life
 
 static size_t count_ports(const struct cluster_view *view)
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i < view->n_services; i++)
-		n += view->services[i].object->n_ports * count_addresses(&view->services[i]);
-	return n;
-}
-
-static size_t count_shares(const struct cluster_view *view)
-{
-	size_t n = 0;
-
 	for (size_t i = 0; i < view->n_services; i++) {
-		const struct served *served = &view->services[i];
+		const struct kept_piece *kept = view->services[i].kept;
 
-		n += served->object->n_ports * count_addresses(served) *
-			(served->shares[IPV4].n + served->shares[IPV6].n);
+		n += is_to_be_made(kept) ? view->services[i].object->n_ports * ADDRESSES_MAX
+					 : kept->piece->n;
 	}
 	return n;
-}
-
-static size_t count_prefixes(const struct cluster_view *view)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < view->n_services; i++)
-		n += view->services[i].object->sources.n;
-	return n;
-}
-
-// One more than asked, since calloc() may answer a wish for nothing with NULL.
-static void *array(size_t n, size_t size)
-{
-	return calloc(n + 1, size);
 }
 
 static bool allocate(struct joining *j)
@@ -596,66 +931,46 @@ static bool allocate(struct joining *j)
 	const struct cluster_view *view = j->view;
 	struct cluster_config *joined = j->joined;
 	struct config *config = &joined->config;
-	size_t n_nodes = file->n_nodes + view->n_nodes;
-	size_t n_claims = file->n_snat[IPV4] + file->n_snat[IPV6] + file->n_services +
-		(n_nodes + 2 * view->n_services) * N_FAMILIES;
 
-	config->nodes = array(n_nodes, sizeof(*config->nodes));
+	*config = *file;
 	config->services = array(file->n_services + count_ports(view), sizeof(*config->services));
 	config->source_lists =
 		array(file->n_source_lists + view->n_services, sizeof(*config->source_lists));
-	joined->prefixes = array(count_prefixes(view), sizeof(*joined->prefixes));
-	joined->local_nodes = array(count_shares(view), sizeof(*joined->local_nodes));
-	joined->local_weights = array(count_shares(view), sizeof(*joined->local_weights));
-	joined->local_reserves = array(count_shares(view), sizeof(*joined->local_reserves));
-	j->node_at = array(view->n_nodes, sizeof(*j->node_at));
-	joined->nodes_of[IPV4] = array(n_nodes, sizeof(size_t));
-	joined->nodes_of[IPV6] = array(n_nodes, sizeof(size_t));
-	j->claims = array(n_claims, sizeof(*j->claims));
-	return config->nodes != NULL && config->services != NULL && config->source_lists != NULL &&
-		joined->prefixes != NULL && joined->local_nodes != NULL &&
-		joined->local_weights != NULL && joined->local_reserves != NULL &&
-		j->node_at != NULL && joined->nodes_of[IPV4] != NULL &&
-		joined->nodes_of[IPV6] != NULL && j->claims != NULL;
+	config->n_source_lists = 0;
+	joined->pieces = array(view->n_services, sizeof(*joined->pieces));
+	return config->services != NULL && config->source_lists != NULL && joined->pieces != NULL;
 }
 
 // What the file has stays in its place.
-static void copy_file(struct joining *j)
+static int copy_file(struct joining *j)
 {
 	const struct config *file = j->file;
 	struct config *config = &j->joined->config;
-	struct config copy = *file;
 
-	copy.nodes = config->nodes;
-	copy.services = config->services;
-	copy.source_lists = config->source_lists;
-	copy.n_source_lists = 0;
-	*config = copy;
-	if (file->n_nodes > 0)
-		memcpy(config->nodes, file->nodes, file->n_nodes * sizeof(*config->nodes));
+	j->joined->ground = j->ground;
+	j->ground->n_references++;
+	config->nodes = j->ground->nodes;
+	config->n_nodes = j->ground->n_nodes;
 	if (file->n_services > 0)
 		memcpy(config->services, file->services,
 			file->n_services * sizeof(*config->services));
+	for (size_t i = 0; i < j->ground->left_out.n; i++) {
+		if (text_lines_add(j->left_out, "%s", j->ground->left_out.lines[i]) < 0)
+			return -ENOMEM;
+	}
+	return take_source_lists(j);
 }
 
 static int join(struct joining *j)
 {
-	if (j->joined == NULL || !allocate(j))
+	j->node_port = choose_node_port(j->view);
+	if (j->joined == NULL || !allocate(j) || take_ground(j) < 0)
 		return -ENOMEM;
 
-	copy_file(j);
-	claim_what_the_file_has(j);
-	claim_what_is_given(j);
-	int r = take_source_lists(j);
-	if (r == 0)
-		r = add_nodes(j);
+	int r = copy_file(j);
 	for (size_t i = 0; r == 0 && i < j->view->n_services; i++)
 		r = add_served(j, &j->view->services[i]);
 	return r;
-}
-
-static void keep(void *)
-{
 }
 
 int cluster_config_build(const struct config *file, const struct cluster_view *view,
@@ -666,14 +981,10 @@ int cluster_config_build(const struct config *file, const struct cluster_view *v
 		.view = view,
 		.joined = calloc(1, sizeof(struct cluster_config)),
 		.left_out = ret_left_out,
-		.node_port = choose_node_port(view),
 	};
 	int r = join(&j);
 
-	tdestroy(j.claimed, keep);
 	tdestroy(j.sources, keep);
-	free(j.claims);
-	free(j.node_at);
 	if (r < 0) {
 		cluster_config_free(j.joined);
 		return r;
@@ -687,16 +998,19 @@ void cluster_config_free(struct cluster_config *joined)
 	if (joined == NULL)
 		return;
 
-	free(joined->config.nodes);
+	for (size_t i = 0; i < joined->n_pieces; i++)
+		service_piece_release(joined->pieces[i]);
+	cluster_ground_release(joined->ground);
 	free(joined->config.services);
 	free(joined->config.source_lists);
-	free(joined->prefixes);
-	free(joined->local_nodes);
-	free(joined->local_weights);
-	free(joined->local_reserves);
-	free(joined->nodes_of[IPV4]);
-	free(joined->nodes_of[IPV6]);
+	free(joined->pieces);
 	free(joined);
+}
+
+bool cluster_config_is_same(const struct cluster_config *a, const struct cluster_config *b)
+{
+	return a->ground == b->ground && a->n_pieces == b->n_pieces &&
+		memcmp(a->pieces, b->pieces, a->n_pieces * sizeof(*a->pieces)) == 0;
 }
 
 const struct config *cluster_config_of(const struct cluster_config *joined)

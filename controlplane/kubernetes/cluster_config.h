@@ -15,16 +15,35 @@
 // of a Service one service over the cluster's nodes. So all that knows configurations knows
 // clusters.
 
+// Most of it is the same from one configuration to the next, and is made only once: the services of
+// a Service that did not change, and the nodes while none did. Configurations share them, and
+// whoever compares two of them finds at one glance that a service is the same one. What comes out
+// is what would come out if all of it were made anew.
+
+// What one Service was made into; nobody changes it.
+struct service_piece;
+
+// The nodes, and who has which address, as they were found in the file and the cluster.
+struct cluster_ground;
+
+// What is kept of it from join to join.
+struct kept_piece {
+	struct service_piece *piece; // NULL before it was made.
+	bool is_stale;               // The Service changed since, or where its endpoints are.
+};
+
 // A Service that is served, by the addresses that it was given.
 struct served {
 	const struct service_object *object;
 	const struct admission *admission;
-	struct address address[N_FAMILIES];   // No address where it has none of a family.
-	struct address leaving[N_FAMILIES];   // Likewise; what it had before, and is to have still.
-	struct address first[N_FAMILIES];     // At another, names say at which.
-	struct share_list shares[N_FAMILIES]; // Of one that is Local: who has endpoints, by the
-	                                      // family of their addresses.
+	struct address address[N_FAMILIES]; // No address where it has none of a family.
+	struct address leaving[N_FAMILIES]; // Likewise; what it had before, and is to have still.
+	struct address first[N_FAMILIES];   // At another, names say at which.
+	struct kept_piece *kept;            // Made anew if it has to be.
 };
+
+// The slices of the Service 'key'; they are good until the view's end.
+typedef struct slice_object *const *slices_fn(void *argument, const char *key, size_t *ret_n);
 
 struct cluster_view {
 	const struct node_object *const *nodes; // [n_nodes] Those that may be used, by name.
@@ -32,6 +51,10 @@ struct cluster_view {
 	const struct served *services; // [n_services], in any order.
 	size_t n_services;
 	const struct announcers *announcers; // Who answers for their addresses.
+	slices_fn *slices;                   // Asked of those that are Local.
+	void *argument;
+	struct cluster_ground **ground; // Kept likewise. Is NULL once the file or the nodes have
+	                                // changed: then it is made anew.
 };
 
 struct cluster_config;
@@ -44,6 +67,11 @@ int cluster_config_build(const struct config *file, const struct cluster_view *v
 
 // Accepts NULL.
 void cluster_config_free(struct cluster_config *joined);
+void service_piece_release(struct service_piece *piece);
+void cluster_ground_release(struct cluster_ground *ground);
+
+// True if the two are made of the very same pieces, so that one is as good as the other.
+bool cluster_config_is_same(const struct cluster_config *a, const struct cluster_config *b);
 
 // The whole, as a file could have said it. It is the joined one's.
 const struct config *cluster_config_of(const struct cluster_config *joined);

@@ -41,6 +41,7 @@ static void *write_document(void *argument)
 		: state_directory_write(file->directory, FILE_NAME, text, strlen(text));
 
 	free(text);
+	json_decref(file->document); // That takes long, too.
 	atomic_store(&file->error, r);
 	atomic_store(&file->is_done, true); // Pairs with the load in cluster_file_write().
 	return NULL;
@@ -49,7 +50,6 @@ static void *write_document(void *argument)
 static void finish(struct cluster_file *file)
 {
 	pthread_join(file->thread, NULL);
-	json_decref(file->document);
 	file->is_writing = false;
 }
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <sys/queue.h>
+
 #include "address_book.h"
 #include "cluster.h"
 #include "entry_tree.h"
@@ -18,6 +20,17 @@ enum {
 	WRITE_ERROR_MAX = 160,
 };
 
+// Lists of Services with which something is still to be done: what comes round often walks these,
+// and not all that there are. Each Service is in a list at most once.
+TAILQ_HEAD(service_list, service_entry);
+
+struct service_link {
+	TAILQ_ENTRY(service_entry) link;
+	struct service_list *list; // That it is in, or NULL.
+};
+
+enum service_link_kind { LINK_WRITE, LINK_STAGE, LINK_ADDRESS, N_SERVICE_LINKS };
+
 // Each kind of entry begins with its name, as entry_tree.h has it, and says whether it is in the
 // list that is being told.
 
@@ -30,6 +43,7 @@ struct service_entry {
 	struct address leaving[N_FAMILIES]; // And still is, until its status says where it is now.
 	struct address first[N_FAMILIES];   // Of those, the one that its services are called by.
 	enum stage stage;
+	struct kept_piece kept;
 	enum book_answer answer; // About its addresses.
 	bool lacks_nodes;        // As far as people are told.
 	uint64_t since;          // The join by which it is served so, or not any more.
@@ -48,8 +62,11 @@ struct service_entry {
 	const char *telling; // The event of the one under way, once it is done; NULL for none.
 	unsigned n_writes;   // In a row, without its status being right once.
 	uint64_t write_due_ns;
+	uint64_t look_due_ns;              // While it is to be looked at later.
 	char write_error[WRITE_ERROR_MAX]; // Of the last one; empty if it was good.
 	struct status_conflict conflict;
+
+	struct service_link links[N_SERVICE_LINKS];
 };
 
 struct node_entry {
@@ -69,10 +86,20 @@ struct slice_entry {
 	struct slice_object *object;
 };
 
+// The slices of a Service, which may not be there itself.
+struct slice_group {
+	char service[SERVICE_KEY_MAX];
+	struct slice_object **slices; // [n]
+	size_t n;
+	size_t room;
+};
+
 struct cluster {
 	const struct config *file;
 	struct address_book *book;
 	struct entry_tree entries[N_CLUSTER_RESOURCES];
+	struct entry_tree slice_groups; // By Service; none is empty.
+	struct cluster_ground *ground;  // Of the file and the nodes as they are; or NULL.
 	bool is_listed[N_CLUSTER_RESOURCES];
 	bool is_known;   // Stays true.
 	bool is_leaving; // Nothing is ours any more, until someone says otherwise.
@@ -88,6 +115,16 @@ struct cluster {
 	uint64_t in_force_version; // and of those that every worker forwards by.
 	uint64_t others_in_force;  // As of cluster_set_others().
 	struct announcers announcers;
+
+	// By LINK_WRITE:
+	struct service_list to_look_at;       // Something of them may have to be written,
+	struct service_list to_look_at_later; // or will, when their time has come.
+	uint64_t later_ns;                    // The first of those times, or UINT64_MAX.
+	// By LINK_STAGE:
+	struct service_list unjoined;     // Their stage is new, and in no join yet;
+	struct service_list not_in_force; // or in one that not all workers forward by.
+	// By LINK_ADDRESS:
+	struct service_list waiting;
 };
 
 static inline struct service_entry *cluster_find_service(const struct cluster *c, const char *key)
@@ -106,9 +143,21 @@ static inline bool service_is_in_force(const struct cluster *c, const struct ser
 	return e->since != NOT_JOINED && e->since <= c->in_force;
 }
 
-// Keeps the entries of nodes that may be used. Of a node_entry, the object is the first member.
+// The file or the nodes changed.
+void cluster_forget_ground(struct cluster *c);
+
+bool cluster_is_used(const struct cluster *c, const struct node_object *node);
+
+// Keeps the entries of nodes that are used. Of a node_entry, the object is the first member.
 void cluster_keep_used(const struct cluster *c, struct entry_row *nodes);
 
+// Puts a Service at the end of a list, and takes it out of the one that it is in by that link.
+// Without a list it is only taken out.
+void cluster_enlist(
+	struct service_entry *e, enum service_link_kind kind, struct service_list *list);
+
+// Something of it may have to be written.
+void cluster_look_at(struct cluster *c, struct service_entry *e);
 // What it was served by before is free, if its status says where it is now.
 void cluster_settle(struct cluster *c, struct service_entry *e, uint64_t now_ns);
 

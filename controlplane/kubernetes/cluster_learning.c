@@ -102,6 +102,8 @@ bool cluster_learn(
 		e->knows = service_is_in_force(cluster, e) &&
 			!awaits_nodes(e, awaits, argument, told_since(cluster, e, now_ns)) &&
 			says_addresses(e);
+		if (e->knows)
+			cluster_look_at(cluster, e);
 		some_wait |= !e->knows;
 	}
 	free(row.entries);

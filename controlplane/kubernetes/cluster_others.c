@@ -114,7 +114,17 @@ uint64_t cluster_in_force_version(const struct cluster *cluster)
 
 void cluster_set_others(struct cluster *cluster, uint64_t in_force)
 {
+	const struct entry_tree *services = &cluster->entries[CLUSTER_SERVICES];
+
+	if (cluster->others_in_force == in_force)
+		return;
 	cluster->others_in_force = in_force;
+	for (size_t i = 0; i < services->n; i++) {
+		struct service_entry *e = services->entries[i];
+
+		if (!e->is_followed)
+			cluster_look_at(cluster, e);
+	}
 }
 
 void cluster_set_announcers(struct cluster *cluster, const struct announcers *announcers)

@@ -1,7 +1,9 @@
 #include "cluster_inside.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "json_read.h"
 
@@ -9,56 +11,105 @@
 
 #define SAVED_KIND "guideway cluster 1"
 
-static json_t *save_services(const struct cluster *c)
+enum {
+	SAVED_AT_A_TIME = 100, // Some 15 µs each.
+};
+
+// A document takes many steps, since ten thousand Services take a tenth of a second. What changes
+// meanwhile is in it as it was or as it is; the change itself is a reason to save again.
+struct cluster_saving {
+	json_t *lists[N_CLUSTER_RESOURCES];
+	enum cluster_resource resource; // Whose entries come next,
+	char name[SLICE_KEY_MAX];       // after the one of this name; empty for the first.
+};
+
+static_assert(
+	(int)SLICE_KEY_MAX >= (int)SERVICE_KEY_MAX && (int)SLICE_KEY_MAX >= (int)NAME_TEXT_MAX);
+
+static const char *const list_names[N_CLUSTER_RESOURCES] = {
+	[CLUSTER_SERVICES] = "services",
+	[CLUSTER_NODES] = "nodes",
+	[CLUSTER_SLICES] = "slices",
+};
+
+static json_t *save_service(const struct service_entry *e)
 {
-	struct entry_row row = cluster_list(c, CLUSTER_SERVICES);
-	json_t *services = json_array();
-
-	for (size_t i = 0; i < row.n; i++) {
-		const struct service_entry *e = row.entries[i];
-
-		if (e->stage == STAGE_SERVE)
-			json_array_append_new(
-				services, service_object_write(e->object, e->address));
-	}
-	free(row.entries);
-	return services;
+	return e->stage == STAGE_SERVE ? service_object_write(e->object, e->address) : NULL;
 }
 
-static json_t *save_nodes(const struct cluster *c)
+static json_t *save_node(const struct cluster *c, const struct node_entry *e)
 {
-	struct entry_row row = cluster_list(c, CLUSTER_NODES);
-	json_t *nodes = json_array();
-
-	cluster_keep_used(c, &row);
-	for (size_t i = 0; i < row.n; i++)
-		json_array_append_new(nodes, node_object_write(row.entries[i]));
-	free(row.entries);
-	return nodes;
+	return cluster_is_used(c, &e->object) ? node_object_write(&e->object) : NULL;
 }
 
 // Of those that are served by them.
-static json_t *save_slices(const struct cluster *c)
+static json_t *save_slice(const struct cluster *c, const struct slice_entry *slice)
 {
-	struct entry_row row = cluster_list(c, CLUSTER_SLICES);
-	json_t *slices = json_array();
+	const struct service_entry *e = cluster_find_service(c, slice->object->service);
 
-	for (size_t i = 0; i < row.n; i++) {
-		const struct slice_object *slice = ((struct slice_entry *)row.entries[i])->object;
-		const struct service_entry *e = cluster_find_service(c, slice->service);
-
-		if (e != NULL && e->stage == STAGE_SERVE && e->object->is_local)
-			json_array_append_new(slices, slice_object_write(slice));
-	}
-	free(row.entries);
-	return slices;
+	return e != NULL && e->stage == STAGE_SERVE && e->object->is_local
+		? slice_object_write(slice->object)
+		: NULL;
 }
 
-json_t *cluster_save(const struct cluster *cluster)
+// NULL for one that is not to be saved.
+static json_t *save_entry(
+	const struct cluster *c, enum cluster_resource resource, const void *entry)
 {
-	return json_pack("{s:s, s:o, s:o, s:o}", "kind", SAVED_KIND, "services",
-		save_services(cluster), "nodes", save_nodes(cluster), "slices",
-		save_slices(cluster));
+	switch (resource) {
+	case CLUSTER_NODES:
+		return save_node(c, entry);
+	case CLUSTER_SLICES:
+		return save_slice(c, entry);
+	default:
+		return save_service(entry);
+	}
+}
+
+struct cluster_saving *cluster_save_begin(void)
+{
+	struct cluster_saving *saving = calloc(1, sizeof(*saving));
+
+	for (int i = 0; saving != NULL && i < N_CLUSTER_RESOURCES; i++)
+		saving->lists[i] = json_array();
+	return saving;
+}
+
+bool cluster_save_on(const struct cluster *cluster, struct cluster_saving *saving)
+{
+	const struct entry_tree *tree = &cluster->entries[saving->resource];
+	size_t first = entry_tree_after(tree, saving->name);
+	size_t end = tree->n - first < SAVED_AT_A_TIME ? tree->n : first + SAVED_AT_A_TIME;
+
+	for (size_t i = first; i < end; i++) {
+		json_t *json = save_entry(cluster, saving->resource, tree->entries[i]);
+
+		if (json != NULL)
+			json_array_append_new(saving->lists[saving->resource], json);
+	}
+	if (end < tree->n) {
+		strcpy(saving->name, tree->entries[end - 1]);
+		return true;
+	}
+	saving->name[0] = '\0';
+	saving->resource++;
+	return saving->resource < N_CLUSTER_RESOURCES;
+}
+
+json_t *cluster_save_end(struct cluster_saving *saving)
+{
+	json_t *document = json_pack("{s:s}", "kind", SAVED_KIND);
+
+	for (int i = 0; i < N_CLUSTER_RESOURCES; i++)
+		json_object_set_new(document, list_names[i], saving->lists[i]);
+	free(saving);
+	return document;
+}
+
+void cluster_save_give_up(struct cluster_saving *saving)
+{
+	if (saving != NULL)
+		json_decref(cluster_save_end(saving));
 }
 
 static int tell_all(

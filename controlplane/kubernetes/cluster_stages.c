@@ -93,6 +93,7 @@ void cluster_settle(struct cluster *c, struct service_entry *e, uint64_t now_ns)
 		return;
 	address_book_settle(c->book, e->key, now_ns);
 	memset(e->leaving, 0, sizeof(e->leaving));
+	e->kept.is_stale = true;
 	c->has_changed = true;
 }
 
@@ -117,6 +118,7 @@ static void enter(struct cluster *c, struct service_entry *e, enum stage stage,
 			c, e->object, false, "DeletingLoadBalancer", "Deleting load balancer");
 	e->stage = stage;
 	e->since = NOT_JOINED;
+	cluster_enlist(e, LINK_STAGE, &c->unjoined);
 	e->told_version = e->others_due_ns = 0;
 	e->is_followed = false;
 	e->write_due_ns = 0;
@@ -306,6 +308,7 @@ static void judge_ours(struct cluster *c, struct service_entry *e, uint64_t now_
 	admission_judge(c->file, e->object, &e->admission);
 	if (e->stage == STAGE_SERVE && e->admission.mode != before) {
 		e->since = NOT_JOINED; // Its status says the mode, too.
+		cluster_enlist(e, LINK_STAGE, &c->unjoined);
 		e->told_version = e->others_due_ns = 0;
 		e->is_followed = e->knows = false;
 	}
@@ -343,6 +346,10 @@ void cluster_judge(struct cluster *c, struct service_entry *e, uint64_t now_ns)
 		enter(c, e, STAGE_NONE, NULL);
 		address_book_release(c->book, e->key, now_ns);
 	}
+	e->kept.is_stale = true;
+	bool waits = e->stage == STAGE_WAIT && e->admission.is_admitted;
+	cluster_enlist(e, LINK_ADDRESS, waits ? &c->waiting : NULL);
+	cluster_look_at(c, e);
 	cluster_note_version(e);
 }
 

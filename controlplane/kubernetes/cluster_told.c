@@ -14,8 +14,11 @@ static void forget_service(struct cluster *c, struct service_entry *e, uint64_t 
 {
 	c->has_changed |= e->stage == STAGE_SERVE;
 	address_book_release(c->book, e->key, now_ns);
+	for (int kind = 0; kind < N_SERVICE_LINKS; kind++)
+		cluster_enlist(e, (enum service_link_kind)kind, NULL);
 	entry_tree_remove(&c->entries[CLUSTER_SERVICES], e);
 	service_object_free(e->object);
+	service_piece_release(e->kept.piece);
 	free(e);
 }
 
@@ -143,9 +146,15 @@ int cluster_tell_service(struct cluster *c, bool is_gone, const json_t *json, ui
 
 // Nodes
 
+static void nodes_change(struct cluster *c)
+{
+	cluster_forget_ground(c);
+	c->has_changed = true;
+}
+
 static void forget_node(struct cluster *c, struct node_entry *e)
 {
-	c->has_changed = true;
+	nodes_change(c);
 	entry_tree_remove(&c->entries[CLUSTER_NODES], e);
 	free(e);
 }
@@ -161,7 +170,7 @@ static int add_node(struct cluster *c, const struct node_object *object)
 		free(e);
 		return -ENOMEM;
 	}
-	c->has_changed = true;
+	nodes_change(c);
 	return 0;
 }
 
@@ -184,7 +193,7 @@ static int tell_node(struct cluster *c, bool is_gone, const json_t *json)
 	e->is_listed = true;
 	if (memcmp(&e->object, &object, sizeof(object)) != 0) {
 		e->object = object;
-		c->has_changed = true;
+		nodes_change(c);
 	}
 	return 0;
 }
@@ -194,15 +203,78 @@ static int tell_node(struct cluster *c, bool is_gone, const json_t *json)
 // Only what is spread by endpoints changes with them.
 static void slice_changes(struct cluster *c, const struct slice_object *slice)
 {
-	const struct service_entry *e = cluster_find_service(c, slice->service);
+	struct service_entry *e = cluster_find_service(c, slice->service);
 
-	c->has_changed |= e != NULL && e->stage == STAGE_SERVE && e->object->is_local;
+	if (e == NULL || !e->object->is_local)
+		return;
+	e->kept.is_stale = true;
+	c->has_changed |= e->stage == STAGE_SERVE;
+}
+
+static struct slice_group *find_group(struct cluster *c, const char *service)
+{
+	struct slice_group *group = entry_tree_find(&c->slice_groups, service);
+
+	if (group != NULL)
+		return group;
+	group = calloc(1, sizeof(*group));
+	if (group == NULL)
+		return NULL;
+	strcpy(group->service, service);
+	if (entry_tree_put(&c->slice_groups, group) < 0) {
+		free(group);
+		return NULL;
+	}
+	return group;
+}
+
+static void drop_if_empty(struct cluster *c, struct slice_group *group)
+{
+	if (group->n > 0)
+		return;
+	entry_tree_remove(&c->slice_groups, group);
+	free(group->slices);
+	free(group);
+}
+
+// Adds it to those of its Service. Returns 0 or -ENOMEM.
+static int group_slice(struct cluster *c, struct slice_object *slice)
+{
+	struct slice_group *group = find_group(c, slice->service);
+
+	if (group == NULL)
+		return -ENOMEM;
+	if (group->n == group->room) {
+		size_t room = 2 * group->room + 1;
+		struct slice_object **more = realloc(group->slices, room * sizeof(*more));
+
+		if (more == NULL) {
+			drop_if_empty(c, group);
+			return -ENOMEM;
+		}
+		group->slices = more;
+		group->room = room;
+	}
+	group->slices[group->n++] = slice;
+	return 0;
+}
+
+static void ungroup_slice(struct cluster *c, const struct slice_object *slice)
+{
+	struct slice_group *group = entry_tree_find(&c->slice_groups, slice->service);
+	size_t i = 0;
+
+	while (group->slices[i] != slice)
+		i++;
+	group->slices[i] = group->slices[--group->n];
+	drop_if_empty(c, group);
 }
 
 static void forget_slice(struct cluster *c, struct slice_entry *e)
 {
 	slice_changes(c, e->object);
 	entry_tree_remove(&c->entries[CLUSTER_SLICES], e);
+	ungroup_slice(c, e->object);
 	slice_object_free(e->object);
 	free(e);
 }
@@ -211,17 +283,36 @@ static void forget_slice(struct cluster *c, struct slice_entry *e)
 static int add_slice(struct cluster *c, struct slice_object *object)
 {
 	struct slice_entry *e = calloc(1, sizeof(*e));
+	int r = e == NULL ? -ENOMEM : group_slice(c, object);
 
-	if (e != NULL) {
+	if (r == 0) {
 		*e = (struct slice_entry){.object = object, .is_listed = true};
 		strcpy(e->key, object->key);
+		r = entry_tree_put(&c->entries[CLUSTER_SLICES], e);
+		if (r < 0)
+			ungroup_slice(c, object);
 	}
-	if (e == NULL || entry_tree_put(&c->entries[CLUSTER_SLICES], e) < 0) {
+	if (r < 0) {
 		slice_object_free(object);
 		free(e);
-		return -ENOMEM;
+		return r;
 	}
 	slice_changes(c, object);
+	return 0;
+}
+
+// Takes 'object', which says something else than before, maybe of another Service.
+static int change_slice(struct cluster *c, struct slice_entry *e, struct slice_object *object)
+{
+	if (group_slice(c, object) < 0) {
+		slice_object_free(object);
+		return -ENOMEM;
+	}
+	slice_changes(c, e->object);
+	slice_changes(c, object);
+	ungroup_slice(c, e->object);
+	slice_object_free(e->object);
+	e->object = object;
 	return 0;
 }
 
@@ -236,19 +327,13 @@ static int tell_slice(struct cluster *c, bool is_gone, const json_t *json)
 	struct slice_entry *e = entry_tree_find(&c->entries[CLUSTER_SLICES], object->key);
 	if (e == NULL && !is_gone)
 		return add_slice(c, object);
+	if (e != NULL)
+		e->is_listed = true;
+	if (e != NULL && !is_gone && !slice_object_equal(e->object, object))
+		return change_slice(c, e, object);
 	if (e != NULL && is_gone)
 		forget_slice(c, e);
-	if (e == NULL || is_gone) {
-		slice_object_free(object);
-		return 0;
-	}
-	e->is_listed = true;
-	if (!slice_object_equal(e->object, object)) {
-		slice_changes(c, e->object);
-		slice_changes(c, object);
-	}
-	slice_object_free(e->object);
-	e->object = object;
+	slice_object_free(object);
 	return 0;
 }
 

@@ -15,6 +15,10 @@
 #define RETRY_NS (2 * NSEC_PER_SEC)
 #define RETRY_LONGEST_NS (300 * NSEC_PER_SEC)
 
+enum {
+	LOOKED_AT_AT_A_TIME = 200, // Some 5 µs each.
+};
+
 static void want_condition(struct wanted_status *wanted, enum condition_kind kind, bool is_true,
 	const char *reason, const char *message)
 {
@@ -147,19 +151,72 @@ static bool begin_write(struct cluster *c, struct service_entry *e, uint64_t now
 	return true;
 }
 
+// What is next to be looked at
+
+void cluster_look_at(struct cluster *c, struct service_entry *e)
+{
+	cluster_enlist(e, LINK_WRITE, e->stage == STAGE_NONE ? NULL : &c->to_look_at);
+}
+
+static void look_at_later(struct cluster *c, struct service_entry *e, uint64_t due_ns)
+{
+	cluster_enlist(e, LINK_WRITE, &c->to_look_at_later);
+	e->look_due_ns = due_ns;
+	if (due_ns < c->later_ns)
+		c->later_ns = due_ns;
+}
+
+// Nothing is to be written of it now, but maybe when a time has come.
+static void pass_over(struct cluster *c, struct service_entry *e, uint64_t now_ns)
+{
+	if (e->is_writing)
+		return;
+	if (now_ns < e->write_due_ns)
+		look_at_later(c, e, e->write_due_ns);
+	else if (!e->is_followed && now_ns < e->others_due_ns)
+		look_at_later(c, e, e->others_due_ns);
+}
+
+// Those whose time has come.
+static void look_at_due(struct cluster *c, uint64_t now_ns)
+{
+	struct service_entry *e, *next;
+
+	if (now_ns < c->later_ns)
+		return;
+	c->later_ns = UINT64_MAX;
+	for (e = TAILQ_FIRST(&c->to_look_at_later); e != NULL; e = next) {
+		next = TAILQ_NEXT(e, links[LINK_WRITE].link);
+		if (e->look_due_ns <= now_ns)
+			cluster_look_at(c, e);
+		else if (e->look_due_ns < c->later_ns)
+			c->later_ns = e->look_due_ns;
+	}
+}
+
 bool cluster_next_write(
 	struct cluster *cluster, uint64_t now_ns, int64_t now_s, struct cluster_write *ret_write)
 {
-	struct entry_row row = {0};
-	bool found = false;
+	struct service_entry *e;
 
 	if (!cluster_is_synced(cluster) || !cluster->leads)
 		return false;
-	row = cluster_list(cluster, CLUSTER_SERVICES);
-	for (size_t i = 0; !found && i < row.n; i++)
-		found = begin_write(cluster, row.entries[i], now_ns, now_s, ret_write);
-	free(row.entries);
-	return found;
+	look_at_due(cluster, now_ns);
+	for (size_t i = 0; i < LOOKED_AT_AT_A_TIME; i++) {
+		e = TAILQ_FIRST(&cluster->to_look_at);
+		if (e == NULL)
+			return false;
+		cluster_enlist(e, LINK_WRITE, NULL);
+		if (begin_write(cluster, e, now_ns, now_s, ret_write))
+			return true;
+		pass_over(cluster, e, now_ns);
+	}
+	return false;
+}
+
+bool cluster_may_write(const struct cluster *cluster)
+{
+	return cluster_is_synced(cluster) && cluster->leads && !TAILQ_EMPTY(&cluster->to_look_at);
 }
 
 void cluster_wrote(struct cluster *cluster, const char *key, const json_t *object, uint64_t now_ns)
@@ -174,6 +231,7 @@ void cluster_wrote(struct cluster *cluster, const char *key, const json_t *objec
 		e->write_error[0] = '\0';
 		if (e->n_writes <= 2)
 			e->write_due_ns = 0; // What comes next is another thing, most likely.
+		cluster_look_at(cluster, e);
 	}
 	cluster_tell_service(cluster, false, object, now_ns);
 }
@@ -186,4 +244,5 @@ void cluster_write_failed(struct cluster *cluster, const char *key, const char *
 		return;
 	e->is_writing = false;
 	snprintf(e->write_error, sizeof(e->write_error), "%s", why);
+	cluster_look_at(cluster, e);
 }

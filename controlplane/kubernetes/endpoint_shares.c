@@ -11,20 +11,12 @@ struct tally {
 };
 
 struct endpoint_shares {
-	const struct slice_object **slices; // [n_slices], in the order of their Services.
+	struct slice_object *const *slices; // [n_slices]
 	size_t n_slices;
 	struct share *shares; // [all nodes of all slices], of which n_shares are given out.
 	size_t n_shares;
-	struct tally *tallies; // [likewise], for one Service at a time.
+	struct tally *tallies; // [likewise], of one family at a time.
 };
-
-static int compare_services(const void *left, const void *right)
-{
-	const struct slice_object *const *a = left, *const *b = right;
-	int order = strcmp((*a)->service, (*b)->service);
-
-	return order != 0 ? order : (int)(*a)->family - (int)(*b)->family;
-}
 
 struct endpoint_shares *endpoint_shares_create(struct slice_object *const *slices, size_t n)
 {
@@ -35,17 +27,14 @@ struct endpoint_shares *endpoint_shares_create(struct slice_object *const *slice
 		n_nodes += slices[i]->n_nodes;
 	if (s == NULL)
 		return NULL;
-	s->slices = calloc(n + 1, sizeof(*s->slices));
 	s->shares = calloc(n_nodes + 1, sizeof(*s->shares));
 	s->tallies = calloc(n_nodes + 1, sizeof(*s->tallies));
-	if (s->slices == NULL || s->shares == NULL || s->tallies == NULL) {
+	if (s->shares == NULL || s->tallies == NULL) {
 		endpoint_shares_destroy(s);
 		return NULL;
 	}
-	for (size_t i = 0; i < n; i++)
-		s->slices[i] = slices[i];
+	s->slices = slices;
 	s->n_slices = n;
-	qsort(s->slices, n, sizeof(*s->slices), compare_services);
 	return s;
 }
 
@@ -54,29 +43,9 @@ void endpoint_shares_destroy(struct endpoint_shares *shares)
 	if (shares == NULL)
 		return;
 
-	free(shares->slices);
 	free(shares->shares);
 	free(shares->tallies);
 	free(shares);
-}
-
-// The first slice that does not come before those of the Service.
-static size_t first_of(const struct endpoint_shares *s, const char *key, enum family family)
-{
-	size_t low = 0, high = s->n_slices;
-
-	while (low < high) {
-		size_t middle = (low + high) / 2;
-		int order = strcmp(s->slices[middle]->service, key);
-
-		if (order == 0)
-			order = (int)s->slices[middle]->family - (int)family;
-		if (order < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
 }
 
 static int compare_nodes(const void *left, const void *right)
@@ -101,16 +70,14 @@ static size_t add_up(struct tally *tallies, size_t n)
 	return n_nodes;
 }
 
-static size_t take_slices(struct endpoint_shares *s, const char *key, enum family family)
+static size_t take_slices(struct endpoint_shares *s, enum family family)
 {
 	size_t n = 0;
 
-	for (size_t i = first_of(s, key, family); i < s->n_slices; i++) {
+	for (size_t i = 0; i < s->n_slices; i++) {
 		const struct slice_object *slice = s->slices[i];
 
-		if (slice->family != family || strcmp(slice->service, key) != 0)
-			break;
-		for (size_t j = 0; j < slice->n_nodes; j++) {
+		for (size_t j = 0; slice->family == family && j < slice->n_nodes; j++) {
 			const struct slice_node *node = &slice->nodes[j];
 
 			s->tallies[n++] =
@@ -120,11 +87,10 @@ static size_t take_slices(struct endpoint_shares *s, const char *key, enum famil
 	return add_up(s->tallies, n);
 }
 
-struct share_list endpoint_shares_find(
-	struct endpoint_shares *shares, const char *key, enum family family)
+struct share_list endpoint_shares_find(struct endpoint_shares *shares, enum family family)
 {
 	struct share_list list = {&shares->shares[shares->n_shares], 0};
-	size_t n = take_slices(shares, key, family);
+	size_t n = take_slices(shares, family);
 
 	for (size_t i = 0; i < n; i++) {
 		const struct tally *t = &shares->tallies[i];

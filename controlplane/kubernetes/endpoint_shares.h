@@ -23,13 +23,11 @@ struct share_list {
 
 struct endpoint_shares;
 
-// Of slices [n] that outlive it. Returns NULL when out of memory.
+// Of the slices [n] of a Service, which outlive it. Returns NULL when out of memory.
 struct endpoint_shares *endpoint_shares_create(struct slice_object *const *slices, size_t n);
 
 // Accepts NULL.
 void endpoint_shares_destroy(struct endpoint_shares *shares);
 
-// Those of the Service 'key' by addresses of 'family'; they are the maker's. To be asked once of
-// each Service and family.
-struct share_list endpoint_shares_find(
-	struct endpoint_shares *shares, const char *key, enum family family);
+// Those by addresses of 'family'; they are the maker's. To be asked once of each family.
+struct share_list endpoint_shares_find(struct endpoint_shares *shares, enum family family);

@@ -17,13 +17,15 @@
 // ===================
 //
 //     watch ──► cluster ──► join ──► reconcile ──► every worker ──► cluster ──► patch
-//                │          20 ms                    5 ms           in force
+//                │           2 ms                    5 ms           in force
 //                └──► state directory, read by the next process
 //
-// News wait JOIN_NS for others: a list of ten thousand is one configuration, not ten thousand. That
-// workers forward by it is asked every POLL_NS, and only then is it written down.
+// News wait JOIN_NS for others, and for GAP_NS since the join before them: a list of ten thousand
+// is one configuration, not ten thousand. That workers forward by it is asked every POLL_NS, and
+// only then is it written down.
 
-#define JOIN_NS (20 * NSEC_PER_MSEC)
+#define JOIN_NS (1 * NSEC_PER_MSEC)
+#define GAP_NS (20 * NSEC_PER_MSEC)
 #define POLL_NS (5 * NSEC_PER_MSEC)
 #define SAVE_NS (2000 * NSEC_PER_MSEC)
 #define TICK_NS (1000 * NSEC_PER_MSEC)
@@ -85,9 +87,14 @@ struct kubernetes {
 	struct telling tellings[EVENTS_AT_A_TIME];
 	struct cluster_file *cluster_file;
 	struct availability *availability;
-	bool awaits_force;    // Of what was joined last.
-	bool is_to_be_saved;  // Likewise.
-	uint64_t save_due_ns; // Not before.
+	bool awaits_force;             // Of what was joined last.
+	bool is_to_be_saved;           // Likewise,
+	struct cluster_saving *saving; // and what is on its way there, or NULL.
+	uint64_t save_due_ns;          // Not before.
+	uint64_t joined_ns;            // When the last join was.
+	uint64_t news_ns;        // When the first news came that are in no join yet; 0 for none.
+	uint64_t forced_news_ns; // Likewise those that are not in force yet.
+	uint64_t took_ns;        // From the news that came into force last until they did.
 	uint64_t n_joins;
 	uint64_t n_writes;
 	uint64_t n_writes_failed;
@@ -95,6 +102,8 @@ struct kubernetes {
 	struct loop_timer poll;  // and while it is not in force,
 	struct loop_timer learn; // and while nodes do not know an address yet,
 	struct loop_timer tick;  // and always.
+	struct loop_timer save;  // Waits while something is being saved,
+	struct loop_timer write; // and while there may be more to write than was found.
 };
 
 // From the cluster to a table
@@ -111,19 +120,34 @@ static void say_left_out(struct text_lines *left_out)
 	text_lines_clear(left_out);
 }
 
+static void await_force(struct kubernetes *k)
+{
+	if (!k->awaits_force)
+		k->forced_news_ns = k->news_ns;
+	k->news_ns = 0;
+	k->joined_ns = loop_clock_ns();
+	k->awaits_force = true;
+	k->is_to_be_saved = cluster_is_synced(k->cluster);
+	loop_timer_set(k->loop, &k->poll, loop_clock_ns() + POLL_NS);
+}
+
 // Joins the cluster with its file, and has it served. On failure all is as before.
 static int join(struct kubernetes *k, char ret_why[WHY_MAX])
 {
 	struct text_lines left_out = {0};
 	struct cluster_config *joined;
 
-	int r = cluster_join(k->cluster, &joined, &left_out);
+	int r = cluster_join(k->cluster, k->joined, &joined, &left_out);
 	if (r < 0) {
 		snprintf(ret_why, WHY_MAX, "out of memory");
 		text_lines_clear(&left_out);
 		return r;
 	}
 	say_left_out(&left_out);
+	if (r == 1) {
+		await_force(k);
+		return 0;
+	}
 	r = reconcile_want(k->reconcile, cluster_config_of(joined), ret_why);
 	if (r < 0) {
 		cluster_config_free(joined);
@@ -132,17 +156,22 @@ static int join(struct kubernetes *k, char ret_why[WHY_MAX])
 	cluster_config_free(k->joined);
 	k->joined = joined;
 	k->n_joins++;
-	k->awaits_force = true;
-	k->is_to_be_saved = cluster_is_synced(k->cluster);
-	loop_timer_set(k->loop, &k->poll, loop_clock_ns() + POLL_NS);
+	await_force(k);
 	return 0;
 }
 
 static void join_soon(struct kubernetes *k, uint64_t now_ns)
 {
-	if (cluster_is_known(k->cluster) && cluster_has_changed(k->cluster) &&
-		!loop_timer_waits(&k->join))
-		loop_timer_set(k->loop, &k->join, now_ns + JOIN_NS);
+	uint64_t due_ns = now_ns + JOIN_NS;
+
+	if (!cluster_is_known(k->cluster) || !cluster_has_changed(k->cluster))
+		return;
+	if (k->news_ns == 0)
+		k->news_ns = now_ns;
+	if (due_ns < k->joined_ns + GAP_NS)
+		due_ns = k->joined_ns + GAP_NS;
+	if (!loop_timer_waits(&k->join))
+		loop_timer_set(k->loop, &k->join, due_ns);
 }
 
 static void join_now(void *argument, uint64_t now_ns)
@@ -268,8 +297,13 @@ static void write_on(struct kubernetes *k, uint64_t now_ns)
 
 		if (w->request != NULL)
 			continue;
-		if (!leads(k) || !cluster_next_write(k->cluster, now_ns, time(NULL), &write))
+		if (!leads(k))
 			return;
+		if (!cluster_next_write(k->cluster, now_ns, time(NULL), &write)) {
+			if (cluster_may_write(k->cluster))
+				loop_timer_set(k->loop, &k->write, now_ns);
+			return;
+		}
 		k->n_writes++;
 		if (begin_write(w, &write) < 0) {
 			w->request = NULL;
@@ -277,6 +311,11 @@ static void write_on(struct kubernetes *k, uint64_t now_ns)
 		}
 		json_decref(write.patch);
 	}
+}
+
+static void write_more(void *argument, uint64_t now_ns)
+{
+	write_on(argument, now_ns);
 }
 
 static void follow_instance(struct kubernetes *k, uint64_t now_ns)
@@ -322,25 +361,50 @@ static void poll_force(void *argument, uint64_t now_ns)
 		return;
 	}
 	k->awaits_force = false;
+	if (k->forced_news_ns != 0)
+		k->took_ns = loop_clock_ns() - k->forced_news_ns;
 	cluster_is_in_force(k->cluster, now_ns);
 	learn(k, now_ns);
 }
 
 // What is known outlives us, and a failure of the disk is no reason to serve less.
-static void save(struct kubernetes *k, uint64_t now_ns)
+
+static void say_unsaved(int error)
 {
-	if (!k->is_to_be_saved || now_ns < k->save_due_ns)
+	log_about("save", LEVEL_WARNING,
+		"what is known of the cluster is not written down, and a restart while "
+		"no API server answers would not know it: %s",
+		strerror(-error));
+}
+
+static void save_on(void *argument, uint64_t now_ns)
+{
+	struct kubernetes *k = argument;
+
+	if (cluster_save_on(k->cluster, k->saving)) {
+		loop_timer_set(k->loop, &k->save, now_ns);
 		return;
-	k->save_due_ns = now_ns + SAVE_NS;
-	int r = cluster_file_write(k->cluster_file, cluster_save(k->cluster));
-	k->is_to_be_saved = r == -EBUSY;
+	}
+	int r = cluster_file_write(k->cluster_file, cluster_save_end(k->saving));
+	k->saving = NULL;
+	k->is_to_be_saved |= r == -EBUSY;
 	if (r == 0)
 		r = cluster_file_error(k->cluster_file); // Of the one before.
 	if (r < 0 && r != -EBUSY)
-		log_about("save", LEVEL_WARNING,
-			"what is known of the cluster is not written down, and a restart while "
-			"no API server answers would not know it: %s",
-			strerror(-r));
+		say_unsaved(r);
+}
+
+static void save(struct kubernetes *k, uint64_t now_ns)
+{
+	if (!k->is_to_be_saved || k->saving != NULL || now_ns < k->save_due_ns)
+		return;
+	k->save_due_ns = now_ns + SAVE_NS;
+	k->is_to_be_saved = false;
+	k->saving = cluster_save_begin();
+	if (k->saving == NULL)
+		say_unsaved(-ENOMEM);
+	else
+		save_on(k, now_ns);
 }
 
 static void availability_changed(void *argument, const char *key, bool is_available)
@@ -621,6 +685,8 @@ int kubernetes_start(struct loop *loop, struct reconcile *reconcile,
 	k->learn = (struct loop_timer){
 		.name = "nodes of the cluster learn", .fn = learn, .argument = k};
 	k->tick = (struct loop_timer){.name = "cluster's second", .fn = tick, .argument = k};
+	k->save = (struct loop_timer){.name = "cluster saved", .fn = save_on, .argument = k};
+	k->write = (struct loop_timer){.name = "status", .fn = write_more, .argument = k};
 	for (size_t i = 0; i < WRITES_AT_A_TIME; i++)
 		k->writings[i].k = k;
 	for (size_t i = 0; i < EVENTS_AT_A_TIME; i++)
@@ -667,6 +733,9 @@ void kubernetes_stop(struct kubernetes *k)
 	loop_timer_cancel(k->loop, &k->poll);
 	loop_timer_cancel(k->loop, &k->learn);
 	loop_timer_cancel(k->loop, &k->tick);
+	loop_timer_cancel(k->loop, &k->save);
+	loop_timer_cancel(k->loop, &k->write);
+	cluster_save_give_up(k->saving);
 	cluster_file_close(k->cluster_file);
 	cluster_destroy(k->cluster);
 	cluster_config_free(k->joined);
@@ -679,6 +748,7 @@ void kubernetes_read_status(const struct kubernetes *k, struct kubernetes_status
 		.is_synced = cluster_is_synced(k->cluster),
 		.is_claiming = cluster_is_claiming(k->cluster),
 		.n_joins = k->n_joins,
+		.took_ns = k->took_ns,
 		.n_writes = k->n_writes,
 		.n_writes_failed = k->n_writes_failed,
 	};

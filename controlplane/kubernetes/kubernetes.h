@@ -40,6 +40,7 @@ struct kubernetes_status {
 	struct watch_status watches[N_CLUSTER_RESOURCES]; // Of those.
 	struct cluster_counts counts;
 	uint64_t n_joins;  // Times that what is served changed.
+	uint64_t took_ns;  // From news to every worker forwarding by them, the last time.
 	uint64_t n_writes; // To Services' status, and
 	uint64_t n_writes_failed;
 	struct instance_status instance;

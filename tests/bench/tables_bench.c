@@ -58,6 +58,7 @@ struct cluster {
 	struct model_node *nodes;
 	struct model_target *targets;
 	struct model_service *services;
+	char (*names)[64]; // Of the services.
 	struct address snat;
 };
 
@@ -75,7 +76,9 @@ static void make_services(struct cluster *c)
 	for (unsigned i = 0; i < N_SERVICES; i++) {
 		struct model_service *s = &c->services[i];
 
-		snprintf(s->name, NAME_TEXT_MAX, "namespace-%u/service-%u:http", i % 100, i);
+		snprintf(c->names[i], sizeof(c->names[i]), "namespace-%u/service-%u:http", i % 100,
+			i);
+		s->name = c->names[i];
 		s->vip = address_from_ipv4(htonl(0xc6120001 + i / 4));
 		s->port = (uint16_t)(80 + i % 4);
 		s->node_port = (uint16_t)(30000 + i % 2768);
@@ -89,8 +92,10 @@ static void create_cluster(struct cluster *c)
 	c->nodes = calloc(N_NODES, sizeof(*c->nodes));
 	c->targets = calloc(N_NODES, sizeof(*c->targets));
 	c->services = calloc(N_SERVICES, sizeof(*c->services));
+	c->names = calloc(N_SERVICES, sizeof(*c->names));
 	bench_require(
-		c->nodes != NULL && c->targets != NULL && c->services != NULL, "out of memory");
+		c->nodes != NULL && c->targets != NULL && c->services != NULL && c->names != NULL,
+		"out of memory");
 	make_nodes(c);
 	make_services(c);
 
@@ -112,6 +117,7 @@ static void destroy_cluster(struct cluster *c)
 	free(c->nodes);
 	free(c->targets);
 	free(c->services);
+	free(c->names);
 }
 
 static const struct forwarding_table *build(

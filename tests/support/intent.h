@@ -49,8 +49,9 @@ static inline struct config *config_of(const char *nodes)
 static inline struct service_config *add_service(
 	struct config *config, const char *name, const char *nodes)
 {
-	struct service_config *s = &config->services[config->n_services++];
+	struct service_config *s = calloc(1, sizeof(*s));
 
+	config->services[config->n_services++] = s;
 	strcpy(s->name, name);
 	s->vip = address_from_ipv4(htonl(0xc0000250)); // 192.0.2.80
 	s->port = (uint16_t)(80 + config->n_services);
@@ -67,10 +68,33 @@ static inline struct service_config *add_service(
 	return s;
 }
 
+// To be changed and wanted next: nobody changes a configuration that a plan is of.
+static inline struct config *copy_of_config(const struct config *config)
+{
+	struct config *copy = calloc(1, sizeof(*copy));
+
+	*copy = *config;
+	copy->nodes = calloc(config->n_nodes + 1, sizeof(*copy->nodes));
+	memcpy(copy->nodes, config->nodes, config->n_nodes * sizeof(*copy->nodes));
+	copy->services = calloc(64, sizeof(*copy->services));
+	for (size_t i = 0; i < config->n_services; i++) {
+		const struct service_config *from = config->services[i];
+		struct service_config *to = calloc(1, sizeof(*to));
+
+		*to = *from;
+		to->nodes = calloc(config->n_nodes + 1, sizeof(size_t));
+		memcpy(to->nodes, from->nodes, from->n_nodes * sizeof(size_t));
+		copy->services[i] = to;
+	}
+	return copy;
+}
+
 static inline void free_config(struct config *config)
 {
-	for (size_t i = 0; i < config->n_services; i++)
-		free(config->services[i].nodes);
+	for (size_t i = 0; i < config->n_services; i++) {
+		free(config->services[i]->nodes);
+		free(config->services[i]);
+	}
 	free(config->services);
 	free(config->nodes);
 	free(config);

@@ -223,14 +223,26 @@ static void status_tells_of_ports_tables_and_flows(void **state)
 	assert_string_equal(text(at(json_object_get(answer, "ports"), 0), "driver"), "net_null");
 }
 
+// Takes 'changed' in place of the configuration that there is.
+static void want(struct place *p, struct config *changed)
+{
+	char why[WHY_MAX];
+
+	assert_int_equal(reconcile_want(p->sources.reconcile, changed, why), 0);
+	free_config(p->config);
+	p->config = changed;
+	p->sources.config = changed;
+}
+
 static void status_tells_of_rings_too_small_for_their_weights(void **state)
 {
 	struct place *p = *state;
-	char why[WHY_MAX];
 
-	p->config->ring_size = 11;
-	p->config->nodes[0].weight = 1000;
-	assert_int_equal(reconcile_want(p->sources.reconcile, p->config, why), 0);
+	struct config *changed = copy_of_config(p->config);
+
+	changed->ring_size = 11;
+	changed->nodes[0].weight = 1000;
+	want(p, changed);
 	json_t *table = json_object_get(ask(p, "GET", "/v1/status", ""), "table");
 	assert_int_equal(number(table, "rings_scaled"), 1);
 	assert_int_equal(number(table, "targets_left_out"), 0);
@@ -261,20 +273,21 @@ static void use_every_mode(struct place *p)
 {
 	static const enum forwarding_mode modes[] = {
 		MODE_SNAT, MODE_DNAT, MODE_DSR, MODE_TUNNEL, MODE_TUNNEL};
-	char why[WHY_MAX];
 
-	add_service(p->config, "dsr", "abc");
-	add_service(p->config, "ipip", "abc");
-	struct service_config *gue = add_service(p->config, "gue", "abc");
+	struct config *changed = copy_of_config(p->config);
+
+	add_service(changed, "dsr", "abc");
+	add_service(changed, "ipip", "abc");
+	struct service_config *gue = add_service(changed, "gue", "abc");
 
 	gue->tunnel_kind = TUNNEL_GUE;
 	gue->vip = (struct address){.bytes = {0xfd, [15] = 80}};
-	for (size_t i = 0; i < p->config->n_services; i++)
-		p->config->services[i].mode = modes[i];
-	p->config->services[0].affinity_s = 10800;
-	p->config->services[2].mss = 1400;
-	p->config->settings.gue_port = htons(6080);
-	assert_int_equal(reconcile_want(p->sources.reconcile, p->config, why), 0);
+	for (size_t i = 0; i < changed->n_services; i++)
+		changed->services[i]->mode = modes[i];
+	changed->services[0]->affinity_s = 10800;
+	changed->services[2]->mss = 1400;
+	changed->settings.gue_port = htons(6080);
+	want(p, changed);
 }
 
 static void services_come_with_their_modes(void **state)
@@ -429,10 +442,11 @@ static void a_node_at_another_address_is_shown_at_both_while_flows_go_on(void **
 static void a_node_with_slashes_in_its_name_is_drained_like_any(void **state)
 {
 	struct place *p = *state;
-	char why[WHY_MAX];
 
-	strcpy(p->config->nodes[1].name, "rack/1/drain");
-	assert_int_equal(reconcile_want(p->sources.reconcile, p->config, why), 0);
+	struct config *changed = copy_of_config(p->config);
+
+	strcpy(changed->nodes[1].name, "rack/1/drain");
+	want(p, changed);
 	json_t *answer = ask(p, "POST", "/v1/nodes/rack/1/drain/drain", "");
 	assert_int_equal(p->status, 200);
 	assert_string_equal(text(answer, "node"), "rack/1/drain");

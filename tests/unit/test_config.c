@@ -147,7 +147,7 @@ static void a_service_has_its_mode(void **)
 		"protocol = \"sctp\"; },\n"
 		"{ name = \"d\"; vip = \"fd00::80\"; port = 81; mode = \"tunnel\"; "
 		"tunnel = \"ip\"; } );\n");
-	const struct service_config *s = config->services;
+	const struct service_config *s = config->services[0];
 
 	assert_int_equal(config->settings.gue_port, htons(9));
 	assert_int_equal(s[0].mode, MODE_DSR);
@@ -241,7 +241,7 @@ static void services_with_the_same_sources_share_a_list(void **)
 		"{ name = \"d\"; vip = \"192.0.2.83\"; port = 80; node_port = 1; "
 		"sources = [ \"10.0.0.0/8\", \"::/0\" ]; },\n"
 		"{ name = \"e\"; vip = \"192.0.2.84\"; port = 80; node_port = 1; } );\n");
-	const struct service_config *s = config->services;
+	const struct service_config *s = config->services[0];
 
 	assert_int_equal(config->n_source_lists, 2);
 	assert_int_equal(s[0].sources, 1);
@@ -264,7 +264,7 @@ static void a_service_has_its_nodes_and_its_times(void **)
 		"answer_arp = false; },"
 		" { name = \"own\"; vip = \"192.0.2.80\"; port = 81; node_port = 30081; nodes = ( "
 		"\"n2\", \"n1\" ); idle = 7; } );\n");
-	const struct service_config *all = &config->services[0], *one = all + 1, *own = all + 2;
+	const struct service_config *all = config->services[0], *one = all + 1, *own = all + 2;
 
 	assert_int_equal(config->n_services, 3);
 	assert_int_equal(all->n_nodes, 2);
@@ -300,8 +300,9 @@ static void a_check_is_as_health_has_it_but_for_what_it_says(void **)
 		"health = { kind = \"http\"; path = \"/ok\"; interval = 0.5; timeout = 0.25; fall "
 		"= 9; "
 		"};\n");
-	const struct check_config *a = &config->services[0].check, *b = &config->services[1].check;
-	const struct check_config *c = &config->services[2].check;
+	const struct check_config *a = &config->services[0]->check,
+				  *b = &config->services[1]->check;
+	const struct check_config *c = &config->services[2]->check;
 
 	assert_int_equal(a->kind, CHECK_HTTP);
 	assert_string_equal(a->path, "/ok");
@@ -321,7 +322,7 @@ static void a_check_is_as_health_has_it_but_for_what_it_says(void **)
 	assert_string_equal(c->host, "c.example");
 	assert_string_equal(c->path, "/ok");
 	assert_true(c->verify);
-	assert_int_equal(config->services[3].check.kind, CHECK_NONE);
+	assert_int_equal(config->services[3]->check.kind, CHECK_NONE);
 	config_free(config);
 }
 
@@ -1095,8 +1096,8 @@ static void ten_thousand_services_over_a_thousand_nodes_are_read_whole(void **)
 
 	config = parse(text);
 	assert_int_equal(config->n_services, 10000);
-	assert_int_equal(config->services[9999].n_nodes, 1000);
-	assert_int_equal(config->services[9999].node_port, 39999);
+	assert_int_equal(config->services[9999]->n_nodes, 1000);
+	assert_int_equal(config->services[9999]->node_port, 39999);
 	config_free(config);
 	free(text);
 }

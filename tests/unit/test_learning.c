@@ -101,7 +101,7 @@ static struct service_config *add_learnt(struct place *p, const char *name, cons
 
 	service->mode = MODE_DSR;
 	service->is_learnt = true;
-	service->learns_with = SIZE_MAX;
+	service->learns_with = LEARNS_ALONE;
 	return service;
 }
 
@@ -185,8 +185,8 @@ static void what_is_known_outlives_a_new_plan(void **state)
 	assert_string_equal(nodes_of(p, 0), "a:up b:up");
 
 	// At another port, it is asked for anew.
-	p->config->services[0].port++;
-	p->config->services[0].learns_with = 0;
+	p->config->services[0]->port++;
+	p->config->services[0]->learns_with = 0;
 	plan(p);
 	assert_string_equal(nodes_of(p, 0), "a:not ready b:not ready");
 }
@@ -196,7 +196,7 @@ static void ports_of_a_service_learn_together(void **state)
 	struct place *p = *state;
 
 	add_learnt(p, "web", "ab")->learns_with = 0;
-	add_learnt(p, "dns", "ab")->learns_with = 0;
+	add_learnt(p, "dns", "ab")->learns_with = -1;
 	plan(p);
 	assert_ptr_equal(
 		learning_probe(p->plan->learning, 0), learning_probe(p->plan->learning, 1));

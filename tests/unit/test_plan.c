@@ -273,8 +273,8 @@ static void a_kube_proxy_that_answered_once_is_asked_on_after_a_reload(void **st
 		0);
 	check(add_service(config, "web", "a"), CHECK_KUBE_PROXY, server.port);
 	check(add_service(slower, "web", "a"), CHECK_KUBE_PROXY, server.port);
-	config->services[0].check.fallback_port = slower->services[0].check.fallback_port = 1;
-	slower->services[0].check.interval_ms = 2000;
+	config->services[0]->check.fallback_port = slower->services[0]->check.fallback_port = 1;
+	slower->services[0]->check.interval_ms = 2000;
 	plan(p, config, 0);
 	run_for(p, 200);
 	canned_server_stop(&server);
@@ -393,7 +393,7 @@ static void services_with_the_same_nodes_and_checks_share_a_pool(void **state)
 	add_service(config, "unchecked", "abc");
 	add_service(config, "open", "abc")->fail_open = true;
 	for (size_t i = 0; i < 3; i++)
-		config->services[i].check.port = 10256;
+		config->services[i]->check.port = 10256;
 	plan(p, config, 0);
 
 	assert_int_equal(p->plan->n_pools, 4);
@@ -437,6 +437,42 @@ static void a_node_removed_drains_while_flows_hold_it_and_is_then_gone(void **st
 	plan(p, two, 3 * SECONDS);
 	assert_int_equal(p->plan->model.n_nodes, 2);
 	assert_int_equal(find_node(p, "b"), SIZE_MAX);
+}
+
+static void a_node_that_one_service_gives_up_is_gone_from_it_alone(void **state)
+{
+	struct place *p = *state;
+	struct config *both = configure(p, "a b");
+	struct config *one = configure(p, "a b");
+
+	add_service(both, "web", "ab");
+	add_service(both, "dns", "ab")->check.kind = CHECK_TCP;
+	add_service(one, "web", "a");
+	add_service(one, "dns", "ab")->check.kind = CHECK_TCP;
+	plan(p, both, 0);
+	plan(p, one, 1 * SECONDS);
+	plan(p, one, 2 * SECONDS);
+	assert_string_equal(nodes_of(p, "web", 2 * SECONDS), "a:up b:draining");
+	assert_true(plan_end_leaving(p->plan, not_held, NULL, 3 * SECONDS));
+
+	plan(p, one, 3 * SECONDS);
+	assert_string_equal(nodes_of(p, "web", 3 * SECONDS), "a:up");
+	assert_int_equal(p->plan->pools[p->plan->pool_of[0]].n_members, 1);
+	assert_int_equal(p->plan->pools[p->plan->pool_of[1]].n_members, 2);
+}
+
+static void a_node_has_the_weight_that_it_was_given_last(void **state)
+{
+	struct place *p = *state;
+	struct config *light = configure(p, "a b");
+	struct config *heavy = configure(p, "a b");
+
+	add_service(light, "web", "ab");
+	add_service(heavy, "web", "ab");
+	heavy->nodes[1].weight = 7;
+	plan(p, light, 0);
+	plan(p, heavy, 1 * SECONDS);
+	assert_int_equal(plan_refresh(p->plan, 2 * SECONDS)->sets[0].targets[1].weight, 7);
 }
 
 static void a_node_removed_is_gone_after_the_drain_time_whatever_holds_it(void **state)
@@ -692,7 +728,7 @@ static void each_address_is_announced_once_and_quiet_ones_are_not(void **state)
 
 	assert_int_equal(plan_announced(p->plan, &addresses, &n), 0);
 	assert_int_equal(n, 2);
-	assert_true(address_equal(&addresses[0], &config->services[0].vip));
+	assert_true(address_equal(&addresses[0], &config->services[0]->vip));
 	assert_true(address_equal(&addresses[1], &config->snat[IPV4][0]));
 	free(addresses);
 }
@@ -808,6 +844,8 @@ int main(void)
 		IN_PLACE(services_with_the_same_nodes_and_checks_share_a_pool),
 		IN_PLACE(a_check_without_a_port_asks_the_services_own_node_port),
 		IN_PLACE(a_node_removed_drains_while_flows_hold_it_and_is_then_gone),
+		IN_PLACE(a_node_that_one_service_gives_up_is_gone_from_it_alone),
+		IN_PLACE(a_node_has_the_weight_that_it_was_given_last),
 		IN_PLACE(a_node_removed_is_gone_after_the_drain_time_whatever_holds_it),
 		IN_PLACE(a_drain_time_of_zero_is_for_ever),
 		IN_PLACE(a_node_put_back_while_it_leaves_is_as_if_it_never_left),

@@ -482,7 +482,7 @@ static void a_service_at_another_endpoint_is_another_service_with_the_old_ones_s
 	struct place *p = *state;
 
 	start_with_three_nodes(p);
-	service_id before = service_at(p, &p->configs[0]->services[0]);
+	service_id before = service_at(p, p->configs[0]->services[0]);
 	uint64_t salt = newest(p)->services[before].salt;
 	for (size_t i = 0; i < sizeof(endpoints) / sizeof(endpoints[0]); i++) {
 		const struct endpoint_case *c = &endpoints[i];
@@ -501,7 +501,7 @@ static void a_service_at_another_endpoint_is_another_service_with_the_old_ones_s
 			fail_msg("%s: %u, and then %u", c->name, before, after);
 		assert_int_equal(newest(p)->services[after].salt, salt);
 		want(p, p->configs[0]);
-		assert_int_equal(service_at(p, &p->configs[0]->services[0]), before);
+		assert_int_equal(service_at(p, p->configs[0]->services[0]), before);
 		run_for(p, 2 * AGE_MS + 50); // The other id is freed.
 	}
 }

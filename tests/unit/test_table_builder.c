@@ -22,6 +22,7 @@ struct wanted {
 	struct model_target targets[2][ALL_MAX];
 	struct model_set sets[2];
 	struct model_service services[ALL_MAX];
+	char names[ALL_MAX][16];
 	struct address snat[N_FAMILIES][2];
 };
 
@@ -69,7 +70,8 @@ static struct model_service *want_service(struct wanted *w, const char *vip, uin
 		.answers_arp = true,
 		.target_family = strchr(vip, ':') == NULL ? IPV4 : IPV6,
 		.idle_s = 300};
-	snprintf(s->name, sizeof(s->name), "s%zu", i);
+	snprintf(w->names[i], sizeof(w->names[i]), "s%zu", i);
+	s->name = w->names[i];
 	return s;
 }
 
@@ -277,8 +279,8 @@ static void a_client_meets_the_same_node_at_both_addresses_of_a_service(void **s
 	struct world *world = *state;
 
 	want(&world->wanted, 3);
-	strcpy(world->wanted.services[0].name, "web");
-	strcpy(want_service(&world->wanted, "192.0.2.81", 80)->name, "web@192.0.2.81");
+	world->wanted.services[0].name = "web";
+	want_service(&world->wanted, "192.0.2.81", 80)->name = "web@192.0.2.81";
 	const struct forwarding_table *table = build(world);
 
 	service_id first = find(table, "192.0.2.80", 80), second = find(table, "192.0.2.81", 80);
@@ -537,7 +539,7 @@ static void a_service_that_is_gone_keeps_its_id_from_others(void **state)
 
 	table_builder_release(world->builder, first);
 	assert_int_equal(free_ids(world, NULL), 1);
-	snprintf(world->wanted.services[1].name, NAME_TEXT_MAX, "new");
+	world->wanted.services[1].name = "new";
 	build(world);
 	assert_int_equal(table_builder_service(world->builder, &world->wanted.services[1]), 1);
 }
@@ -584,12 +586,14 @@ static void too_many_services_are_refused(void **state)
 {
 	struct world *world = *state;
 	struct model_service more[SERVICES_MAX + 1];
+	char names[SERVICES_MAX + 1][16];
 
 	want(&world->wanted, 1);
 	for (size_t i = 0; i <= SERVICES_MAX; i++) {
 		more[i] = world->wanted.services[0];
 		more[i].port = (uint16_t)(1 + i);
-		snprintf(more[i].name, sizeof(more[i].name), "more%zu", i);
+		snprintf(names[i], sizeof(names[i]), "more%zu", i);
+		more[i].name = names[i];
 	}
 	world->wanted.model.services = more;
 	world->wanted.model.n_services = SERVICES_MAX + 1;
@@ -609,7 +613,7 @@ static void a_model_that_contradicts_itself_is_refused(void **state)
 	refuse(world, -EINVAL, "services s0 and s1 have one address and port");
 
 	want(w, 2);
-	snprintf(want_service(w, "192.0.2.80", 80)->name, NAME_TEXT_MAX, "s0");
+	want_service(w, "192.0.2.80", 80)->name = "s0";
 	refuse(world, -EINVAL, "service s0 is there twice");
 	w->model.n_services = 1;
 	build(world);

@@ -1,5 +1,7 @@
 # The control plane: etcd, and what of Kubernetes is not on nodes, in the namespace 'control'.
 
+apiserver_more=() # Flags of the API server's, for one that is not as for the cases.
+
 # kubectl, as the administrator.
 admin()
 {
@@ -21,6 +23,7 @@ apiserver_start()
 {
 	local keys=$cluster_folder/keys
 
+	# Of flags that come twice the last one counts.
 	control_daemon kube-apiserver --etcd-servers http://127.0.0.1:2379 \
 		--secure-port 6443 --advertise-address "$(first $inside4.10 $inside6:10)" \
 		--tls-cert-file "$keys/apiserver.crt" --tls-private-key-file "$keys/apiserver.key" \
@@ -32,7 +35,7 @@ apiserver_start()
 		--authorization-mode Node,RBAC --allow-privileged \
 		--kubelet-preferred-address-types InternalIP \
 		--audit-policy-file "$kubernetes_folder/cluster/audit.yaml" \
-		--audit-log-path "$cluster_folder/audit.log"
+		--audit-log-path "$cluster_folder/audit.log" "${apiserver_more[@]}"
 	attempt 60 admin get --raw /readyz
 }
 

@@ -13,6 +13,7 @@ struct place {
 	struct availability *availability;
 	struct pool pools[N_POOLS];
 	struct service_config services[4];
+	struct service_config *list[4];
 	struct config config;
 	size_t pool_of[4];
 	struct plan plan;
@@ -26,12 +27,14 @@ static int make_place(void **state)
 		"default/web:80/tcp6", "default/mail:25/tcp"};
 	struct place *p = calloc(1, sizeof(*p));
 
-	for (size_t i = 0; i < 4; i++)
+	for (size_t i = 0; i < 4; i++) {
 		strcpy(p->services[i].name, names[i]);
+		p->list[i] = &p->services[i];
+	}
 	p->pools[WELL] = (struct pool){.settled = true, .n_in = {[TARGET_UP] = 1}};
 	p->pools[EMPTY] = (struct pool){.settled = true, .n_in = {[TARGET_DOWN] = 3}};
 	p->pools[UNKNOWN] = (struct pool){.settled = false};
-	p->config = (struct config){.services = p->services, .n_services = 4};
+	p->config = (struct config){.services = p->list, .n_services = 4};
 	p->plan = (struct plan){
 		.config = &p->config, .pools = p->pools, .n_pools = N_POOLS, .pool_of = p->pool_of};
 	p->availability = availability_create();
