@@ -1,6 +1,9 @@
 # A Guideway that follows the cluster, for cases.
 
-# kubernetes_config [KEY = VALUE;...]: the pools are of the addresses that the routers know.
+# What Services may be given, of the addresses that the routers know.
+cluster_addresses='"203.0.113.1-203.0.113.9", "2001:db8:113::1-2001:db8:113::9"'
+
+# kubernetes_config [KEY = VALUE;...]
 kubernetes_config()
 {
 	cat <<-CONFIG
@@ -9,8 +12,7 @@ kubernetes_config()
 			enabled = true;
 			kubeconfig = "$cluster_folder/kubeconfig.guideway";
 			$*
-			pools = ( { name = "edge"; addresses = [ "203.0.113.1-203.0.113.9",
-				"2001:db8:113::1-2001:db8:113::9" ]; } );
+			pools = ( { name = "edge"; addresses = [ $cluster_addresses ]; } );
 		};
 	CONFIG
 }
