@@ -16,6 +16,7 @@ import tempfile
 import __main__ as this
 import cases
 import compare
+import doctor
 import hardware
 import options
 import pictures
@@ -206,6 +207,17 @@ def pktgen_sweeps_flows_sizes_and_rates():
         done = subprocess.run([lua, "-p", "-"], input=script, text=True, capture_output=True,
                               check=False)
         assert done.returncode == 0, done.stderr
+
+
+def the_doctor_reads_lists_and_ports():
+    assert doctor.count_of("0,2-3") == 3
+    text = ("Max possible RX queues: 16\nRedirection table size: 128\n"
+            "Supported RSS offload flow types:\n  ipv4-frag\n  ipv4-tcp\n  ipv6-udp\nMinimum\n")
+    assert str(doctor.rss_of_device("p", text)).startswith(
+        "good    p: RSS: 16 queues, a table of 128, hashes ipv4-tcp, ipv6-udp")
+    assert not doctor.rss_of_device("p", text.replace("size: 128", "size: 0")).good
+    (none,) = doctor.port_findings("nonsense0")
+    assert not none.good and "neither a PCI address nor an interface" in none.what
 
 
 def processes_end_even_if_they_are_stopped():
