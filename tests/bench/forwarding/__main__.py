@@ -107,7 +107,7 @@ def measure(options):
     chosen = choose_cases(options)
     cpus = machine.choose_cpus()
     world = World(chosen, options.nodes, options.services)
-    processes = Processes(tempfile.mkdtemp(prefix="guideway-bench-", dir="/tmp"))
+    processes = Processes(tempfile.mkdtemp(prefix="guideway-bench-"))
     pages = machine.HugePages(memory_mb(options, world))
     document = describe(options, cpus, not options.small_pages and pages.are_enough)
     try:
