@@ -11,6 +11,7 @@ import signal
 import sys
 import tempfile
 import time
+from itertools import groupby
 
 import cases
 import compare
@@ -55,37 +56,52 @@ def describe(options, cpus, huge):
             "cases": []}
 
 
-def measure_all(chosen, options, lab, document, end):
-    """Until all is measured or the time is over."""
+def measure_case(case, options, lab, progress):
     procedure = Procedure(lab, options.effort)
+    progress.say(case.name)
+    result = procedure.measure(case)
+    for forwarder in [] if options.no_search else lab.with_flows():
+        progress.say(f"{case.name}: highest rate of {forwarder.name} without loss")
+        procedure.search(case, forwarder, result)
+    progress.step()
+    report.print_result(result)
+    return result
+
+
+def measure_all(chosen, options, processes, document, end):
+    """Until all is measured or the time is over. The memory of a Guideway is for as many flows as the
+    case has, since a few in the memory of many would cost more than they do."""
     progress = report.Progress(len(chosen))
+    measured = document["cases"]
     report.print_heading()
-    for number, case in enumerate(chosen):
-        if time.monotonic() > end:
-            document["left_out"] = [c.name for c in chosen[number:]]
-            print(f"{options.minutes:g} minutes are over: {len(chosen) - number} cases are left "
-                  "out (--minutes)")
-            return
-        progress.say(case.name)
-        result = procedure.measure(case)
-        for forwarder in [] if options.no_search else lab.with_flows():
-            progress.say(f"{case.name}: highest rate of {forwarder.name} without loss")
-            procedure.search(case, forwarder, result)
-        progress.step()
-        document["cases"].append(result)
-        report.print_result(result)
+    for _, group in groupby(chosen, key=lambda case: case.flows):
+        group = list(group)
+        lab = Lab(processes, builds_of(options), world_of(group, options), document["cpus"],
+                  document["huge"])
+        for case in group:
+            if time.monotonic() < end:
+                measured.append(measure_case(case, options, lab, progress))
+        processes.end_all()
+        if time.monotonic() >= end:
+            break
+    if len(measured) < len(chosen):
+        document["left_out"] = [case.name for case in chosen[len(measured):]]
+        print(f"{options.minutes:g} minutes are over: {len(chosen) - len(measured)} cases are left "
+              "out (--minutes)")
 
 
-def run(options, chosen, world, processes, document):
+def run(options, chosen, processes, document):
     end = time.monotonic() + options.minutes * 60
-    cpus = tuple(document["cpus"])
     if not options.quick and not options.no_stages:
         document["stages"] = stages.measure(options.build)
-    document["own_rate"] = own_rate.measure(processes, options.build, cpus)
+    document["own_rate"] = own_rate.measure(processes, options.build, document["cpus"])
     report.print_machine(document)
-    lab = Lab(processes, builds_of(options), world, cpus, document["huge"])
-    measure_all(chosen, options, lab, document, end)
+    measure_all(chosen, options, processes, document, end)
     report.print_notes(document["cases"])
+
+
+def world_of(chosen, options):
+    return World(chosen, options.nodes, options.services)
 
 
 def choose_cases(options):
@@ -96,22 +112,23 @@ def choose_cases(options):
     return chosen
 
 
-def memory_mb(options, world):
+def memory_mb(options, chosen):
+    """Of those who run at the same time, for the most flows that there are."""
     if options.small_pages:
         return 0
-    return len(builds_of(options)) * world.memory_mb() + OTHERS_MB
+    largest = [case for case in chosen if case.flows == chosen[-1].flows]
+    return len(builds_of(options)) * world_of(largest, options).memory_mb() + OTHERS_MB
 
 
 def measure(options):
     """Returns the document. Whatever happens, nothing of it stays behind."""
     chosen = choose_cases(options)
     cpus = machine.choose_cpus()
-    world = World(chosen, options.nodes, options.services)
     processes = Processes(tempfile.mkdtemp(prefix="guideway-bench-"))
-    pages = machine.HugePages(memory_mb(options, world))
+    pages = machine.HugePages(memory_mb(options, chosen))
     document = describe(options, cpus, not options.small_pages and pages.are_enough)
     try:
-        run(options, chosen, world, processes, document)
+        run(options, chosen, processes, document)
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Impatience does not leave half behind.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import cases
 
 HELP = """\
-Measures Guideway between a generator of ours and itself as the sink, over memif, beside testpmd's
-macswap and io on ports alike, in turn. Rates are of frames; sizes count the frame's checksum.
+Sends whole packets from a generator, which is their sink too, through Guideway and back over memif,
+in turn with testpmd's macswap and io on ports alike. Sizes count the frame's checksum.
 """
 MORE = """\
 scripts/bench stages [OPTION]...   cycles by pipeline stage and by table, without ports (see there)

@@ -1,5 +1,6 @@
 """Processes that never outlive the harness, and that can be made to wait."""
 
+import glob
 import os
 import signal
 import subprocess
@@ -60,6 +61,8 @@ class Processes:
         for _, process in self.started:
             self.end(process)
         self.started = []
+        for socket in glob.glob(self.folder + "/memif*"):
+            os.unlink(socket)  # Else no server could have that name again.
 
 
 def pause(process):

@@ -8,7 +8,7 @@
 All are the generator, at the far end of the one port there is.
 """
 
-from cases import MODES, USUAL_FLOWS
+from cases import MODES
 
 PROTOCOLS = ("tcp", "udp")
 VIP_PORT = 80
@@ -16,6 +16,7 @@ GENERATOR_MAC = "02:00:00:00:00:01"
 FORWARDER_MAC = "02:00:00:00:00:02"
 FLOWS_PER_SNAT_ADDRESS = 40000  # And node: two thirds of the ports that there are.
 SNAT_MAX = 256
+FLOWS_LEAST = 1024
 LONG_S = 86400
 
 
@@ -86,7 +87,7 @@ class World:
         return flows // (1 << 20) + 192
 
     def room(self, family):
-        return max(self.flows[family] * 5 // 4, USUAL_FLOWS)
+        return max(self.flows[family] * 5 // 4, FLOWS_LEAST)
 
     def configuration(self, instance, device, cpu, folder):
         """Of a Guideway that serves all of them. One more node, spare, serves nobody."""
