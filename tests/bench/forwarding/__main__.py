@@ -1,0 +1,193 @@
+"""Guideway end to end, without a network card: scripts/bench.
+
+    generator ──── memif ──── forwarder: guideway, macswap or io
+    (and sink)                one at a time, the others stopped
+"""
+
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from itertools import groupby
+
+import cases
+import compare
+import hardware
+import machine
+import options as command_line
+import own_rate
+import pictures
+import report
+import stages
+from lab import Lab
+from procedure import Procedure
+from processes import Failure, Processes
+from world import World
+
+OTHERS_MB = 2 * 128 + 256 + 64  # testpmd twice, the generator, and what is rounded up.
+
+
+def builds_of(options):
+    builds = {"guideway": options.build}
+    if options.against_build:
+        builds[options.against] = options.against_build
+    return builds
+
+
+def notes_of(cpus, options):
+    notes = []
+    if len(os.sched_getaffinity(0)) == len(cpus):
+        notes.append(f"with two CPUs the generator has CPU {cpus[0]} together with the control "
+                     "threads of the forwarders and the rest of the machine")
+    if os.getloadavg()[0] > 1:
+        notes.append(f"others keep this machine busy (load {os.getloadavg()[0]:.1f}): figures can "
+                     "only be set against those of the same line")
+    if 6 in options.families and "tcp" in options.protocols:
+        notes.append("the smallest TCP packet of IPv6 with its time stamp is 84 bytes")
+    return notes
+
+
+def describe(options, cpus, huge):
+    return {"version": 1, "machine": machine.facts(), "cpus": cpus, "nodes": options.nodes,
+            "services": options.services, "notes": notes_of(cpus, options), "huge": huge,
+            "cases": []}
+
+
+def measure_case(case, options, lab, progress):
+    procedure = Procedure(lab, options.effort)
+    progress.say(case.name)
+    result = procedure.measure(case)
+    for forwarder in [] if options.no_search else lab.with_flows():
+        progress.say(f"{case.name}: highest rate of {forwarder.name} without loss")
+        procedure.search(case, forwarder, result)
+    progress.step()
+    report.print_result(result)
+    return result
+
+
+def measure_all(chosen, options, processes, document, end):
+    """Until all is measured or the time is over. The memory of a Guideway is for as many flows as the
+    case has, since a few in the memory of many would cost more than they do."""
+    progress = report.Progress(len(chosen))
+    measured = document["cases"]
+    report.print_heading()
+    for _, group in groupby(chosen, key=lambda case: case.flows):
+        group = list(group)
+        lab = Lab(processes, builds_of(options), world_of(group, options), document["cpus"],
+                  document["huge"])
+        for case in group:
+            if time.monotonic() < end:
+                measured.append(measure_case(case, options, lab, progress))
+        processes.end_all()
+        if time.monotonic() >= end:
+            break
+    if len(measured) < len(chosen):
+        document["left_out"] = [case.name for case in chosen[len(measured):]]
+        print(f"{options.minutes:g} minutes are over: {len(chosen) - len(measured)} cases are left "
+              "out (--minutes)")
+
+
+def run(options, chosen, processes, document):
+    end = time.monotonic() + options.minutes * 60
+    if not options.quick and not options.no_stages:
+        document["stages"] = stages.measure(options.build)
+    document["own_rate"] = own_rate.measure(processes, options.build, document["cpus"])
+    report.print_machine(document)
+    measure_all(chosen, options, processes, document, end)
+    report.print_notes(document["cases"])
+
+
+def world_of(chosen, options):
+    return World(chosen, options.nodes, options.services)
+
+
+def choose_cases(options):
+    chosen = cases.choose(options)
+    if not chosen:
+        raise Failure("these options leave nothing to measure: only snat and dnat have a return "
+                      "direction")
+    return chosen
+
+
+def memory_mb(options, chosen):
+    """Of those who run at the same time, for the most flows that there are."""
+    if options.small_pages:
+        return 0
+    largest = [case for case in chosen if case.flows == chosen[-1].flows]
+    return len(builds_of(options)) * world_of(largest, options).memory_mb() + OTHERS_MB
+
+
+def measure(options):
+    """Returns the document. Whatever happens, nothing of it stays behind."""
+    chosen = choose_cases(options)
+    cpus = machine.choose_cpus()
+    processes = Processes(tempfile.mkdtemp(prefix="guideway-bench-"))
+    pages = machine.HugePages(memory_mb(options, chosen))
+    document = describe(options, cpus, not options.small_pages and pages.are_enough)
+    try:
+        run(options, chosen, processes, document)
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Impatience does not leave half behind.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        processes.end_all()
+        pages.give_back()
+        shutil.rmtree(processes.folder, ignore_errors=True)
+    return document
+
+
+def load(path):
+    try:
+        with open(path, encoding="utf-8") as file:
+            document = json.load(file)
+    except (OSError, ValueError) as what:
+        raise Failure(f"{path} cannot be read as what --json wrote: {what}") from None
+    if "cases" not in document:
+        raise Failure(f"{path} has no cases: it is not what --json wrote")
+    return document
+
+
+def show(document):
+    report.print_machine(document)
+    report.print_heading()
+    for result in document["cases"]:
+        report.print_result(result)
+    report.print_notes(document["cases"])
+
+
+def main():
+    options = command_line.parse(sys.argv[1:])
+    if options.ports:
+        hardware.show(options)
+        return
+    old = load(options.compare) if options.compare else None
+    if options.replay:
+        document = load(options.replay)
+        show(document)
+    else:
+        document = measure(options)
+    if "stages" in document:
+        stages.show(document["stages"])
+    if options.json:
+        with open(options.json, "w", encoding="utf-8") as file:
+            json.dump(document, file, indent=1)
+    if old:
+        compare.show(old, document)
+    if options.pictures:
+        pictures.draw(document, options.pictures)
+
+
+def interrupted(*_):
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, interrupted)
+    try:
+        main()
+    except Failure as failure:
+        sys.exit(f"bench: {failure}")
+    except KeyboardInterrupt:
+        sys.exit("bench: interrupted")

@@ -1,0 +1,47 @@
+"""What a change did: two documents side by side."""
+
+import report
+
+# Less than so much is what the same program differs by from run to run.
+NOISE = 0.03
+
+
+def by_name(document):
+    return {result["name"]: result for result in document["cases"]}
+
+
+def judgement(old, new):
+    """Of two ratios to macswap's rate, each of its own run: machines and their moods cancel out."""
+    if not old or not new:
+        return ""
+    change = new / old - 1
+    if abs(change) < NOISE:
+        return "as before"
+    return f"{abs(change):.0%} {'faster' if change > 0 else 'slower'}"
+
+
+def line(name, old, new):
+    def of(result, key):
+        return result["forwarders"]["guideway"].get(key)
+
+    def pair(key, form):
+        values = [of(r, key) for r in (old, new)]
+        return " ".join("     -" if v is None else form.format(v) for v in values)
+
+    loss_free = " ".join(report.mpps(of(r, "loss_free_pps")).rjust(7) for r in (old, new))
+    return (f"{name:44} {pair('ratio', '{:6.2f}')}   {pair('cycles_above', '{:6.0f}')}   "
+            f"{loss_free}   {judgement(of(old, 'ratio'), of(new, 'ratio'))}")
+
+
+def show(old, new):
+    before, after = by_name(old), by_name(new)
+    print(f"\n{'before, after':44} {'ratio':>13}   {'cycles above':>13}   {'loss-free Mpps':>15}")
+    for name, result in after.items():
+        if name in before:
+            print(line(name, before[name], result))
+    for name in before.keys() - after.keys():
+        print(f"{name:44} is not in the new one")
+    for name in after.keys() - before.keys():
+        print(f"{name:44} was not in the old one")
+    if old["machine"]["processor"] != new["machine"]["processor"]:
+        print("note: these are of different processors: only ratios may be set side by side")

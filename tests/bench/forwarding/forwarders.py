@@ -1,0 +1,113 @@
+"""What is measured, each behind a port of its own: memif, the same arguments for all.
+
+Why memif and no other, ../README.md tells.
+"""
+
+import json
+import socket
+import subprocess
+from http.client import HTTPConnection
+
+from processes import Failure, pause, resume
+from world import FORWARDER_MAC
+
+RING_BITS = 11  # 2048 packets, as a card's queue.
+TESTPMD_MB = 128
+TESTPMD_MBUFS = 16384
+
+
+def memif(number, role, folder):
+    return (f"net_memif{number},id=0,role={role},socket={folder}/memif{number},socket-abstract=no,"
+            f"rsize={RING_BITS},bsize=2048")
+
+
+def testpmd(mode, name, vdev, cpus, huge, *more):
+    """A command line. The first lcore sleeps."""
+    memory = ["--in-memory", "--single-file-segments"] if huge else ["--no-huge", "--no-shconf"]
+    return ["dpdk-testpmd", f"--lcores=0@{cpus[0]},1@{cpus[1]}", "--no-pci", *memory, "-m",
+            str(TESTPMD_MB), "--no-telemetry", "--iova-mode=va", f"--file-prefix={name}",
+            f"--vdev={vdev}", "--", "--no-lsc-interrupt", "--disable-link-check",
+            f"--total-num-mbufs={TESTPMD_MBUFS}",
+            "--rxd=2048", "--txd=2048", f"--forward-mode={mode}", *more]
+
+
+class Forwarder:
+    """Waits, stopped, while another is measured."""
+
+    def __init__(self, name, number, process, log_name):
+        self.name = name
+        self.log_name = log_name
+        self.number = number  # Of its port, at the generator.
+        self.process = process
+        self.has_flows = False
+
+    def pause(self):
+        pause(self.process)
+
+    def resume(self):
+        resume(self.process)
+
+
+def start_testpmd(processes, mode, number, cpus, huge):
+    folder = processes.folder
+    name = f"bench-{mode}"
+    process = processes.start(name, testpmd(
+        mode, name, memif(number, "server", folder), cpus, huge, "--stats-period=3600"))
+    processes.wait_until("it forwards", name, process,
+                         lambda: "Press enter" in processes.last_words(name, 50) or
+                         "Port statistics" in processes.last_words(name, 50))
+    return Forwarder(mode, number, process, name)
+
+
+class Control(HTTPConnection):
+    """Guideway's management API."""
+
+    def __init__(self, path):
+        super().__init__("guideway", timeout=10)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+    def ask(self, method, resource):
+        self.request(method, "/v1/" + resource)
+        answer = self.getresponse()
+        return answer.status, json.loads(answer.read())
+
+    def is_ready(self):
+        try:
+            return self.ask("GET", "status")[1].get("ready", False)
+        except OSError:
+            self.close()
+            return False
+
+
+class Guideway(Forwarder):
+    def __init__(self, number, name, process, control):
+        super().__init__(name, number, process, name)
+        self.control = control
+        self.has_flows = True
+
+
+def give_addresses(process, world):
+    done = subprocess.run(["nsenter", f"--net=/proc/{process.pid}/ns/net", "ip", "-batch", "-"],
+                          input=world.addresses(), text=True, capture_output=True, check=False)
+    if done.returncode != 0:
+        raise Failure("its twin cannot have its addresses: " + done.stderr)
+
+
+def start_guideway(processes, build, name, number, cpu, world):
+    """In a network namespace of its own, which goes when it does."""
+    folder = processes.folder
+    device = memif(number, "server", folder) + f",mac={FORWARDER_MAC}"
+    path = f"{folder}/{name}.conf"
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(world.configuration(name, device, cpu, folder))
+    process = processes.start(name, ["unshare", "--net", "--", f"{build}/controlplane/guideway",
+                                     "--config", path])
+    control = Control(f"{folder}/{name}.sock")
+    processes.wait_until("it is ready", name, process, control.is_ready)
+    give_addresses(process, world)
+    return Guideway(number, name, process, control)

@@ -1,0 +1,274 @@
+#!/usr/bin/python3
+"""The harness without packets: what it measures, how it judges, what it writes.
+
+usage: test_forwarding.py GUIDEWAY
+"""
+
+import contextlib
+import io
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import __main__ as this
+import cases
+import compare
+import doctor
+import hardware
+import options
+import pictures
+import procedure
+import report
+import world
+from processes import Failure, Processes, pause
+
+GUIDEWAY = os.path.abspath(sys.argv[1]) if len(sys.argv) > 1 else ""
+HZ = 1_000_000_000
+
+
+class Arithmetic:
+    """A forwarder that forwards so many a second, and loses the rest."""
+
+    def __init__(self, capacity, late=0):
+        self.capacity = capacity
+        self.late = late
+        self.asked = []
+
+    def __call__(self, rate):
+        self.asked.append(rate)
+        return measurement(rate, min(rate, self.capacity), late=self.late)
+
+
+def measurement(sent, received, refused=0, late=0):
+    return {"sent": sent, "refused": refused, "late": late, "received": received,
+            "lost": sent - received, "rx_pps": received, "tsc_hz": HZ}
+
+
+def document(pps=5e6, sizes=("64", "512"), flows=(1, 65536)):
+    rounds = {name: [measurement(rate, rate, refused=rate)] * 3
+              for name, rate in (("macswap", 10e6), ("io", 12e6), ("guideway", pps))}
+    results = []
+    for case in cases.with_sizes(cases.with_flows([cases.Case("snat")], flows), sizes):
+        result = {**case.to_json(),
+                  "forwarders": {n: procedure.summary(r) for n, r in rounds.items()}}
+        result["forwarders"]["guideway"].update(
+            procedure.compared(rounds, "guideway", "macswap"))
+        results.append(result)
+    return {"machine": {"processor": "P", "cpus": 2, "load": 0.0}, "cpus": [0, 1],
+            "huge": True, "notes": [], "cases": results}
+
+
+def printed(function, *arguments):
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        function(*arguments)
+    return out.getvalue()
+
+
+def complaint(*words):
+    """Of a command line that is wrong."""
+    err = io.StringIO()
+    with contextlib.redirect_stderr(err):
+        try:
+            options.parse(list(words))
+        except SystemExit:
+            return err.getvalue()
+    raise AssertionError(f"{words} are taken")
+
+
+# --- Cases ---------------------------------------------------------------------------------------
+
+def bisection_finds_the_highest_rate_without_loss():
+    forwarder = Arithmetic(0.7e6)
+    found = procedure.find_loss_free(forwarder, 1e6, 0.01, 0)
+    assert 0.69e6 <= found <= 0.7e6, found
+    assert forwarder.asked[0] == 1e6 and len(forwarder.asked) <= 9, forwarder.asked
+
+
+def a_forwarder_that_loses_nothing_is_asked_once():
+    forwarder = Arithmetic(2e6)
+    assert procedure.find_loss_free(forwarder, 1e6, 0.01, 0) == 1e6
+    assert len(forwarder.asked) == 1
+
+
+def a_forwarder_that_always_loses_has_no_such_rate():
+    assert procedure.find_loss_free(lambda rate: measurement(100, 99), 1e6, 0.01, 0) == 0
+
+
+def what_was_not_offered_in_time_proves_nothing():
+    assert procedure.find_loss_free(Arithmetic(2e6, late=1e6), 1e6, 0.01, 0) == 0
+
+
+def what_the_port_refuses_at_a_set_rate_is_lost():
+    assert procedure.loss(measurement(90, 90, refused=10)) == 0.1
+    assert not procedure.passes(measurement(90, 90, refused=10), 0.05)
+    assert procedure.passes(measurement(90, 90, refused=10), 0.1)
+
+
+def cycles_above_are_of_the_same_round():
+    rounds = {"macswap": [measurement(10e6, 10e6), measurement(5e6, 5e6)],
+              "guideway": [measurement(5e6, 5e6), measurement(2.5e6, 2.5e6)]}
+    assert procedure.compared(rounds, "guideway", "macswap") == {"ratio": 0.5, "cycles_above": 150}
+
+
+def a_figure_of_a_forwarder_that_was_not_saturated_is_marked():
+    rounds = [measurement(1e6, 1e6, refused=0)]
+    assert not procedure.summary(rounds)["saturated"]
+    assert procedure.summary([measurement(1e6, 1e6, refused=1e6)])["saturated"]
+    shown = document()
+    assert "*" not in report.row(shown["cases"][0], "guideway")
+    shown["cases"][0]["forwarders"]["macswap"]["saturated"] = False
+    assert "100*" in report.row(shown["cases"][0], "guideway")
+
+
+def a_full_run_has_every_mode_family_and_direction():
+    chosen = cases.choose(options.parse([]))
+    usual = {(c.mode, c.direction, c.family) for c in chosen}
+    assert usual == {(m, d, f) for m in cases.MODES for d in cases.directions_of(m) for f in (4, 6)}
+    assert {c.flows for c in chosen} == set(cases.FLOWS)
+    assert {c.size for c in chosen} == set(cases.SIZES)
+    assert {c.variant for c in chosen} == {"", "swaps", "churn"}
+    names = [c.name for c in chosen if c.mode != "tunnel"]
+    assert len(set(names)) == len(names)
+
+
+def a_frame_has_room_for_its_headers_and_a_tunnel_for_its_packet():
+    assert cases.Case("snat", family=6).bytes == 84
+    assert cases.Case("tunnel", size="1518").bytes == 1466
+
+
+def guideway_takes_the_configuration():
+    chosen = cases.choose(options.parse(["--protocols", "tcp,udp"]))
+    text = world.World(chosen, 10, 3).configuration("bench", "net_null0", 0, "/tmp/none")
+    with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
+        file.write(text)
+        file.flush()
+        done = subprocess.run([GUIDEWAY, "--check", file.name], capture_output=True, text=True,
+                              check=False)
+    assert done.returncode == 0, done.stderr + done.stdout
+
+
+def there_are_enough_snat_ports_for_sixteen_million_flows():
+    n = world.n_snat_addresses(1 << 24, 16)
+    assert n * 16 * 64512 > 1 << 24 and n <= 256
+
+
+def mistakes_on_the_command_line_are_named():
+    assert "'nat' is no mode; there are snat, dnat, dsr, tunnel" in complaint("--modes", "nat")
+    assert "'63' is no size" in complaint("--sizes", "64,63")
+    assert "'17M' is no number of flows" in complaint("--flows", "17M")
+    assert "'0' is not a number from 1 to 1000" in complaint("--nodes", "0")
+
+
+def what_changed_is_told_by_ratio():
+    text = printed(compare.show, document(5e6), document(4e6))
+    assert len(re.findall("20% slower", text)) == 4, text
+    assert "as before" in printed(compare.show, document(), document())
+    text = printed(compare.show, document(), document(flows=(1,)))
+    assert "snat forward IPv4 tcp 64 64k" in text and "is not in the new one" in text
+
+
+def pictures_have_the_ceiling():
+    if shutil.which("gnuplot") is None:
+        print("        (not drawn: there is no gnuplot)")
+        text = pictures.script("a.svg", "t", "l", [(1, "1")],
+                               pictures.series(document()["cases"], "flows"))
+        assert "testpmd macswap" in text
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        printed(pictures.draw, document(), folder)
+        for name in ("flows", "size"):
+            with open(f"{folder}/rate-against-{name}-ipv4.svg", encoding="utf-8") as file:
+                svg = file.read()
+            assert "testpmd macswap" in svg and "snat forward tcp" in svg and "</svg>" in svg
+
+
+def real_ports_are_pci_addresses():
+    for good, told in (("3b:00.0", ["0000:3b:00.0"]), ("0000:3B:00.0,0000:af:00.1",
+                                                       ["0000:3b:00.0", "0000:af:00.1"])):
+        assert hardware.parse_ports(good) == told
+    try:
+        hardware.parse_ports("eth0")
+    except Failure as failure:
+        assert "'eth0' is no PCI address" in str(failure)
+    else:
+        raise AssertionError("eth0 is taken")
+
+
+def pktgen_sweeps_flows_sizes_and_rates():
+    script = hardware.lua(["a", "b"])
+    for numbers in ("1, 1024, 65536, 1048576, 16777216", "64, 128, 512, 1518", "90, 100"):
+        assert "{ %s }" % numbers in script or numbers in script, numbers
+    lua = shutil.which("luac") or shutil.which("luac5.3")
+    if lua:
+        done = subprocess.run([lua, "-p", "-"], input=script, text=True, capture_output=True,
+                              check=False)
+        assert done.returncode == 0, done.stderr
+
+
+def the_doctor_reads_lists_and_ports():
+    assert doctor.count_of("0,2-3") == 3
+    text = ("Max possible RX queues: 16\nRedirection table size: 128\n"
+            "Supported RSS offload flow types:\n  ipv4-frag\n  ipv4-tcp\n  ipv6-udp\nMinimum\n")
+    assert str(doctor.rss_of_device("p", text)).startswith(
+        "good    p: RSS: 16 queues, a table of 128, hashes ipv4-tcp, ipv6-udp")
+    assert not doctor.rss_of_device("p", text.replace("size: 128", "size: 0")).good
+    (none,) = doctor.port_findings("nonsense0")
+    assert not none.good and "neither a PCI address nor an interface" in none.what
+
+
+def processes_end_even_if_they_are_stopped():
+    with tempfile.TemporaryDirectory() as folder:
+        processes = Processes(folder)
+        sleeper = processes.start("sleeper", ["sleep", "100"])
+        pause(sleeper)
+        processes.end_all()
+        assert sleeper.poll() is not None
+
+
+def processes_end_if_the_harness_is_killed():
+    code = ("import sys, time; sys.path.insert(0, sys.argv[1])\n"
+            "from processes import Processes, pause\n"
+            "p = Processes(sys.argv[2]).start('sleeper', ['sleep', '100'])\n"
+            "while open(f'/proc/{p.pid}/comm').read() != 'sleep\\n': time.sleep(0.01)\n"
+            "pause(p); print(p.pid, flush=True); time.sleep(100)")
+    with tempfile.TemporaryDirectory() as folder:
+        harness = subprocess.Popen([sys.executable, "-c", code, os.path.dirname(this.__file__),
+                                    folder], stdout=subprocess.PIPE, text=True)
+        sleeper = int(harness.stdout.readline())
+        harness.kill()
+        harness.wait()
+        harness.stdout.close()
+        for _ in range(100):
+            with contextlib.suppress(OSError), open(f"/proc/{sleeper}/stat", encoding="utf-8") as s:
+                if s.read().split()[2] != "Z":
+                    subprocess.run(["sleep", "0.05"], check=True)
+                    continue
+            return
+    raise AssertionError("what it started goes on")
+
+
+CASES = [value for name, value in list(globals().items())
+         if callable(value) and getattr(value, "__module__", "") == "__main__" and
+         name.islower() and name not in ("measurement", "document", "printed", "complaint", "main")]
+
+
+def main():
+    failed = 0
+    for case in CASES:
+        name = case.__name__.replace("_", " ")
+        try:
+            case()
+            print("ok", name)
+        except Exception as what:  # A case that breaks has failed, whatever it breaks by.
+            failed += 1
+            print("FAILED", name, repr(what))
+    print(f"{len(CASES) - failed} passed, {failed} failed")
+    sys.exit(failed > 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+# The bench sends whole packets through the program in every mode, both directions, beside testpmd,
+# and whether it ends or is told to, it leaves no process, no file and no huge page behind.
+#
+#     generator ──── memif ──── guideway, testpmd macswap or testpmd io
+#
+# Runs alone, since it takes both CPUs.
+set -Eeuo pipefail
+trap 'echo "failed at line $LINENO: $BASH_COMMAND" >&2' ERR
+
+cd "$(dirname "$0")/../.."
+build=${GUIDEWAY_BUILD:-$PWD/build}
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+pages_before=$(cat /proc/sys/vm/nr_hugepages)
+
+# bench OPTION...: in a folder for temporary files of its own.
+bench()
+{
+	TMPDIR=$folder/tmp exec /usr/bin/python3 tests/bench/forwarding --build "$build" --quick \
+		--families 4 --flows 1k --rounds 1 --slice 0.3 --no-search "$@"
+}
+
+# No file is there, and no process has been told of one; the brackets keep grep from finding itself.
+nothing_is_left()
+{
+	[ -z "$(ls "$folder/tmp")" ]
+	[ -z "$(grep -lsz "${folder%?}[${folder: -1}]/tmp" /proc/[0-9]*/cmdline || true)" ]
+	[ "$(cat /proc/sys/vm/nr_hugepages)" = "$pages_before" ]
+}
+
+mkdir "$folder/tmp"
+(bench --json "$folder/figures.json")
+nothing_is_left
+/usr/bin/python3 - "$folder/figures.json" <<'PYTHON'
+import json
+import sys
+
+cases = json.load(open(sys.argv[1], encoding="utf-8"))["cases"]
+assert {(c["mode"], c["direction"]) for c in cases} == {
+    ("snat", "forward"), ("snat", "return"), ("dnat", "forward"), ("dnat", "return"),
+    ("dsr", "forward"), ("tunnel", "forward")}, cases
+for case in cases:
+    for name, of in case["forwarders"].items():
+        assert of["pps"] > 0, (case["name"], name)
+PYTHON
+
+(bench --small-pages --rounds 500) &
+sleep 10
+kill -TERM $!
+wait $! && exit 1
+nothing_is_left
