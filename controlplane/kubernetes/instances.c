@@ -32,23 +32,25 @@ struct instances *instances_create(const char *own)
 	return instances;
 }
 
-static void forget(struct instances *instances, struct seen *seen)
+static void free_seen(void *entry)
 {
-	entry_tree_remove(&instances->seen, seen);
+	struct seen *seen = entry;
+
 	json_decref(seen->json);
 	free(seen);
 }
 
+static void forget(struct instances *instances, struct seen *seen)
+{
+	entry_tree_remove(&instances->seen, seen);
+	free_seen(seen);
+}
+
 void instances_destroy(struct instances *instances)
 {
-	struct entry_row row;
-
 	if (instances == NULL)
 		return;
-	row = entry_tree_list(&instances->seen);
-	for (size_t i = 0; i < row.n; i++)
-		forget(instances, row.entries[i]);
-	free(row.entries);
+	entry_tree_clear(&instances->seen, free_seen);
 	free(instances);
 }
 
