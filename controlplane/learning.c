@@ -19,6 +19,7 @@ struct eligible {
 	node_id *nodes; // [n]
 	size_t n;
 	bool has_strangers; // Some have no id yet.
+	bool has_hopes;     // Some of the others will be such, as far as it is up to them.
 };
 
 struct learning {
@@ -45,6 +46,12 @@ static bool takes_new_flows(const struct model_target *target)
 	return target->state == TARGET_UP && target->weight > 0;
 }
 
+// Its checks keep it from taking new flows, and nobody else: it may have just begun to answer.
+static bool is_hope(const struct model_target *target)
+{
+	return target->state != TARGET_UP && target->weight > 0;
+}
+
 static const struct eligible *find_eligible(
 	struct learning *l, const struct plan *plan, const struct pool *pool)
 {
@@ -54,11 +61,12 @@ static const struct eligible *find_eligible(
 		return e;
 	e->pool = pool;
 	e->n = 0;
-	e->has_strangers = false;
+	e->has_strangers = e->has_hopes = false;
 	for (size_t i = 0; i < pool->n_targets; i++) {
 		const struct model_target *target = &pool->targets[i];
 		node_id id;
 
+		e->has_hopes |= is_hope(target);
 		if (!takes_new_flows(target))
 			continue;
 		id = id_of_member(l, plan, pool, target->node);
@@ -107,7 +115,7 @@ static void refresh_learner(struct learning *l, struct plan *plan, struct learne
 
 	free(learner->targets);
 	learner->targets = NULL;
-	learner->awaits = false;
+	learner->awaits = eligible->n == 0 && eligible->has_hopes;
 	service->set = plan->pool_of[learner->service];
 	if (!eligible->has_strangers &&
 		vip_probe_is_done(learner->probe, eligible->nodes, eligible->n))

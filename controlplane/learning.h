@@ -34,7 +34,8 @@ void learning_ask(struct learning *learning, const struct plan *plan);
 // 'service' is an index into the configuration's services. NULL if its nodes need not learn.
 struct vip_probe *learning_probe(const struct learning *learning, size_t service);
 
-// True while nodes of it could be used, but none of them knows the VIP. Accepts NULL.
+// True while nodes of it could be used, or may come up, but none of them knows the VIP. Accepts
+// NULL.
 bool learning_awaits(const struct learning *learning, size_t service);
 
 // Whether the member, which is up, takes packets of the service. Accepts NULL.

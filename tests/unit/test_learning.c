@@ -215,6 +215,46 @@ static void who_drains_is_not_waited_for(void **state)
 	assert_false(learning_awaits(p->plan->learning, 0));
 }
 
+// What is known of a's check of the service before there is a plan.
+static struct probe *know(
+	struct place *p, const struct service_config *service, enum verdict verdict)
+{
+	struct probe_config config = {.address = p->config->nodes[0].address[IPV4],
+		.port = service->check.port,
+		.check = service->check};
+	struct probe *probe = health_acquire(p->health, &config, verdict);
+
+	assert_non_null(probe);
+	return probe;
+}
+
+// As while its kube-proxy has not heard of the Service, or of its endpoints, yet.
+static void whom_its_check_keeps_out_is_waited_for(void **state)
+{
+	static const enum verdict verdicts[] = {VERDICT_DOWN, VERDICT_DRAINING};
+	struct place *p = *state;
+	struct service_config *service = add_learnt(p, "web", "a");
+
+	service->check = (struct check_config){.kind = CHECK_TCP,
+		.port = 30080,
+		.interval_ms = 1000,
+		.timeout_ms = 1000,
+		.rise = 1,
+		.fall = 1};
+	for (size_t i = 0; i < sizeof(verdicts) / sizeof(verdicts[0]); i++) {
+		struct probe *probe = know(p, service, verdicts[i]);
+
+		plan(p);
+		assert_true(learning_awaits(p->plan->learning, 0));
+		plan_set_drained(p->plan, 0, true, 0);
+		plan_refresh(p->plan, 0);
+		assert_false(learning_awaits(p->plan->learning, 0));
+		health_release(p->health, probe);
+		plan_destroy(p->plan, p->health);
+		p->plan = NULL;
+	}
+}
+
 static void where_nobody_has_to_learn_nothing_is_kept(void **state)
 {
 	struct place *p = *state;
@@ -240,6 +280,8 @@ int main(void)
 			ports_of_a_service_learn_together, make_place, unmake_place),
 		cmocka_unit_test_setup_teardown(
 			who_drains_is_not_waited_for, make_place, unmake_place),
+		cmocka_unit_test_setup_teardown(
+			whom_its_check_keeps_out_is_waited_for, make_place, unmake_place),
 		cmocka_unit_test_setup_teardown(
 			where_nobody_has_to_learn_nothing_is_kept, make_place, unmake_place),
 	};
