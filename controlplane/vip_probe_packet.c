@@ -10,39 +10,18 @@
 #include <string.h>
 
 #include "guideway/vip_probe.h"
+#include "ip_header.h"
 
 enum {
 	IPV4_LEN = sizeof(struct iphdr), // Without options, as all that we send,
 	IPV6_LEN = sizeof(struct ip6_hdr),
 	TCP_LEN = sizeof(struct tcphdr),
 	ICMP_LEN = 8, // And then the packet that it is about.
-	HOP_LIMIT = 64,
 	WINDOW = 64240,
 };
 static_assert(VIP_PROBE_PACKET_MAX == IPV6_LEN + TCP_LEN);
 
 // Writing
-
-// Of 16-bit words in network order, of an even number of bytes.
-static uint32_t sum(const void *bytes, size_t len)
-{
-	uint32_t total = 0;
-
-	for (size_t i = 0; i < len; i += 2) {
-		uint16_t word;
-
-		memcpy(&word, (const uint8_t *)bytes + i, sizeof(word));
-		total += word;
-	}
-	return total;
-}
-
-static uint16_t checksum(uint32_t total)
-{
-	total = (total & 0xffff) + (total >> 16);
-	total = (total & 0xffff) + (total >> 16);
-	return (uint16_t)~total;
-}
 
 static uint16_t source_port(uint32_t sequence)
 {
@@ -62,51 +41,15 @@ static void write_tcp(const struct vip_probe_packet *p, uint8_t *to)
 		.window = p->is_reset ? 0 : htons(WINDOW),
 	};
 
-	// The same for both families: the rest of an IPv4 address in IPv6 adds up to nothing.
-	uint32_t total = sum(&tcp, sizeof(tcp)) + htons(IPPROTO_TCP) + htons(TCP_LEN) +
-		sum(&p->source, sizeof(p->source)) + sum(&p->vip, sizeof(p->vip));
-	tcp.check = checksum(total);
+	tcp.check = ip_header_l4_checksum(&p->source, &p->vip, IPPROTO_TCP, &tcp, sizeof(tcp));
 	memcpy(to, &tcp, sizeof(tcp));
-}
-
-static size_t write_ipv4(const struct vip_probe_packet *p, uint8_t *to)
-{
-	struct iphdr ip = {
-		.version = 4,
-		.ihl = IPV4_LEN / 4,
-		.tot_len = htons(IPV4_LEN + TCP_LEN),
-		.frag_off = htons(IP_DF),
-		.ttl = HOP_LIMIT,
-		.protocol = IPPROTO_TCP,
-		.saddr = p->source.words[3],
-		.daddr = p->vip.words[3],
-	};
-
-	ip.check = checksum(sum(&ip, sizeof(ip)));
-	memcpy(to, &ip, sizeof(ip));
-	return IPV4_LEN;
-}
-
-static size_t write_ipv6(const struct vip_probe_packet *p, uint8_t *to)
-{
-	struct ip6_hdr ip = {
-		.ip6_flow = htonl(6u << 28),
-		.ip6_plen = htons(TCP_LEN),
-		.ip6_nxt = IPPROTO_TCP,
-		.ip6_hlim = HOP_LIMIT,
-	};
-
-	memcpy(&ip.ip6_src, &p->source, sizeof(ip.ip6_src));
-	memcpy(&ip.ip6_dst, &p->vip, sizeof(ip.ip6_dst));
-	memcpy(to, &ip, sizeof(ip));
-	return IPV6_LEN;
 }
 
 size_t vip_probe_packet_write(
 	const struct vip_probe_packet *packet, uint8_t ret_bytes[VIP_PROBE_PACKET_MAX])
 {
-	size_t len = address_family(&packet->vip) == IPV4 ? write_ipv4(packet, ret_bytes)
-							  : write_ipv6(packet, ret_bytes);
+	size_t len =
+		ip_header_write(&packet->source, &packet->vip, IPPROTO_TCP, TCP_LEN, ret_bytes);
 
 	write_tcp(packet, ret_bytes + len);
 	return len + TCP_LEN;
