@@ -33,3 +33,9 @@ void admission_judge(const struct config *file, const struct service_object *ser
 // ("guideway.dev/NoNodePort"), or NULL if it is.
 const char *admission_port_error(
 	const struct admission *admission, const struct service_port *port);
+
+// How its status tells kube-proxy what comes to nodes.
+static inline enum ip_mode admission_ip_mode(const struct admission *admission)
+{
+	return admission->mode == MODE_SNAT ? IP_MODE_PROXY : IP_MODE_VIP;
+}

@@ -341,16 +341,11 @@ static unsigned status_of(const struct api_request *request)
 	return (unsigned)status;
 }
 
-static bool is_good(unsigned status)
-{
-	return status >= 200 && status < 300;
-}
-
 static size_t take_bytes(char *bytes, size_t, size_t len, void *argument)
 {
 	struct api_request *request = argument;
 
-	if (request->stream == NULL || !is_good(status_of(request)))
+	if (request->stream == NULL || !api_status_is_good(status_of(request)))
 		return keep(request, bytes, len) < 0 ? 0 : len;
 	return request->stream(request->argument, bytes, len) ? len : CURL_WRITEFUNC_PAUSE;
 }
@@ -362,7 +357,7 @@ static size_t take_head(char *line, size_t, size_t len, void *argument)
 
 	loop_timer_cancel(request->client->loop, &request->head);
 	if (request->stream != NULL && len <= 2 && (line[0] == '\r' || line[0] == '\n') &&
-		is_good(status_of(request)))
+		api_status_is_good(status_of(request)))
 		request->stream(request->argument, "", 0);
 	return len;
 }
@@ -584,7 +579,7 @@ static void answer_with(struct api_request *request, unsigned status)
 		.json = json,
 	};
 
-	if (!is_good(status))
+	if (!api_status_is_good(status))
 		explain_status(status, json, why);
 	else if (json == NULL && request->stream == NULL && request->answer_len > 0)
 		snprintf(why, sizeof(why), "the answer of %s is not JSON", answer.server);
@@ -753,6 +748,28 @@ int api_client_call(
 	loop_timer_set(client->loop, &client->start, loop_clock_ns());
 	*ret_request = request;
 	return 0;
+}
+
+int api_client_ask(struct api_client *client, const struct api_ask *asked, uint32_t timeout_ms,
+	void (*fn)(void *argument, const struct api_answer *answer), void *argument,
+	struct api_request **ret_request)
+{
+	struct client_call call = {
+		.method = asked->method,
+		.path = asked->path,
+		.content_type = asked->body == NULL ? NULL : "application/json",
+		.body = asked->body,
+		.timeout_ms = timeout_ms,
+		.is_urgent = true,
+		.fn = fn,
+		.argument = argument,
+	};
+	int r = api_client_call(client, &call, ret_request);
+
+	json_decref(asked->body);
+	if (r < 0)
+		*ret_request = NULL;
+	return r;
 }
 
 void api_client_cancel(struct api_client *client, struct api_request *request)

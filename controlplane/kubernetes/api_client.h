@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "api_ask.h"
 #include "kubeconfig.h"
 #include "loop.h"
 
@@ -37,6 +38,12 @@ struct api_answer {
 	const json_t *json; // The body; NULL if it is none, is not JSON, or was streamed.
 };
 
+// As of its status, whatever it says.
+static inline bool api_status_is_good(unsigned status)
+{
+	return status >= 200 && status < 300;
+}
+
 struct client_call {
 	const char *method;       // "GET"
 	const char *path;         // With its query: "/api/v1/services?limit=500".
@@ -65,6 +72,12 @@ void api_client_destroy(struct api_client *client);
 // Returns 0, -EBUSY with API_REQUESTS_MAX others, or -ENOMEM. 'ret_request' is good until 'fn' is
 // called or it is cancelled.
 int api_client_call(struct api_client *client, const struct client_call *call,
+	struct api_request **ret_request);
+
+// A call with all of what is asked, its body taken; it does not wait for its turn. On failure
+// 'ret_request' is set to NULL.
+int api_client_ask(struct api_client *client, const struct api_ask *asked, uint32_t timeout_ms,
+	void (*fn)(void *argument, const struct api_answer *answer), void *argument,
 	struct api_request **ret_request);
 
 // The request ends without a call of 'fn'; what it asked for may happen nevertheless. Accepts NULL.

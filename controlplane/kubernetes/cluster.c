@@ -106,10 +106,7 @@ void cluster_forget_ground(struct cluster *c)
 // can go on: only who is there can be told to be down.
 bool cluster_is_used(const struct cluster *c, const struct node_object *node)
 {
-	bool has_address =
-		!address_is_none(&node->address[IPV4]) || !address_is_none(&node->address[IPV6]);
-
-	return has_address && (!node->is_leaving || node->is_out) &&
+	return has_addresses(node->address) && (!node->is_leaving || node->is_out) &&
 		(!node->is_excluded || c->file->kubernetes.ignore_exclude_label);
 }
 

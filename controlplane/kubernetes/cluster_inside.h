@@ -1,5 +1,6 @@
 #pragma once
 
+#include <string.h>
 #include <sys/queue.h>
 
 #include "address_book.h"
@@ -135,6 +136,17 @@ static inline struct service_entry *cluster_find_service(const struct cluster *c
 static inline struct entry_row cluster_list(const struct cluster *c, enum cluster_resource resource)
 {
 	return entry_tree_list(&c->entries[resource]);
+}
+
+// Of addresses by family.
+static inline bool has_addresses(const struct address addresses[N_FAMILIES])
+{
+	return !address_is_none(&addresses[IPV4]) || !address_is_none(&addresses[IPV6]);
+}
+
+static inline bool same_addresses(const struct address *a, const struct address *b)
+{
+	return memcmp(a, b, N_FAMILIES * sizeof(*a)) == 0;
 }
 
 // Every worker forwards as its stage has it.

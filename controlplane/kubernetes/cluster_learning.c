@@ -32,13 +32,8 @@ static bool says_addresses(const struct service_entry *e)
 
 static bool says_programmed(const struct service_object *object)
 {
-	for (size_t i = 0; i < json_array_size(object->conditions); i++) {
-		const json_t *condition = json_array_get(object->conditions, i);
-
-		if (json_text_is(condition, "type", condition_word(CONDITION_PROGRAMMED)))
-			return json_text_is(condition, "status", "True");
-	}
-	return false;
+	return json_text_is(
+		service_condition(object, condition_word(CONDITION_PROGRAMMED)), "status", "True");
 }
 
 // What a status said of the very same addresses before a restart is not taken back.

@@ -21,11 +21,6 @@
 
 #define OTHERS_PATIENCE_NS (5 * NSEC_PER_SEC)
 
-static bool has_addresses(const struct address *addresses)
-{
-	return !address_is_none(&addresses[IPV4]) || !address_is_none(&addresses[IPV6]);
-}
-
 void cluster_read_published(
 	const struct service_object *object, struct address ret_addresses[N_FAMILIES])
 {
@@ -54,11 +49,6 @@ bool cluster_keeps_address(const struct service_object *object)
 	return has_addresses(addresses);
 }
 
-static bool same_addresses(const struct address *a, const struct address *b)
-{
-	return memcmp(a, b, N_FAMILIES * sizeof(*a)) == 0;
-}
-
 bool service_is_recorded(const struct service_entry *e)
 {
 	struct address recorded[N_FAMILIES];
@@ -69,7 +59,7 @@ bool service_is_recorded(const struct service_entry *e)
 
 static bool is_published(const struct service_entry *e)
 {
-	enum ip_mode mode = e->admission.mode == MODE_SNAT ? IP_MODE_PROXY : IP_MODE_VIP;
+	enum ip_mode mode = admission_ip_mode(&e->admission);
 	struct address published[N_FAMILIES];
 
 	for (size_t i = 0; i < e->object->n_ingress && i < N_FAMILIES; i++) {

@@ -59,16 +59,6 @@ static bool has_its_finalizers(const struct service_object *object)
 		(object->class[0] != '\0' || object->has_standard_finalizer);
 }
 
-static bool same_addresses(const struct address *a, const struct address *b)
-{
-	return memcmp(a, b, N_FAMILIES * sizeof(*a)) == 0;
-}
-
-static bool has_address(const struct address addresses[N_FAMILIES])
-{
-	return !address_is_none(&addresses[IPV4]) || !address_is_none(&addresses[IPV6]);
-}
-
 // Those of one Service at another address are other services, whose flows are others, too.
 static void keep_first(struct service_entry *e)
 {
@@ -86,7 +76,7 @@ static void forget_before(struct service_entry *e)
 
 void cluster_settle(struct cluster *c, struct service_entry *e, uint64_t now_ns)
 {
-	if (e->stage != STAGE_SERVE || !has_address(e->leaving) || !service_is_in_force(c, e))
+	if (e->stage != STAGE_SERVE || !has_addresses(e->leaving) || !service_is_in_force(c, e))
 		return;
 	if (!(cluster_has_its_ingress(e) && cluster_is_programmed(e)) &&
 		!status_conflict_is_on(&e->conflict))
@@ -257,9 +247,9 @@ static void follow(struct cluster *c, struct service_entry *e)
 	cluster_read_kept(e->object, kept);
 	for (size_t i = 0; e->object->has_our_finalizer && i < e->admission.n_families; i++)
 		given[e->admission.families[i]] = kept[e->admission.families[i]];
-	if (!has_address(given))
+	if (!has_addresses(given))
 		explain(e, "NotRecorded", "the leader has recorded no address of it yet");
-	enter(c, e, stage_of(e, has_address(given)), given);
+	enter(c, e, stage_of(e, has_addresses(given)), given);
 	if (e->stage == STAGE_SERVE)
 		follow_leaving(c, e, before);
 }
@@ -288,7 +278,7 @@ static void seek_address(struct cluster *c, struct service_entry *e, uint64_t no
 	}
 	enum book_answer answer = ask_book(c, e, &request, now_ns, given, why);
 	e->answer = answer;
-	bool is_given = has_address(given);
+	bool is_given = has_addresses(given);
 	if (answer != BOOK_GIVEN)
 		explain_address(e, is_given, book_answer_word(answer), why);
 	else if (address_book_is_outside(c->book, e->key))

@@ -44,7 +44,6 @@ static bool is_stale(const struct service_object *is, const struct service_objec
 		told->version < is->version;
 }
 
-// What others note down of their own doings asks for nothing.
 // Of those that are read, all that 'a' has.
 static bool has_annotations_of(const json_t *b, const json_t *a)
 {

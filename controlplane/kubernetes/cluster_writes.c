@@ -40,7 +40,7 @@ static void want_served(const struct service_entry *e, struct wanted_status *wan
 {
 	wanted->says_ingress = wanted->says_conditions = true;
 	memcpy(wanted->address, e->address, sizeof(wanted->address));
-	wanted->ip_mode = e->admission.mode == MODE_SNAT ? IP_MODE_PROXY : IP_MODE_VIP;
+	wanted->ip_mode = admission_ip_mode(&e->admission);
 	wanted->admission = &e->admission;
 	want_condition(wanted, CONDITION_ACCEPTED, true, "AddressAssigned",
 		"an address is assigned to the Service");

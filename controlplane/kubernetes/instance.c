@@ -131,32 +131,12 @@ static void note_change(struct instance *i, uint64_t now_ns)
 
 static void go_on(struct instance *i, uint64_t now_ns);
 
-static bool is_good(const struct api_answer *answer)
-{
-	return answer->status >= 200 && answer->status < 300;
-}
-
-// Takes the body.
 static int send_ask(struct instance *i, const struct api_ask *asked,
 	void (*fn)(void *argument, const struct api_answer *answer), void *argument,
 	struct api_request **ret_request)
 {
-	struct client_call call = {
-		.method = asked->method,
-		.path = asked->path,
-		.content_type = asked->body == NULL ? NULL : "application/json",
-		.body = asked->body,
-		.timeout_ms = i->config.file->renew_ms / 2,
-		.is_urgent = true,
-		.fn = fn,
-		.argument = argument,
-	};
-	int r = api_client_call(i->config.client, &call, ret_request);
-
-	json_decref(asked->body);
-	if (r < 0)
-		*ret_request = NULL;
-	return r;
+	return api_client_ask(
+		i->config.client, asked, i->config.file->renew_ms / 2, fn, argument, ret_request);
 }
 
 // The hash key
@@ -214,7 +194,7 @@ static void key_answered(void *argument, const struct api_answer *answer)
 	uint64_t now_ns = loop_clock_ns();
 
 	i->key_request = NULL;
-	if (!is_good(answer) && answer->status != 409)
+	if (!api_status_is_good(answer->status) && answer->status != 409)
 		log_about("hash key", LEVEL_WARNING,
 			"the Secret %s is not made, and will be tried again: %s", SHARED_KEY_SECRET,
 			answer->why);
@@ -351,7 +331,7 @@ static void answered(void *argument, const struct api_answer *answer)
 
 	e->request = NULL;
 	// Of a Lease, 404 and 409 are how others are met.
-	if (!is_good(answer) && answer->status != 404 && answer->status != 409)
+	if (!api_status_is_good(answer->status) && answer->status != 404 && answer->status != 409)
 		log_about("lease", LEVEL_WARNING,
 			"a Lease in namespace %s is neither read nor written, and will be tried "
 			"again: %s",

@@ -250,7 +250,7 @@ static void written(void *argument, const struct api_answer *answer)
 	struct writing *w = argument;
 	struct kubernetes *k = w->k;
 	uint64_t now_ns = loop_clock_ns();
-	bool good = answer->status >= 200 && answer->status < 300;
+	bool good = api_status_is_good(answer->status);
 
 	w->request = NULL;
 	k->n_writes_failed += !good;

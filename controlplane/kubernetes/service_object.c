@@ -27,6 +27,17 @@ const char *service_annotation(const struct service_object *service, const char 
 	return json_string_value(json_object_get(service->annotations, name));
 }
 
+const json_t *service_condition(const struct service_object *service, const char *type)
+{
+	for (size_t i = 0; i < json_array_size(service->conditions); i++) {
+		const json_t *condition = json_array_get(service->conditions, i);
+
+		if (json_text_is(condition, "type", type))
+			return condition;
+	}
+	return NULL;
+}
+
 static bool same_sources(const struct service_object *a, const struct service_object *b)
 {
 	return a->sources.n == b->sources.n &&

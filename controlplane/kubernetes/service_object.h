@@ -92,6 +92,9 @@ bool service_object_asks_alike(const struct service_object *a, const struct serv
 // Of an annotation; NULL if there is none.
 const char *service_annotation(const struct service_object *service, const char *name);
 
+// Of its status, by its type; NULL if there is none.
+const json_t *service_condition(const struct service_object *service, const char *type);
+
 // "TCP", as the API has it.
 const char *service_protocol_word(uint8_t protocol);
 

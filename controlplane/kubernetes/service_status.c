@@ -169,17 +169,6 @@ static json_t *ingress_patch(
 
 // Conditions
 
-static const json_t *find_condition(const struct service_object *object, const char *type)
-{
-	for (size_t i = 0; i < json_array_size(object->conditions); i++) {
-		const json_t *condition = json_array_get(object->conditions, i);
-
-		if (json_text_is(condition, "type", type))
-			return condition;
-	}
-	return NULL;
-}
-
 static bool says(const json_t *is, const char *status, const struct condition *wanted)
 {
 	return json_text_is(is, "status", status) && json_text_is(is, "reason", wanted->reason) &&
@@ -190,7 +179,7 @@ static bool says(const json_t *is, const char *status, const struct condition *w
 static json_t *condition_patch(const struct service_object *object, const char *type,
 	const struct condition *wanted, int64_t now_s)
 {
-	const json_t *is = find_condition(object, type);
+	const json_t *is = service_condition(object, type);
 	const char *status = wanted->is_true ? "True" : "False";
 	char now[JSON_TIME_MAX];
 

@@ -42,25 +42,6 @@ static void answered(void *argument, const struct api_answer *answer)
 			SHARED_KEY_SECRET, answer->why);
 }
 
-static void ask(struct seeking *s, const struct api_ask *asked)
-{
-	struct client_call call = {
-		.method = asked->method,
-		.path = asked->path,
-		.content_type = asked->body == NULL ? NULL : "application/json",
-		.body = asked->body,
-		.is_urgent = true,
-		.fn = answered,
-		.argument = s,
-	};
-
-	if (api_client_call(s->client, &call, &s->request) < 0) {
-		s->request = NULL;
-		shared_key_answered(s->shared, 0, NULL, loop_clock_ns());
-	}
-	json_decref(asked->body);
-}
-
 static void look(void *argument, uint64_t now_ns)
 {
 	struct seeking *s = argument;
@@ -71,8 +52,9 @@ static void look(void *argument, uint64_t now_ns)
 		loop_stop(s->loop);
 		return;
 	}
-	if (shared_key_next(s->shared, false, now_ns, &asked))
-		ask(s, &asked);
+	if (shared_key_next(s->shared, false, now_ns, &asked) &&
+		api_client_ask(s->client, &asked, 0, answered, s, &s->request) < 0)
+		shared_key_answered(s->shared, 0, NULL, now_ns);
 	loop_timer_set(s->loop, &s->look, now_ns + LOOK_NS);
 }
 

@@ -316,7 +316,7 @@ static int take_document(struct watch *w, const struct json_document *document)
 
 static void explain_end(struct watch *w, const struct api_answer *answer)
 {
-	w->is_good = answer->status >= 200 && answer->status < 300;
+	w->is_good = api_status_is_good(answer->status);
 	w->is_expired = answer->status == 410;
 	w->is_refused = answer->status == 400 || answer->status == 422;
 	w->is_forbidden = answer->status == 403;
