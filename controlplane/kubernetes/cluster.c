@@ -110,17 +110,6 @@ bool cluster_is_used(const struct cluster *c, const struct node_object *node)
 		(!node->is_excluded || c->file->kubernetes.ignore_exclude_label);
 }
 
-void cluster_keep_used(const struct cluster *c, struct entry_row *nodes)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < nodes->n; i++) {
-		if (cluster_is_used(c, nodes->entries[i]))
-			nodes->entries[n++] = nodes->entries[i];
-	}
-	nodes->n = n;
-}
-
 // What is served
 
 bool cluster_has_changed(const struct cluster *cluster)
@@ -130,8 +119,8 @@ bool cluster_has_changed(const struct cluster *cluster)
 
 // What a join needs, and is given back after it.
 struct joining {
-	struct entry_row nodes;
-	struct entry_row services;
+	const struct node_object **nodes; // [n_nodes] That are used.
+	size_t n_nodes;
 	struct served *served; // [n_served]
 	size_t n_served;
 };
@@ -139,7 +128,7 @@ struct joining {
 static struct slice_object *const *slices_of(void *argument, const char *key, size_t *ret_n)
 {
 	const struct cluster *c = argument;
-	const struct slice_group *group = entry_tree_find(&c->slice_groups, key);
+	const struct slice_group *group = entry_list_find(&c->slice_groups, key);
 
 	*ret_n = group == NULL ? 0 : group->n;
 	return group == NULL ? NULL : group->slices;
@@ -156,10 +145,19 @@ static void serve(struct joining *j, struct service_entry *e)
 	memcpy(served->first, e->first, sizeof(e->first));
 }
 
-static void serve_all(struct joining *j)
+static void gather(const struct cluster *c, struct joining *j)
 {
-	for (size_t i = 0; i < j->services.n; i++) {
-		struct service_entry *e = j->services.entries[i];
+	const struct entry_list *nodes = &c->entries[CLUSTER_NODES];
+	const struct entry_list *services = &c->entries[CLUSTER_SERVICES];
+
+	for (size_t i = 0; i < nodes->n; i++) {
+		const struct node_entry *e = nodes->entries[i];
+
+		if (cluster_is_used(c, &e->object))
+			j->nodes[j->n_nodes++] = &e->object;
+	}
+	for (size_t i = 0; i < services->n; i++) {
+		struct service_entry *e = services->entries[i];
 
 		if (e->stage == STAGE_SERVE)
 			serve(j, e);
@@ -180,13 +178,12 @@ static void date_unjoined(struct cluster *c)
 static int join(struct cluster *c, struct joining *j, struct cluster_config **ret_joined,
 	struct text_lines *ret_left_out)
 {
-	if (j->served == NULL || j->nodes.entries == NULL || j->services.entries == NULL)
+	if (j->nodes == NULL || j->served == NULL)
 		return -ENOMEM;
-	cluster_keep_used(c, &j->nodes);
-	serve_all(j);
+	gather(c, j);
 	struct cluster_view view = {
-		.nodes = (const struct node_object *const *)j->nodes.entries,
-		.n_nodes = j->nodes.n,
+		.nodes = j->nodes,
+		.n_nodes = j->n_nodes,
 		.services = j->served,
 		.n_services = j->n_served,
 		.slices = slices_of,
@@ -202,14 +199,11 @@ int cluster_join(struct cluster *cluster, const struct cluster_config *before,
 {
 	struct cluster_config *joined;
 	struct joining j = {
-		.nodes = cluster_list(cluster, CLUSTER_NODES),
-		.services = cluster_list(cluster, CLUSTER_SERVICES),
+		.nodes = calloc(cluster->entries[CLUSTER_NODES].n + 1, sizeof(*j.nodes)),
+		.served = calloc(cluster->entries[CLUSTER_SERVICES].n + 1, sizeof(*j.served)),
 	};
-
-	j.served = calloc(j.services.n + 1, sizeof(*j.served));
 	int r = join(cluster, &j, &joined, ret_left_out);
-	free(j.nodes.entries);
-	free(j.services.entries);
+	free(j.nodes);
 	free(j.served);
 	if (r < 0)
 		return r;
@@ -241,7 +235,7 @@ static void take_force(struct cluster *c, struct service_entry *e, uint64_t now_
 // Their ports and nodes may be others.
 static void forget_what_nodes_know(struct cluster *c)
 {
-	const struct entry_tree *services = &c->entries[CLUSTER_SERVICES];
+	const struct entry_list *services = &c->entries[CLUSTER_SERVICES];
 
 	for (size_t i = 0; i < services->n; i++)
 		((struct service_entry *)services->entries[i])->knows = false;
@@ -263,7 +257,7 @@ void cluster_is_in_force(struct cluster *cluster, uint64_t now_ns)
 
 static void end_conflicts(struct cluster *c, uint64_t now_ns)
 {
-	const struct entry_tree *services = &c->entries[CLUSTER_SERVICES];
+	const struct entry_list *services = &c->entries[CLUSTER_SERVICES];
 
 	for (size_t i = 0; i < services->n; i++) {
 		struct service_entry *e = services->entries[i];
@@ -321,16 +315,14 @@ bool cluster_is_claiming(const struct cluster *cluster)
 
 void cluster_count(const struct cluster *cluster, struct cluster_counts *ret_counts)
 {
-	struct entry_row nodes = cluster_list(cluster, CLUSTER_NODES),
-			 services = cluster_list(cluster, CLUSTER_SERVICES);
-	struct cluster_counts counts = {.n_nodes = nodes.n};
+	const struct entry_list *nodes = &cluster->entries[CLUSTER_NODES];
+	const struct entry_list *services = &cluster->entries[CLUSTER_SERVICES];
+	struct cluster_counts counts = {.n_nodes = nodes->n};
 
-	cluster_keep_used(cluster, &nodes);
-	counts.n_nodes_used = nodes.n;
-	for (size_t i = 0; i < services.n; i++)
-		counts.n_services[((struct service_entry *)services.entries[i])->stage]++;
-	free(nodes.entries);
-	free(services.entries);
+	for (size_t i = 0; i < nodes->n; i++)
+		counts.n_nodes_used += cluster_is_used(cluster, nodes->entries[i]);
+	for (size_t i = 0; i < services->n; i++)
+		counts.n_services[((struct service_entry *)services->entries[i])->stage]++;
 	*ret_counts = counts;
 }
 
@@ -353,7 +345,7 @@ uint64_t cluster_count_refusals(const struct cluster *cluster, enum book_answer 
 bool cluster_read_service(
 	const struct cluster *cluster, size_t at, struct cluster_service *ret_service)
 {
-	const struct entry_tree *services = &cluster->entries[CLUSTER_SERVICES];
+	const struct entry_list *services = &cluster->entries[CLUSTER_SERVICES];
 
 	if (at >= services->n)
 		return false;
@@ -416,50 +408,13 @@ int cluster_create(const struct config *file, struct cluster **ret_cluster)
 	return 0;
 }
 
-static void free_service(void *entry)
-{
-	struct service_entry *e = entry;
-
-	service_object_free(e->object);
-	service_piece_release(e->kept.piece);
-	free(e);
-}
-
-static void free_slice(void *entry)
-{
-	slice_object_free(((struct slice_entry *)entry)->object);
-	free(entry);
-}
-
-static void free_group(void *entry)
-{
-	free(((struct slice_group *)entry)->slices);
-	free(entry);
-}
-
-static void free_namespace(void *entry)
-{
-	json_decref(((struct namespace_entry *)entry)->labels);
-	free(entry);
-}
-
-void cluster_forget_namespaces(struct cluster *cluster)
-{
-	entry_tree_clear(&cluster->entries[CLUSTER_NAMESPACES], free_namespace);
-	cluster->is_listed[CLUSTER_NAMESPACES] = false;
-}
-
 void cluster_destroy(struct cluster *cluster)
 {
 	if (cluster == NULL)
 		return;
 
-	entry_tree_clear(&cluster->entries[CLUSTER_SERVICES], free_service);
-	entry_tree_clear(&cluster->entries[CLUSTER_NODES], free);
-	entry_tree_clear(&cluster->entries[CLUSTER_SLICES], free_slice);
-	entry_tree_clear(&cluster->slice_groups, free_group);
+	cluster_free_told(cluster);
 	cluster_forget_ground(cluster);
-	cluster_forget_namespaces(cluster);
 	address_book_destroy(cluster->book);
 	event_queue_destroy(cluster->events);
 	free(cluster);

@@ -5,7 +5,7 @@
 
 #include "address_book.h"
 #include "cluster.h"
-#include "entry_tree.h"
+#include "entry_list.h"
 #include "event_queue.h"
 #include "service_status.h"
 #include "slice_object.h"
@@ -32,7 +32,7 @@ struct service_link {
 
 enum service_link_kind { LINK_WRITE, LINK_STAGE, LINK_ADDRESS, N_SERVICE_LINKS };
 
-// Each kind of entry begins with its name, as entry_tree.h has it, and says whether it is in the
+// Each kind of entry begins with its name, as entry_list.h has it, and says whether it is in the
 // list that is being told.
 
 struct service_entry {
@@ -98,8 +98,8 @@ struct slice_group {
 struct cluster {
 	const struct config *file;
 	struct address_book *book;
-	struct entry_tree entries[N_CLUSTER_RESOURCES];
-	struct entry_tree slice_groups; // By Service; none is empty.
+	struct entry_list entries[N_CLUSTER_RESOURCES];
+	struct entry_list slice_groups; // By Service; none is empty.
 	struct cluster_ground *ground;  // Of the file and the nodes as they are; or NULL.
 	bool is_listed[N_CLUSTER_RESOURCES];
 	bool is_known;   // Stays true.
@@ -130,12 +130,7 @@ struct cluster {
 
 static inline struct service_entry *cluster_find_service(const struct cluster *c, const char *key)
 {
-	return entry_tree_find(&c->entries[CLUSTER_SERVICES], key);
-}
-
-static inline struct entry_row cluster_list(const struct cluster *c, enum cluster_resource resource)
-{
-	return entry_tree_list(&c->entries[resource]);
+	return entry_list_find(&c->entries[CLUSTER_SERVICES], key);
 }
 
 // Of addresses by family.
@@ -159,9 +154,6 @@ static inline bool service_is_in_force(const struct cluster *c, const struct ser
 void cluster_forget_ground(struct cluster *c);
 
 bool cluster_is_used(const struct cluster *c, const struct node_object *node);
-
-// Keeps the entries of nodes that are used. Of a node_entry, the object is the first member.
-void cluster_keep_used(const struct cluster *c, struct entry_row *nodes);
 
 // Puts a Service at the end of a list, and takes it out of the one that it is in by that link.
 // Without a list it is only taken out.
@@ -191,6 +183,9 @@ bool cluster_gets_programmed(const struct service_entry *e);
 
 // Takes what the API server has of a Service. As of cluster_tell().
 int cluster_tell_service(struct cluster *c, bool is_gone, const json_t *json, uint64_t now_ns);
+
+// At the end: everything that was told.
+void cluster_free_told(struct cluster *c);
 
 // What its status says. By family.
 void cluster_read_published(

@@ -86,11 +86,11 @@ static bool awaits_nodes(
 bool cluster_learn(
 	struct cluster *cluster, cluster_awaits_fn *awaits, void *argument, uint64_t now_ns)
 {
-	struct entry_row row = cluster_list(cluster, CLUSTER_SERVICES);
+	const struct entry_list *services = &cluster->entries[CLUSTER_SERVICES];
 	bool some_wait = false;
 
-	for (size_t i = 0; i < row.n; i++) {
-		struct service_entry *e = row.entries[i];
+	for (size_t i = 0; i < services->n; i++) {
+		struct service_entry *e = services->entries[i];
 
 		if (e->stage != STAGE_SERVE || !is_learnt(e) || e->knows)
 			continue;
@@ -101,6 +101,5 @@ bool cluster_learn(
 			cluster_look_at(cluster, e);
 		some_wait |= !e->knows;
 	}
-	free(row.entries);
 	return some_wait;
 }

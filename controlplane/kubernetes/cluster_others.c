@@ -104,7 +104,7 @@ uint64_t cluster_in_force_version(const struct cluster *cluster)
 
 void cluster_set_others(struct cluster *cluster, uint64_t in_force)
 {
-	const struct entry_tree *services = &cluster->entries[CLUSTER_SERVICES];
+	const struct entry_list *services = &cluster->entries[CLUSTER_SERVICES];
 
 	if (cluster->others_in_force == in_force)
 		return;

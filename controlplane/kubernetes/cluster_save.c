@@ -77,18 +77,18 @@ struct cluster_saving *cluster_save_begin(void)
 
 bool cluster_save_on(const struct cluster *cluster, struct cluster_saving *saving)
 {
-	const struct entry_tree *tree = &cluster->entries[saving->resource];
-	size_t first = entry_tree_after(tree, saving->name);
-	size_t end = tree->n - first < SAVED_AT_A_TIME ? tree->n : first + SAVED_AT_A_TIME;
+	const struct entry_list *list = &cluster->entries[saving->resource];
+	size_t first = entry_list_after(list, saving->name);
+	size_t end = list->n - first < SAVED_AT_A_TIME ? list->n : first + SAVED_AT_A_TIME;
 
 	for (size_t i = first; i < end; i++) {
-		json_t *json = save_entry(cluster, saving->resource, tree->entries[i]);
+		json_t *json = save_entry(cluster, saving->resource, list->entries[i]);
 
 		if (json != NULL)
 			json_array_append_new(saving->lists[saving->resource], json);
 	}
-	if (end < tree->n) {
-		strcpy(saving->name, tree->entries[end - 1]);
+	if (end < list->n) {
+		strcpy(saving->name, list->entries[end - 1]);
 		return true;
 	}
 	saving->name[0] = '\0';

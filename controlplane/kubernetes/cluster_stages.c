@@ -178,7 +178,7 @@ static enum book_answer ask_book(struct cluster *c, const struct service_entry *
 {
 	const struct service_object *object = e->object;
 	const struct namespace_entry *space =
-		entry_tree_find(&c->entries[CLUSTER_NAMESPACES], object->space);
+		entry_list_find(&c->entries[CLUSTER_NAMESPACES], object->space);
 	char **labels = label_list(object->labels);
 	char **space_labels = label_list(space == NULL ? NULL : space->labels);
 	struct book_port *ports = port_list(object);
@@ -345,29 +345,27 @@ void cluster_judge(struct cluster *c, struct service_entry *e, uint64_t now_ns)
 
 void cluster_judge_namespace(struct cluster *c, const char *space, uint64_t now_ns)
 {
-	struct entry_row row = cluster_list(c, CLUSTER_SERVICES);
+	const struct entry_list *services = &c->entries[CLUSTER_SERVICES];
 
-	for (size_t i = 0; i < row.n; i++) {
-		struct service_entry *e = row.entries[i];
+	for (size_t i = 0; i < services->n; i++) {
+		struct service_entry *e = services->entries[i];
 
 		if (strcmp(e->object->space, space) == 0)
 			cluster_judge(c, e, now_ns);
 	}
-	free(row.entries);
 }
 
 // Those that have an address keep it: they are asked first.
 void cluster_judge_all(struct cluster *c, uint64_t now_ns)
 {
-	struct entry_row row = cluster_list(c, CLUSTER_SERVICES);
+	const struct entry_list *services = &c->entries[CLUSTER_SERVICES];
 
 	for (int keeps = 1; keeps >= 0; keeps--) {
-		for (size_t i = 0; i < row.n; i++) {
-			struct service_entry *e = row.entries[i];
+		for (size_t i = 0; i < services->n; i++) {
+			struct service_entry *e = services->entries[i];
 
 			if (cluster_keeps_address(e->object) == keeps)
 				cluster_judge(c, e, now_ns);
 		}
 	}
-	free(row.entries);
 }

@@ -10,16 +10,23 @@
 
 // Services
 
+static void free_service(void *entry)
+{
+	struct service_entry *e = entry;
+
+	service_object_free(e->object);
+	service_piece_release(e->kept.piece);
+	free(e);
+}
+
 static void forget_service(struct cluster *c, struct service_entry *e, uint64_t now_ns)
 {
 	c->has_changed |= e->stage == STAGE_SERVE;
 	address_book_release(c->book, e->key, now_ns);
 	for (int kind = 0; kind < N_SERVICE_LINKS; kind++)
 		cluster_enlist(e, (enum service_link_kind)kind, NULL);
-	entry_tree_remove(&c->entries[CLUSTER_SERVICES], e);
-	service_object_free(e->object);
-	service_piece_release(e->kept.piece);
-	free(e);
+	entry_list_remove(&c->entries[CLUSTER_SERVICES], e);
+	free_service(e);
 }
 
 static struct service_entry *add_service(struct cluster *c, const char *key)
@@ -30,7 +37,7 @@ static struct service_entry *add_service(struct cluster *c, const char *key)
 		return NULL;
 	strcpy(e->key, key);
 	e->reason = "";
-	if (entry_tree_put(&c->entries[CLUSTER_SERVICES], e) < 0) {
+	if (entry_list_put(&c->entries[CLUSTER_SERVICES], e) < 0) {
 		free(e);
 		return NULL;
 	}
@@ -154,7 +161,7 @@ static void nodes_change(struct cluster *c)
 static void forget_node(struct cluster *c, struct node_entry *e)
 {
 	nodes_change(c);
-	entry_tree_remove(&c->entries[CLUSTER_NODES], e);
+	entry_list_remove(&c->entries[CLUSTER_NODES], e);
 	free(e);
 }
 
@@ -165,7 +172,7 @@ static int add_node(struct cluster *c, const struct node_object *object)
 	if (e == NULL)
 		return -ENOMEM;
 	*e = (struct node_entry){*object, true};
-	if (entry_tree_put(&c->entries[CLUSTER_NODES], e) < 0) {
+	if (entry_list_put(&c->entries[CLUSTER_NODES], e) < 0) {
 		free(e);
 		return -ENOMEM;
 	}
@@ -182,7 +189,7 @@ static int tell_node(struct cluster *c, bool is_gone, const json_t *json)
 	if (r < 0)
 		return r;
 
-	struct node_entry *e = entry_tree_find(&c->entries[CLUSTER_NODES], object.name);
+	struct node_entry *e = entry_list_find(&c->entries[CLUSTER_NODES], object.name);
 	if (e == NULL)
 		return is_gone ? 0 : add_node(c, &object);
 	if (is_gone) {
@@ -212,7 +219,7 @@ static void slice_changes(struct cluster *c, const struct slice_object *slice)
 
 static struct slice_group *find_group(struct cluster *c, const char *service)
 {
-	struct slice_group *group = entry_tree_find(&c->slice_groups, service);
+	struct slice_group *group = entry_list_find(&c->slice_groups, service);
 
 	if (group != NULL)
 		return group;
@@ -220,20 +227,25 @@ static struct slice_group *find_group(struct cluster *c, const char *service)
 	if (group == NULL)
 		return NULL;
 	strcpy(group->service, service);
-	if (entry_tree_put(&c->slice_groups, group) < 0) {
+	if (entry_list_put(&c->slice_groups, group) < 0) {
 		free(group);
 		return NULL;
 	}
 	return group;
 }
 
+static void free_group(void *entry)
+{
+	free(((struct slice_group *)entry)->slices);
+	free(entry);
+}
+
 static void drop_if_empty(struct cluster *c, struct slice_group *group)
 {
 	if (group->n > 0)
 		return;
-	entry_tree_remove(&c->slice_groups, group);
-	free(group->slices);
-	free(group);
+	entry_list_remove(&c->slice_groups, group);
+	free_group(group);
 }
 
 // Adds it to those of its Service. Returns 0 or -ENOMEM.
@@ -260,7 +272,7 @@ static int group_slice(struct cluster *c, struct slice_object *slice)
 
 static void ungroup_slice(struct cluster *c, const struct slice_object *slice)
 {
-	struct slice_group *group = entry_tree_find(&c->slice_groups, slice->service);
+	struct slice_group *group = entry_list_find(&c->slice_groups, slice->service);
 	size_t i = 0;
 
 	while (group->slices[i] != slice)
@@ -269,13 +281,18 @@ static void ungroup_slice(struct cluster *c, const struct slice_object *slice)
 	drop_if_empty(c, group);
 }
 
+static void free_slice(void *entry)
+{
+	slice_object_free(((struct slice_entry *)entry)->object);
+	free(entry);
+}
+
 static void forget_slice(struct cluster *c, struct slice_entry *e)
 {
 	slice_changes(c, e->object);
-	entry_tree_remove(&c->entries[CLUSTER_SLICES], e);
+	entry_list_remove(&c->entries[CLUSTER_SLICES], e);
 	ungroup_slice(c, e->object);
-	slice_object_free(e->object);
-	free(e);
+	free_slice(e);
 }
 
 // Takes 'object'.
@@ -287,7 +304,7 @@ static int add_slice(struct cluster *c, struct slice_object *object)
 	if (r == 0) {
 		*e = (struct slice_entry){.object = object, .is_listed = true};
 		strcpy(e->key, object->key);
-		r = entry_tree_put(&c->entries[CLUSTER_SLICES], e);
+		r = entry_list_put(&c->entries[CLUSTER_SLICES], e);
 		if (r < 0)
 			ungroup_slice(c, object);
 	}
@@ -323,7 +340,7 @@ static int tell_slice(struct cluster *c, bool is_gone, const json_t *json)
 	if (r < 0)
 		return r;
 
-	struct slice_entry *e = entry_tree_find(&c->entries[CLUSTER_SLICES], object->key);
+	struct slice_entry *e = entry_list_find(&c->entries[CLUSTER_SLICES], object->key);
 	if (e == NULL && !is_gone)
 		return add_slice(c, object);
 	if (e != NULL)
@@ -338,11 +355,22 @@ static int tell_slice(struct cluster *c, bool is_gone, const json_t *json)
 
 // Namespaces
 
+static void free_namespace(void *entry)
+{
+	json_decref(((struct namespace_entry *)entry)->labels);
+	free(entry);
+}
+
 static void forget_namespace(struct cluster *c, struct namespace_entry *e)
 {
-	entry_tree_remove(&c->entries[CLUSTER_NAMESPACES], e);
-	json_decref(e->labels);
-	free(e);
+	entry_list_remove(&c->entries[CLUSTER_NAMESPACES], e);
+	free_namespace(e);
+}
+
+void cluster_forget_namespaces(struct cluster *cluster)
+{
+	entry_list_clear(&cluster->entries[CLUSTER_NAMESPACES], free_namespace);
+	cluster->is_listed[CLUSTER_NAMESPACES] = false;
 }
 
 static struct namespace_entry *add_namespace(struct cluster *c, const char *name)
@@ -352,7 +380,7 @@ static struct namespace_entry *add_namespace(struct cluster *c, const char *name
 	if (e == NULL)
 		return NULL;
 	strcpy(e->name, name);
-	if (entry_tree_put(&c->entries[CLUSTER_NAMESPACES], e) < 0) {
+	if (entry_list_put(&c->entries[CLUSTER_NAMESPACES], e) < 0) {
 		free(e);
 		return NULL;
 	}
@@ -368,7 +396,7 @@ static int tell_namespace(struct cluster *c, bool is_gone, const json_t *json, u
 	if (!json_copy_text(json, "metadata.name", name, sizeof(name)) || *name == '\0')
 		return -EINVAL;
 
-	struct namespace_entry *e = entry_tree_find(&c->entries[CLUSTER_NAMESPACES], name);
+	struct namespace_entry *e = entry_list_find(&c->entries[CLUSTER_NAMESPACES], name);
 	if (is_gone) {
 		if (e != NULL)
 			forget_namespace(c, e);
@@ -421,11 +449,10 @@ static bool *is_listed(enum cluster_resource resource, void *entry)
 
 void cluster_begin(struct cluster *cluster, enum cluster_resource resource)
 {
-	struct entry_row row = cluster_list(cluster, resource);
+	const struct entry_list *entries = &cluster->entries[resource];
 
-	for (size_t i = 0; i < row.n; i++)
-		*is_listed(resource, row.entries[i]) = false;
-	free(row.entries);
+	for (size_t i = 0; i < entries->n; i++)
+		*is_listed(resource, entries->entries[i]) = false;
 }
 
 static void forget(struct cluster *c, enum cluster_resource resource, void *entry, uint64_t now_ns)
@@ -448,18 +475,28 @@ static void forget(struct cluster *c, enum cluster_resource resource, void *entr
 // The first list of namespaces may come when what was known before a restart is served already.
 void cluster_end(struct cluster *cluster, enum cluster_resource resource, uint64_t now_ns)
 {
-	struct entry_row row = cluster_list(cluster, resource);
+	const struct entry_list *entries = &cluster->entries[resource];
 	bool is_first = !cluster->is_listed[resource], was_known = cluster->is_known;
 
-	for (size_t i = 0; i < row.n; i++) {
-		if (!*is_listed(resource, row.entries[i]))
-			forget(cluster, resource, row.entries[i], now_ns);
+	for (size_t i = 0; i < entries->n;) {
+		if (*is_listed(resource, entries->entries[i]))
+			i++;
+		else
+			forget(cluster, resource, entries->entries[i], now_ns);
 	}
-	free(row.entries);
 	cluster->is_listed[resource] = true;
 	cluster->is_known |= cluster_is_synced(cluster);
 	if (!cluster->is_known || (was_known && !(is_first && resource == CLUSTER_NAMESPACES)))
 		return;
 	cluster_judge_all(cluster, now_ns);
 	cluster->has_changed = true;
+}
+
+void cluster_free_told(struct cluster *c)
+{
+	entry_list_clear(&c->entries[CLUSTER_SERVICES], free_service);
+	entry_list_clear(&c->entries[CLUSTER_NODES], free);
+	entry_list_clear(&c->entries[CLUSTER_SLICES], free_slice);
+	entry_list_clear(&c->entries[CLUSTER_NAMESPACES], free_namespace);
+	entry_list_clear(&c->slice_groups, free_group);
 }

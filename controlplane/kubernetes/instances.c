@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "clock.h"
-#include "entry_tree.h"
+#include "entry_list.h"
 #include "name.h"
 
 // One lives for as long as its Lease is seen to change, by our own clock (lease_keeper.c has why).
@@ -20,7 +20,7 @@ struct seen {
 
 struct instances {
 	char own[LEASE_NAME_MAX];
-	struct entry_tree seen;
+	struct entry_list seen;
 };
 
 struct instances *instances_create(const char *own)
@@ -42,7 +42,7 @@ static void free_seen(void *entry)
 
 static void forget(struct instances *instances, struct seen *seen)
 {
-	entry_tree_remove(&instances->seen, seen);
+	entry_list_remove(&instances->seen, seen);
 	free_seen(seen);
 }
 
@@ -50,7 +50,7 @@ void instances_destroy(struct instances *instances)
 {
 	if (instances == NULL)
 		return;
-	entry_tree_clear(&instances->seen, free_seen);
+	entry_list_clear(&instances->seen, free_seen);
 	free(instances);
 }
 
@@ -61,7 +61,7 @@ static struct seen *add(struct instances *instances, const char *name)
 	if (seen == NULL)
 		return NULL;
 	strcpy(seen->name, name);
-	if (entry_tree_put(&instances->seen, seen) < 0) {
+	if (entry_list_put(&instances->seen, seen) < 0) {
 		free(seen);
 		return NULL;
 	}
@@ -86,7 +86,7 @@ int instances_tell(struct instances *instances, bool is_gone, const json_t *json
 		strncmp(lease.name, INSTANCE_LEASE_PREFIX, strlen(INSTANCE_LEASE_PREFIX)) != 0)
 		return 0;
 
-	struct seen *seen = entry_tree_find(&instances->seen, lease.name);
+	struct seen *seen = entry_list_find(&instances->seen, lease.name);
 	if (is_gone) {
 		if (seen != NULL)
 			forget(instances, seen);
@@ -102,24 +102,24 @@ int instances_tell(struct instances *instances, bool is_gone, const json_t *json
 
 void instances_begin(struct instances *instances)
 {
-	struct entry_row row = entry_tree_list(&instances->seen);
+	const struct entry_list *all = &instances->seen;
 
-	for (size_t i = 0; i < row.n; i++)
-		((struct seen *)row.entries[i])->is_listed = false;
-	free(row.entries);
+	for (size_t i = 0; i < all->n; i++)
+		((struct seen *)all->entries[i])->is_listed = false;
 }
 
 void instances_end(struct instances *instances)
 {
-	struct entry_row row = entry_tree_list(&instances->seen);
+	const struct entry_list *all = &instances->seen;
 
-	for (size_t i = 0; i < row.n; i++) {
-		struct seen *seen = row.entries[i];
+	for (size_t i = 0; i < all->n;) {
+		struct seen *seen = all->entries[i];
 
-		if (!seen->is_listed)
+		if (seen->is_listed)
+			i++;
+		else
 			forget(instances, seen);
 	}
-	free(row.entries);
 }
 
 static bool is_own(const struct instances *instances, const struct seen *seen)
@@ -137,27 +137,26 @@ static bool lives(const struct instances *instances, const struct seen *seen, ui
 
 uint64_t instances_in_force(const struct instances *instances, uint64_t now_ns)
 {
-	struct entry_row row = entry_tree_list(&instances->seen);
+	const struct entry_list *all = &instances->seen;
 	uint64_t least = UINT64_MAX;
 
-	for (size_t i = 0; i < row.n; i++) {
-		const struct seen *seen = row.entries[i];
+	for (size_t i = 0; i < all->n; i++) {
+		const struct seen *seen = all->entries[i];
 
 		if (!is_own(instances, seen) && lives(instances, seen, now_ns) &&
 			seen->lease.in_force < least)
 			least = seen->lease.in_force;
 	}
-	free(row.entries);
 	return least;
 }
 
 void instances_each(
 	const struct instances *instances, uint64_t now_ns, instance_seen_fn *fn, void *argument)
 {
-	struct entry_row row = entry_tree_list(&instances->seen);
+	const struct entry_list *all = &instances->seen;
 
-	for (size_t i = 0; i < row.n; i++) {
-		const struct seen *seen = row.entries[i];
+	for (size_t i = 0; i < all->n; i++) {
+		const struct seen *seen = all->entries[i];
 		struct instance_seen told = {
 			.name = seen->name + strlen(INSTANCE_LEASE_PREFIX),
 			.holder = seen->lease.holder,
@@ -168,7 +167,6 @@ void instances_each(
 		if (lives(instances, seen, now_ns))
 			fn(argument, &told);
 	}
-	free(row.entries);
 }
 
 static void add_announcer(void *argument, const struct instance_seen *seen)
