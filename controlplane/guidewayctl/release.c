@@ -13,11 +13,6 @@ enum {
 	PATIENCE_LOOKS = 30 * LOOKS_A_SECOND, // Without one more that is released.
 };
 
-static json_int_t stage_of(const json_t *summary, const char *stage)
-{
-	return number_of(json_object_get(summary, "stages"), stage);
-}
-
 static json_int_t count_ours(const json_t *summary)
 {
 	return stage_of(summary, "claim") + stage_of(summary, "wait") + stage_of(summary, "serve") +
@@ -43,7 +38,8 @@ static void wait_a_little(void)
 // How far it is. Before the API server was heard nobody knows how many there are.
 struct progress {
 	bool is_synced;
-	json_int_t left;
+	json_int_t ours; // To be released, or being so;
+	json_int_t left; // of those, these are being so.
 };
 
 static enum client_result look(const char *socket, struct progress *ret_progress)
@@ -53,7 +49,8 @@ static enum client_result look(const char *socket, struct progress *ret_progress
 	enum client_result r = client_ask(socket, "GET", "/v1/kubernetes/summary", &summary);
 	if (r != CLIENT_OK)
 		return r;
-	*ret_progress = (struct progress){is_true(summary, "synced"), stage_of(summary, "release")};
+	*ret_progress = (struct progress){
+		is_true(summary, "synced"), count_ours(summary), stage_of(summary, "release")};
 	json_decref(summary);
 	return CLIENT_OK;
 }
@@ -114,19 +111,6 @@ static int say_all_left(const char *socket)
 	return CLIENT_REFUSED;
 }
 
-// How many there are to be released.
-static enum client_result count(const char *socket, json_int_t *ret_n)
-{
-	json_t *summary;
-
-	enum client_result r = client_ask(socket, "GET", "/v1/kubernetes/summary", &summary);
-	if (r != CLIENT_OK)
-		return r;
-	*ret_n = count_ours(summary);
-	json_decref(summary);
-	return CLIENT_OK;
-}
-
 // Only the instance that writes to the cluster can release. The others serve nothing of it from now
 // on, and do not claim when they come to lead.
 static enum client_result begin(const char *socket)
@@ -152,18 +136,17 @@ static enum client_result begin(const char *socket)
 int release_all(const char *socket, bool is_meant)
 {
 	struct progress progress;
-	json_int_t n;
 
-	enum client_result r = count(socket, &n);
+	enum client_result r = look(socket, &progress);
 	if (r != CLIENT_OK)
 		return (int)r;
-	if (!is_meant && !confirm(n)) {
+	if (!is_meant && !confirm(progress.ours)) {
 		printf("nothing was changed\n");
 		return EXIT_FAILURE;
 	}
 	r = begin(socket);
 	if (r == CLIENT_OK)
-		r = follow(socket, n, &progress);
+		r = follow(socket, progress.ours, &progress);
 	if (r != CLIENT_OK)
 		return (int)r;
 	if (!is_done(&progress))

@@ -30,6 +30,9 @@ json_int_t number_of(const json_t *object, const char *name);
 double real_of(const json_t *object, const char *name);
 bool is_true(const json_t *object, const char *name);
 
+// How many of a cluster's Services are in a stage, as its summary has it.
+json_int_t stage_of(const json_t *summary, const char *stage);
+
 // A frame in a few words, as far as the headers of an ordinary one say it, with its MAC addresses
 // if those are wanted; and an IP packet without an Ethernet header.
 void print_frame(const char *hex, bool with_mac);

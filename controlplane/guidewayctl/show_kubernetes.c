@@ -130,9 +130,9 @@ void show_claim(const json_t *answer)
 		is_true(answer, "synced") ? "" : ", as soon as the API server answers");
 }
 
-static json_int_t stage_of(const json_t *answer, const char *stage)
+json_int_t stage_of(const json_t *summary, const char *stage)
 {
-	return number_of(json_object_get(answer, "stages"), stage);
+	return number_of(json_object_get(summary, "stages"), stage);
 }
 
 static void show_leaving(const json_t *answer)

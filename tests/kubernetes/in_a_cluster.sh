@@ -37,6 +37,16 @@ tunnel_config()
 	echo "tunnel = { source = [ \"$inside4.250\", \"$inside6:250\" ]; };"
 }
 
+# web_begin PODS [FIELD...]: Guideway, and a Service "web" that it serves, with so many pods.
+web_begin()
+{
+	guideway_more=$(kubernetes_config)
+	guideway_begin
+	deployment_add web "$1"
+	class_apply web "${@:2}"
+	wait_until 15 has_vips web
+}
+
 # condition SERVICE TYPE: "True AddressAssigned".
 condition()
 {

@@ -26,6 +26,7 @@
 
 #include "kernel/kernel.h"
 #include "netns.h"
+#include "text_address.h"
 
 #define MS 1000000ull
 
@@ -47,17 +48,6 @@ static uint64_t now_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
-static struct address address(const char *text)
-{
-	struct in6_addr ipv6;
-	struct in_addr ipv4;
-
-	if (inet_pton(AF_INET, text, &ipv4) == 1)
-		return address_from_ipv4(ipv4.s_addr);
-	assert_int_equal(inet_pton(AF_INET6, text, &ipv6), 1);
-	return address_from_ipv6(&ipv6);
 }
 
 static struct kernel *start_with(size_t receive_buffer_bytes)
@@ -106,7 +96,7 @@ static void take_routes(struct kernel *k)
 // The route for a prefix, NULL if there is none.
 static const struct route *find(const char *prefix, unsigned length)
 {
-	struct address wanted = address(prefix);
+	struct address wanted = text_address(prefix);
 
 	for (size_t i = 0; i < n_routes; i++) {
 		if (routes[i].length == length && address_equal(&routes[i].prefix, &wanted))
@@ -546,7 +536,7 @@ static void what_the_socket_could_not_hold_is_dumped_again(void **)
 
 static void a_neighbour_that_packets_wait_for_is_resolved_at_once(void **)
 {
-	const struct address ipv4 = address("192.0.2.10"), ipv6 = address("2001:db8::9");
+	const struct address ipv4 = text_address("192.0.2.10"), ipv6 = text_address("2001:db8::9");
 	struct kernel *k = start_with(0);
 	take_routes(k);
 	assert_null(find("192.0.2.10", 32));
@@ -584,7 +574,8 @@ static void a_flood_of_unknown_destinations_is_asked_for_in_measure(void **)
 
 static void what_is_not_on_a_twin_is_not_asked_for(void **)
 {
-	const struct address other = address("203.0.113.77"), nowhere = address("10.0.0.1");
+	const struct address other = text_address("203.0.113.77"),
+			     nowhere = text_address("10.0.0.1");
 	struct kernel *k = start_with(0);
 
 	kernel_resolve(k, &other, now_ns());
@@ -597,7 +588,7 @@ static void what_is_not_on_a_twin_is_not_asked_for(void **)
 static void nodes_and_gateways_are_kept_resolved_by_the_kernel(void **)
 {
 	const struct address nodes[] = {
-		address("192.0.2.10"), address("203.0.113.77"), address("10.0.0.7")};
+		text_address("192.0.2.10"), text_address("203.0.113.77"), text_address("10.0.0.7")};
 	struct kernel *k = start_with(0);
 	take_routes(k);
 
@@ -644,7 +635,7 @@ static int listen_far(const char *interface)
 // Who only asks for VIPs is answered by the dataplane, and never tells the kernel that it moved.
 static void a_client_that_moves_without_a_word_is_found_again(void **)
 {
-	const struct address client = address("192.0.2.10");
+	const struct address client = text_address("192.0.2.10");
 
 	run("cd /proc/sys/net/ipv4/neigh/tw0 && echo 0 >delay_first_probe_time && "
 	    "echo 50 >retrans_time_ms");
@@ -705,7 +696,7 @@ static void stale_neighbours_are_verified_in_measure(void **)
 
 static void a_neighbour_that_the_operator_fixed_is_left_alone(void **)
 {
-	const struct address node = address("192.0.2.50");
+	const struct address node = text_address("192.0.2.50");
 
 	run("ip neigh add 192.0.2.50 lladdr 02:00:00:00:00:50 dev tw0 nud permanent");
 	struct kernel *k = start_with(0);
@@ -769,7 +760,7 @@ static bool comes_to_hear(struct kernel *k, int fd, const struct address *a)
 
 static void a_new_address_is_announced_three_times(void **)
 {
-	const struct address vips[] = {address("192.0.2.100"), address("2001:db8::100")};
+	const struct address vips[] = {text_address("192.0.2.100"), text_address("2001:db8::100")};
 	struct kernel *k = start_with(0);
 	int far0 = listen_far("far0"), far1 = listen_far("far1");
 	uint64_t t = now_ns();
@@ -792,7 +783,7 @@ static void a_new_address_is_announced_three_times(void **)
 
 static void an_ipv6_address_is_announced_by_advertisement(void **)
 {
-	const struct address vip = address("2001:db8::100");
+	const struct address vip = text_address("2001:db8::100");
 	struct kernel *k = start_with(0);
 	int far0 = listen_far("far0");
 
@@ -804,7 +795,7 @@ static void an_ipv6_address_is_announced_by_advertisement(void **)
 
 static void an_address_of_no_network_is_announced_everywhere_and_one_withdrawn_nowhere(void **)
 {
-	const struct address vip = address("100.64.0.1");
+	const struct address vip = text_address("100.64.0.1");
 	struct kernel *k = start_with(0);
 	int far0 = listen_far("far0"), far1 = listen_far("far1");
 	uint64_t t = now_ns();
@@ -822,7 +813,7 @@ static void an_address_of_no_network_is_announced_everywhere_and_one_withdrawn_n
 
 static void a_link_that_returns_hears_the_announcements_again(void **)
 {
-	const struct address vip = address("192.0.2.100");
+	const struct address vip = text_address("192.0.2.100");
 	struct kernel *k = start_with(0);
 	int far0 = listen_far("far0");
 	uint64_t t = now_ns();

@@ -26,6 +26,7 @@
 #include "clock.h"
 #include "guideway/vip_probe.h"
 #include "netns.h"
+#include "text_address.h"
 #include "vip_probe.h"
 
 enum { NODE = 5, OTHER_NODE = 9, STRANGER = 11, FRAME_MAX = 256 };
@@ -39,17 +40,6 @@ struct wire {
 	unsigned n_learnt;
 	struct loop_timer timer;
 };
-
-static struct address text_address(const char *text)
-{
-	struct in6_addr ipv6;
-	struct in_addr ipv4;
-
-	if (inet_pton(AF_INET, text, &ipv4) == 1)
-		return address_from_ipv4(ipv4.s_addr);
-	assert_int_equal(inet_pton(AF_INET6, text, &ipv6), 1);
-	return address_from_ipv6(&ipv6);
-}
 
 // The stranger is this machine itself.
 static struct address address_of_node(void *, node_id node, enum family family)

@@ -46,11 +46,7 @@ answers_not_at()
 	! answers_at "$1"
 }
 
-guideway_more=$(kubernetes_config)
-guideway_begin
-deployment_add web 2
-class_apply web
-wait_until 15 has_vips web
+web_begin 2
 vips=$(vips web)
 ports_set "$http"
 wait_until 10 serves_at 80

@@ -3,11 +3,7 @@
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/../in_a_cluster.sh"
 
-guideway_more=$(kubernetes_config)
-guideway_begin
-deployment_add web 2
-class_apply web 'externalTrafficPolicy: Local'
-wait_until 15 has_vips web
+web_begin 2 'externalTrafficPolicy: Local'
 wait_until 10 answers_at_all web
 all_answered web 20
 condition_is web Degraded "True ClientAddressLost"

@@ -5,11 +5,7 @@
 
 label=node.kubernetes.io/exclude-from-external-load-balancers
 kubectl label node --all "$label-" >/dev/null # Of a case that failed before.
-guideway_more=$(kubernetes_config)
-guideway_begin
-deployment_add web 1
-class_apply web
-wait_until 15 has_vips web
+web_begin 1
 wait_until 5 all_answered web 20
 
 home=$(field pods '.items[0].spec.nodeName')

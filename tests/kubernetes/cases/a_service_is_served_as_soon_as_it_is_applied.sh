@@ -3,11 +3,7 @@
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/../in_a_cluster.sh"
 
-guideway_more=$(kubernetes_config)
-guideway_begin
-deployment_add web 4
-class_apply web
-wait_until 15 has_vips web
+web_begin 4
 
 for vip in $(vips web); do
 	wait_until 5 get "$vip" # Until kube-proxy, too, knows of the Service.

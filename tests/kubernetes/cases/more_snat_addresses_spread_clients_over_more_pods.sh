@@ -31,11 +31,7 @@ clients_go()
 }
 trap clients_go EXIT
 
-guideway_more=$(kubernetes_config)
-guideway_begin
-deployment_add web 16
-class_apply web 'sessionAffinity: ClientIP'
-wait_until 15 has_vips web
+web_begin 16 'sessionAffinity: ClientIP'
 wait_until 10 answers_at_all web
 wait_until 10 condition_is web Degraded "True AffinityBySNATAddress"
 wait_until 5 eval 'kubectl describe service web | grep "Warning *AffinityBySNATAddress" >/dev/null'

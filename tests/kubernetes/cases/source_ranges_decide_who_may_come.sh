@@ -29,11 +29,7 @@ kept_out()
 	! get "$vip" >/dev/null && ! ask "$vip" 2>/dev/null
 }
 
-guideway_more=$(kubernetes_config)
-guideway_begin
-deployment_add web 2
-class_apply web 'loadBalancerSourceRanges: [198.51.100.0/24, "2001:db8:c1::/64"]'
-wait_until 15 has_vips web
+web_begin 2 'loadBalancerSourceRanges: [198.51.100.0/24, "2001:db8:c1::/64"]'
 wait_until 10 answers_at_all web
 
 ranges_set 198.51.100.99/32 2001:db8:c1::/64

@@ -7,11 +7,7 @@
 for n in 1 2 3 4; do
 	node_refuses "$n" 10256
 done
-guideway_more=$(kubernetes_config)
-guideway_begin
-deployment_add web 1
-class_apply web
-wait_until 15 has_vips web
+web_begin 1
 for n in 1 2 3 4; do
 	wait_until 5 node_is "node$n" up
 done
