@@ -167,8 +167,7 @@ static bool flow_can_go_on(const struct question *q, const struct explanation *e
 		flow->snat_index >= q->table->n_snat[q->family])
 		return false;
 
-	uint8_t state = q->table->services[e->service].states[flow->node];
-	return state != TARGET_ABSENT && state != TARGET_DOWN;
+	return target_keeps_flows(q->table->services[e->service].states[flow->node]);
 }
 
 // A packet of a flow whose target died is answered by a reset, or its flow begins anew; one of no

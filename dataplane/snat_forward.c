@@ -55,15 +55,13 @@ static inline bool is_syn(const struct packet *p)
 	return p->protocol == IPPROTO_TCP && tcp_is_syn(p->tcp_flags);
 }
 
-// TARGET_DRAINING keeps its flows; so does one that does not know the VIP, which they do not need.
 static inline bool target_lives(
 	const struct burst *b, const struct packet *p, const struct flow *flow)
 {
 	if (unlikely(!snat_has_target(b->table, p->family, flow)))
 		return false;
 
-	uint8_t state = choose_service(b, p)->states[flow->back.node];
-	return state != TARGET_ABSENT && state != TARGET_DOWN;
+	return target_keeps_flows(choose_service(b, p)->states[flow->back.node]);
 }
 
 // Of a flow whose target lives.

@@ -33,6 +33,12 @@ enum target_state {
 	N_TARGET_STATES,
 };
 
+// Whether flows that name it go on to it: of one that does not know the VIP they do not need that.
+static inline bool target_keeps_flows(enum target_state state)
+{
+	return state != TARGET_ABSENT && state != TARGET_DOWN;
+}
+
 // How a service's packets reach its nodes, and how replies reach its clients.
 enum forwarding_mode {
 	MODE_SNAT,   // From an SNAT address to node:NodePort; replies come back to us.
