@@ -34,6 +34,13 @@ bool json_list_has(const json_t *object, const char *path, const char *text);
 // Copies a text that fits into 'ret_text', else leaves it empty. Returns whether it fits.
 bool json_copy_text(const json_t *object, const char *path, char *ret_text, size_t room);
 
+// Whether a text may be a namespace or a name: not empty, without the slash that stands between the
+// two in a key, and with room for its end in 'room' bytes.
+static inline bool is_name_of_object(const char *text, size_t room)
+{
+	return *text != '\0' && strchr(text, '/') == NULL && strlen(text) < room;
+}
+
 // Texts of others that are said to people become JSON again, which takes no half of a character.
 // How many bytes of 'text', at most 'most', are whole characters; for "%.*s".
 int text_whole(const char *text, size_t most);

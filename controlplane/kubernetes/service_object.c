@@ -17,9 +17,9 @@ bool object_key(const json_t *json, char ret_key[SERVICE_KEY_MAX])
 {
 	const char *space = json_text_at(json, "metadata.namespace");
 	const char *name = json_text_at(json, "metadata.name");
-	int len = snprintf(ret_key, SERVICE_KEY_MAX, "%s/%s", space, name);
 
-	return *space != '\0' && *name != '\0' && len < SERVICE_KEY_MAX;
+	snprintf(ret_key, SERVICE_KEY_MAX, "%s/%s", space, name);
+	return is_name_of_object(space, SPACE_TEXT_MAX) && is_name_of_object(name, SPACE_TEXT_MAX);
 }
 
 const char *service_annotation(const struct service_object *service, const char *name)

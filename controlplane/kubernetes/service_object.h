@@ -98,5 +98,6 @@ const json_t *service_condition(const struct service_object *service, const char
 // "TCP", as the API has it.
 const char *service_protocol_word(uint8_t protocol);
 
-// "default/web" of a Service, or of any namespaced object. Returns false if it has no name.
+// "default/web" of a Service, or of any namespaced object. Returns false if it has no name
+// that fits.
 bool object_key(const json_t *json, char ret_key[SERVICE_KEY_MAX]);

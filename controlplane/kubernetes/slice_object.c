@@ -16,11 +16,10 @@ static int parse_names(const json_t *json, struct slice_object *slice)
 	const char *service =
 		json_string_value(json_object_get(json_at(json, "metadata.labels"), SERVICE_LABEL));
 
-	if (*space == '\0' || *name == '\0' || strlen(space) >= SPACE_TEXT_MAX ||
-		strlen(name) >= NAME_TEXT_MAX)
+	if (!is_name_of_object(space, SPACE_TEXT_MAX) || !is_name_of_object(name, NAME_TEXT_MAX))
 		return -EINVAL;
 	snprintf(slice->key, sizeof(slice->key), "%s/%s", space, name);
-	if (service != NULL && *service != '\0' && strlen(service) < SPACE_TEXT_MAX)
+	if (service != NULL && is_name_of_object(service, SPACE_TEXT_MAX))
 		snprintf(slice->service, sizeof(slice->service), "%s/%s", space, service);
 	slice->family = json_text_is(json, "addressType", "IPv6") ? IPV6 : IPV4;
 	return 0;

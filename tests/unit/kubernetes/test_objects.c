@@ -150,6 +150,10 @@ static const struct bad_case {
 	{"a name too long",
 		"{'metadata': {'name': 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'}}"},
+	{"a namespace too long, where both together are not",
+		"{'metadata': {'namespace': 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+		"aaaaaaaaaaaaaa'}}"},
+	{"a namespace with a slash", "{'metadata': {'namespace': 'a/b'}}"},
 	{"a port of 0", "{'spec': {'ports': [{'port': 0}]}}"},
 	{"a port of 65536", "{'spec': {'ports': [{'port': 65536}]}}"},
 	{"a port that is a text", "{'spec': {'ports': [{'port': '80'}]}}"},
