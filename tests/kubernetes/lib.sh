@@ -5,10 +5,10 @@
 # wires are drawn in cluster/network.sh: a case speaks of the hosts client, edge, wire, control and
 # node1 to node4, odd ones with kube-proxy's mode nftables and even ones with iptables.
 #
-# A case has a Kubernetes namespace of its own, where "kubectl" is, and may kill nodes. However it
-# ends, its namespace goes, dead nodes come back, and the edge is as it was; what else it changes, a
-# function case_undo of its own undoes. A case fails, too, if Guideway asked the API server for anything
-# that it may not have.
+# A case has a Kubernetes namespace of its own, where "kubectl" is, and may kill nodes and stop the API
+# server. However it ends, its namespace goes, what is dead comes back, and the edge is as it was; what
+# else it changes, a function case_undo of its own undoes. A case fails, too, if Guideway asked the API
+# server for anything that it may not have.
 #
 # Everything of tests/e2e/lib.sh that is not about its own hosts is here, too: on, spawn, end,
 # wait_until, ctl, api, json, counter, drop, refute, fail.
@@ -50,6 +50,7 @@ case_remove()
 	set +e
 	[ "$status" = 0 ] || { kubectl get all,events --output wide | tail -n 60; } >&2
 	! declare -F case_undo >/dev/null || case_undo
+	(apiserver_returns)
 	nodes_unmark
 	(dead_nodes_return) && (ways_are_put_back) && namespace_remove && nothing_was_forbidden || status=1
 	[ "$status" != 0 ] || ended_well || status=1

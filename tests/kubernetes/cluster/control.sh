@@ -44,6 +44,12 @@ apiserver_stop()
 	daemon_end kube-apiserver
 }
 
+# Starts it again if it is not there.
+apiserver_returns()
+{
+	! daemon_has_ended kube-apiserver || apiserver_start
+}
+
 controllers_start()
 {
 	local client=(--kubeconfig "$cluster_folder/kubeconfig.admin" --leader-elect=false
