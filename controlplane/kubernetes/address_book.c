@@ -301,17 +301,36 @@ static void find_current(struct question *q, enum family family)
 
 // An address by name
 
+// The pool that would have it, were it not for the routers; or NULL.
+static const struct address_pool *find_pool_around(
+	const struct question *q, const struct address *address)
+{
+	const struct layout *layout = &q->book->layout;
+
+	for (size_t i = 0; i < layout->n_pools; i++) {
+		if (address_pool_leaves_to_routers(&layout->pools[i], address))
+			return &layout->pools[i];
+	}
+	return NULL;
+}
+
 static enum book_answer refuse_outside(struct question *q, const struct address *address)
 {
 	const struct shelf *shelf = find_shelf(q->book, address);
+	const struct address_pool *around = find_pool_around(q, address);
 	char text[ADDRESS_TEXT_MAX];
 
 	address_format(address, text);
-	if (shelf->pool == NULL)
-		say(q, "no pool has %s", text);
-	else
+	if (shelf->pool != NULL)
 		say(q, "pool %s leaves out %s, as all addresses that end in .0 or .255",
 			shelf->pool->name, text);
+	else if (around != NULL)
+		say(q,
+			"pool %s leaves out %s, the first address of an IPv6 prefix, to which its "
+			"routers answer; it is given only where 'addresses' names it by itself",
+			around->name, text);
+	else
+		say(q, "no pool has %s", text);
 	return BOOK_OUTSIDE;
 }
 

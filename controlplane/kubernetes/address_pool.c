@@ -84,6 +84,18 @@ static int parse_ends(const char *text, const char *dash, struct address_range *
 	return address_number(&ret_range->first) > address_number(&ret_range->last) ? -ERANGE : 0;
 }
 
+// Every router of a link answers to the first address of the link's prefix (RFC 4291, 2.6.1), but
+// where there are only two, or one (RFC 6164).
+static bool is_for_routers(const struct address *first, unsigned length)
+{
+	return !address_is_ipv4(first) && length < 127;
+}
+
+static struct address address_plus(const struct address *address, int n)
+{
+	return address_of_number(address_number(address) + (unsigned __int128)n);
+}
+
 static int parse_prefix(const char *text, struct address_range *ret_range)
 {
 	struct address prefix;
@@ -92,6 +104,8 @@ static int parse_prefix(const char *text, struct address_range *ret_range)
 	if (prefix_parse(text, &prefix, &length) < 0)
 		return -EINVAL;
 	*ret_range = range_of_prefix(&prefix, length);
+	if (is_for_routers(&prefix, length))
+		ret_range->first = address_plus(&prefix, 1);
 	return 0;
 }
 
@@ -109,24 +123,51 @@ int address_range_parse(const char *text, struct address_range *ret_range)
 	return 0;
 }
 
+// The length of the prefix that has these for its ends; 0 if none has.
+static unsigned prefix_length(const struct address *first, const struct address *last)
+{
+	unsigned __int128 rest = address_number(first) ^ address_number(last);
+	unsigned length = address_is_ipv4(first) ? 32 : 128;
+
+	if ((rest & (rest + 1)) != 0 || (address_number(first) & rest) != 0)
+		return 0;
+	for (; rest != 0; rest >>= 1)
+		length--;
+	return length;
+}
+
+// The length of the prefix that is parsed to these ends; 0 if none is.
+static unsigned find_prefix(const struct address_range *range, struct address *ret_prefix)
+{
+	struct address before = address_plus(&range->first, -1);
+	unsigned length = prefix_length(&before, &range->last);
+
+	if (length != 0 && is_for_routers(&before, length)) {
+		*ret_prefix = before;
+		return length;
+	}
+	length = prefix_length(&range->first, &range->last);
+	if (length == 0 || is_for_routers(&range->first, length))
+		return 0;
+	*ret_prefix = range->first;
+	return length;
+}
+
 // As a prefix where it is one.
 char *address_range_format(const struct address_range *range, char ret_text[RANGE_TEXT_MAX])
 {
-	unsigned __int128 rest = address_number(&range->first) ^ address_number(&range->last);
 	char first[ADDRESS_TEXT_MAX], last[ADDRESS_TEXT_MAX];
-	unsigned length = address_is_ipv4(&range->first) ? 32 : 128;
+	struct address prefix;
+	unsigned length;
 
-	address_format(&range->first, first);
-	if (rest == 0)
-		return strcpy(ret_text, first);
+	if (address_equal(&range->first, &range->last))
+		return address_format(&range->first, ret_text);
 
-	bool prefix = (rest & (rest + 1)) == 0 && (address_number(&range->first) & rest) == 0;
-	for (; rest != 0; rest >>= 1)
-		length--;
-	if (prefix)
-		snprintf(ret_text, RANGE_TEXT_MAX, "%s/%u", first, length);
+	length = find_prefix(range, &prefix);
+	if (length != 0)
+		snprintf(ret_text, RANGE_TEXT_MAX, "%s/%u", address_format(&prefix, first), length);
 	else
-		snprintf(ret_text, RANGE_TEXT_MAX, "%s-%s", first,
+		snprintf(ret_text, RANGE_TEXT_MAX, "%s-%s", address_format(&range->first, first),
 			address_format(&range->last, last));
 	return ret_text;
 }
@@ -137,6 +178,20 @@ bool address_pool_avoids(const struct address_pool *pool, const struct address *
 {
 	return pool->avoid_edges && address_is_ipv4(address) &&
 		(address->bytes[15] == 0 || address->bytes[15] == 255);
+}
+
+bool address_pool_leaves_to_routers(const struct address_pool *pool, const struct address *address)
+{
+	struct address prefix;
+
+	for (size_t i = 0; i < pool->n_ranges; i++) {
+		const struct address_range *range = &pool->ranges[i];
+
+		if (find_prefix(range, &prefix) != 0 && address_equal(&prefix, address) &&
+			!address_range_has(range, address))
+			return true;
+	}
+	return false;
 }
 
 bool address_pool_has(const struct address_pool *pool, const struct address *address)

@@ -34,10 +34,11 @@ struct address_pool {
 	struct text_set service_labels;   // and a Service with all of these.
 };
 
-// "10.0.0.0/24", "10.0.0.1-10.0.0.9", "2001:db8::/64", or one address. All that it holds can be a
-// host's. Returns 0, or why not: -EINVAL for what is no range, -EAFNOSUPPORT if its ends are of two
-// families, -ERANGE if the last comes before the first, -EADDRNOTAVAIL if there are multicast,
-// loopback, link-local or unspecified addresses in it.
+// "10.0.0.0/24", "10.0.0.1-10.0.0.9", "2001:db8::/64", or one address. An IPv6 prefix shorter than
+// /127 is without its first address, which routers have. All that it holds can be a host's. Returns
+// 0, or why not: -EINVAL for what is no range, -EAFNOSUPPORT if its ends are of two families,
+// -ERANGE if the last comes before the first, -EADDRNOTAVAIL if there are multicast, loopback,
+// link-local or unspecified addresses in it.
 int address_range_parse(const char *text, struct address_range *ret_range);
 
 // As it would be parsed. Returns 'ret_text'.
@@ -56,6 +57,9 @@ int text_set_add(struct text_set *set, const char *text);
 
 // Whether an IPv4 address is one of those that the pool leaves out, whether it has it or not.
 bool address_pool_avoids(const struct address_pool *pool, const struct address *address);
+
+// Whether it is the address that a prefix of the pool is without. Another range may have it.
+bool address_pool_leaves_to_routers(const struct address_pool *pool, const struct address *address);
 
 // Whether an address may be given out of the pool: it is in one of its ranges, and not avoided.
 bool address_pool_has(const struct address_pool *pool, const struct address *address);

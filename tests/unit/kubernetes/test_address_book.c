@@ -264,9 +264,7 @@ static void a_pool_of_any_size_costs_nothing(void **)
 		char owner[32], text[64];
 
 		snprintf(owner, sizeof(owner), "default/%u", i);
-		snprintf(text, sizeof(text),
-			i == 0 ? "10.0.%u.%u 2001:db8::" : "10.0.%u.%u 2001:db8::%x", i / 256,
-			i % 256, i);
+		snprintf(text, sizeof(text), "10.0.%u.%u 2001:db8::%x", i / 256, i % 256, i + 1);
 		expect(WISH(.owner = owner, .families = {IPV4, IPV6}, .n_families = 2), 0, text);
 	}
 
@@ -419,6 +417,34 @@ static void what_a_pool_leaves_out_is_not_given(void **)
 		"pool edge leaves out 198.51.101.0, as all addresses that end in .0 or .255");
 	expect(WISH(.owner = "default/c", .families = {IPV6}), 0, "2001:db8::ff");
 	expect(WISH(.owner = "default/d", .families = {IPV6}), 0, "2001:db8::");
+}
+
+static void what_routers_answer_to_is_not_given_unless_it_is_named(void **)
+{
+	struct address routers = at("2001:db8::");
+	struct book_holder holder;
+
+	SET_POOLS(book, POOL("edge", "2001:db8::/126", "2001:db8:1::/127"));
+	expect(WISH(.owner = "default/a", .families = {IPV6}), 0, "2001:db8::1");
+	expect(WISH(.owner = "default/b", .families = {IPV6}), 0, "2001:db8::2");
+	expect(WISH(.owner = "default/c", .families = {IPV6}), 0, "2001:db8::3");
+	expect(WISH(.owner = "default/d", .families = {IPV6}), 0, "2001:db8:1::");
+	expect(WISH(.owner = "default/e", .families = {IPV6}), 0, "2001:db8:1::1");
+	refuse(WISH(.owner = "default/f", .families = {IPV6}, .requested = {[IPV6] = routers}), 0,
+		BOOK_OUTSIDE, "",
+		"pool edge leaves out 2001:db8::, the first address of an IPv6 prefix, to which "
+		"its routers answer; it is given only where 'addresses' names it by itself");
+
+	// Who was given it before keeps it, and is told.
+	expect(WISH(.owner = "default/f", .families = {IPV6}, .published = {[IPV6] = routers},
+		       .published_is_ours = true),
+		0, "2001:db8::");
+	assert_true(address_book_read(book, "default/f", &holder));
+	assert_true(holder.is_outside);
+
+	SET_POOLS(book, POOL("edge", "2001:db8::/126", "2001:db8::"));
+	assert_true(address_book_read(book, "default/f", &holder));
+	assert_false(holder.is_outside);
 }
 
 static void an_address_asked_for_is_given_or_refused_with_a_reason(void **)
@@ -638,7 +664,7 @@ static void a_pool_that_is_for_others_now_is_kept_and_said(void **)
 static void families_may_come_from_different_pools(void **)
 {
 	SET_POOLS(book, POOL("old", "198.51.100.0/30"), POOL("new", "2001:db8::/64"));
-	expect(WISH(.owner = "default/a", DUAL), 0, "198.51.100.0 2001:db8::");
+	expect(WISH(.owner = "default/a", DUAL), 0, "198.51.100.0 2001:db8::1");
 }
 
 static void what_prefers_two_families_gets_the_second_when_there_is_one(void **)
@@ -647,13 +673,13 @@ static void what_prefers_two_families_gets_the_second_when_there_is_one(void **)
 	refuse(WISH(.owner = "default/a", DUAL), 0, BOOK_PARTLY, "198.51.100.0",
 		"no pool gives IPv6 addresses to default/a without being asked for by name");
 	SET_POOLS(book, POOL("old", "198.51.100.0/30"), POOL("new", "2001:db8::/64"));
-	expect(WISH(.owner = "default/a", DUAL), 0, "198.51.100.0 2001:db8::");
+	expect(WISH(.owner = "default/a", DUAL), 0, "198.51.100.0 2001:db8::1");
 
 	// And loses it when it does not want it any more.
 	expect(WISH(.owner = "default/a"), S(1), "198.51.100.0");
-	assert_string_equal(leaving_of("default/a"), "2001:db8::");
+	assert_string_equal(leaving_of("default/a"), "2001:db8::1");
 	address_book_settle(book, "default/a", S(2));
-	expect(WISH(.owner = "default/a", DUAL), S(3), "198.51.100.0 2001:db8::1");
+	expect(WISH(.owner = "default/a", DUAL), S(3), "198.51.100.0 2001:db8::2");
 }
 
 static void the_first_family_is_required(void **)
@@ -806,7 +832,7 @@ static void pools_and_holders_are_counted(void **)
 	size_t n = 0;
 
 	SET_POOLS(book, POOL("v6", "2001:db8::/126"), POOL("edge", "198.51.100.0/29"));
-	expect(WISH(.owner = "default/a", DUAL), 0, "198.51.100.0 2001:db8::");
+	expect(WISH(.owner = "default/a", DUAL), 0, "198.51.100.0 2001:db8::1");
 	expect(WISH(.owner = "default/b"), 0, "198.51.100.1");
 	expect(WISH(.owner = "default/c"), 0, "198.51.100.2");
 	address_book_release(book, "default/b", S(10));
@@ -822,7 +848,7 @@ static void pools_and_holders_are_counted(void **)
 	address_book_read_pool(book, 1, S(70), &pool);
 	assert_int_equal(pool.resting[IPV4], 1);
 	address_book_read_pool(book, 0, S(70), &pool);
-	assert_int_equal(pool.size[IPV6], 4);
+	assert_int_equal(pool.size[IPV6], 3);
 	assert_int_equal(pool.used[IPV6], 1);
 	address_book_each(book, count, &n);
 	assert_int_equal(n, 1);
@@ -1297,6 +1323,7 @@ int main(void)
 		TEST(ten_thousand_services_have_addresses_of_their_own),
 		TEST(the_first_pool_that_is_for_it_gives),
 		TEST(what_a_pool_leaves_out_is_not_given),
+		TEST(what_routers_answer_to_is_not_given_unless_it_is_named),
 		TEST(an_address_asked_for_is_given_or_refused_with_a_reason),
 		TEST(what_is_published_is_kept_over_a_restart),
 		TEST(what_another_implementation_published_is_kept_only_if_a_pool_has_it),
