@@ -44,6 +44,7 @@ struct health {
 	void *probes; // A tree (tsearch) of struct probe.
 	size_t n_unsettled;
 	bool answered[N_CHECK_KINDS]; // Whether any probe of the kind ever was.
+	uint64_t version;
 	uint64_t random;
 	uint64_t turn_gap_ns;  // 0 for no limit.
 	uint64_t next_turn_ns; // Not before.
@@ -106,9 +107,17 @@ bool probe_kind_is_answered(const struct probe *probe)
 	return probe->health->answered[probe->config.check.kind];
 }
 
+// It is so from now on, of the probe or all of its kind.
+static void note(struct health *health, bool *fact)
+{
+	health->version += !*fact;
+	*fact = true;
+}
+
 void probe_inherit(struct probe *probe, const struct probe *before)
 {
-	probe->answered |= before->answered;
+	if (before->answered)
+		note(probe->health, &probe->answered);
 }
 
 uint32_t probe_weight(const struct probe *probe)
@@ -139,7 +148,7 @@ static void settle(struct probe *probe)
 {
 	if (!probe->settled)
 		probe->health->n_unsettled--;
-	probe->settled = true;
+	note(probe->health, &probe->settled);
 }
 
 static void end_check(struct probe *probe)
@@ -179,8 +188,10 @@ static bool take_answer(struct probe *probe, const struct answer *answer)
 	const struct check_config *check = &probe->config.check;
 	uint32_t weight_before = probe->weight;
 
-	probe->answered |= answer->is_told;
-	probe->health->answered[check->kind] |= answer->is_told;
+	if (answer->is_told) {
+		note(probe->health, &probe->answered);
+		note(probe->health, &probe->health->answered[check->kind]);
+	}
 	if (answer->verdict == VERDICT_UP)
 		probe->weight = answer->weight;
 	return standing_take(&probe->standing, answer->verdict, check->rise, check->fall) ||
@@ -196,8 +207,10 @@ void probe_answer(struct probe *probe, const struct answer *answer, uint64_t now
 	probe->n_repeated = 0;
 	snprintf(probe->reason, sizeof(probe->reason), "%s", answer->reason);
 	set_next(probe, now_ns);
-	if (take_answer(probe, answer))
-		probe->health->changed(probe->health->argument, probe, before);
+	if (!take_answer(probe, answer))
+		return;
+	probe->health->version++;
+	probe->health->changed(probe->health->argument, probe, before);
 }
 
 void probe_answer_bad(struct probe *probe, const char *reason, uint64_t now_ns)
@@ -428,6 +441,11 @@ bool health_is_settled(const struct health *health)
 	return health->n_unsettled == 0;
 }
 
+uint64_t health_version(const struct health *health)
+{
+	return health->version;
+}
+
 void health_limit(struct health *health, uint32_t checks_per_s)
 {
 	health->turn_gap_ns = checks_per_s == 0 ? 0 : NSEC_PER_SEC / checks_per_s;
@@ -446,6 +464,7 @@ int health_create(
 		return -ENOMEM;
 
 	health->loop = loop;
+	health->version = 1;
 	health->changed = changed;
 	health->argument = argument;
 	health->random = loop_clock_ns() | 1; // Never 0.

@@ -59,6 +59,10 @@ void health_release(struct health *health, struct probe *probe);
 // was not able to begin one. Nothing is announced before.
 bool health_is_settled(const struct health *health);
 
+// Never 0. As long as it is the same, so is all that is said of probes below, but why, and how
+// often in a row.
+uint64_t health_version(const struct health *health);
+
 struct health_status {
 	size_t n_probes;
 	size_t n_waiting;   // Checks that are due, but have to wait for their turn.

@@ -1,11 +1,11 @@
 #include "plan.h"
 
 #include <errno.h>
-#include <search.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "clock.h"
+#include "index_builder.h"
 
 // Ten thousand services over a thousand nodes are one pool, not ten million memberships: services
 // with the same nodes, checked in the same way, share one. A reload makes all of it anew, and looks
@@ -14,16 +14,22 @@
 //
 // That a service is the very one that the configuration before had is seen by its address, in the
 // order in which both have them: then it is in the same pool as whoever was in its pool before and
-// is the same, too, and nothing of it is compared or copied by its name. Members of a pool whose
-// services and nodes are the same are shared with the plan before.
+// is the same, too, and nothing of it is compared or copied by its name. A pool whose services and
+// nodes are the same shares its members with the plan before, and what was found of them, as long
+// as no check has found anything else.
+//
+// A service that comes joins the pool of those that are there and use the same nodes. Only where
+// something of the pool before leaves, or its checks are others now, is a pool of those alone who
+// were in it; the next plan without that has them together again.
 
-// Services with equal keys share a pool.
-struct key {
-	const struct pool *before; // What the service had in the plan before, or NULL.
+// What a service wants of its pool. Those that want the same share one.
+struct wish {
 	const struct service_config *service;
-	uint16_t check_port; // Host byte order.
-	uint64_t nodes_hash;
-	size_t pool;
+	const struct pool *before; // What the service had in the plan before, or NULL.
+	bool is_as_before;         // That has just the members that it wants.
+	const struct pool *leaves; // 'before', if members of it that leave may be the service's
+	                           // too, or checks begin with what was known there; else NULL.
+	uint64_t hash;             // Of the nodes that it uses.
 };
 
 // An address of a node of the configuration.
@@ -46,11 +52,15 @@ struct making {
 	bool *carried;                 // [before->n_nodes][N_FAMILIES]: some service still has it.
 	size_t *now_at;                // [before->n_nodes][N_FAMILIES]: whose address that is, as
 	                               // an index into plan->nodes, or SIZE_MAX.
+	bool copied_nodes;             // With their drains, which need not be as before else.
 	const struct member **members; // [plan->n_nodes]: of the pool before the one being made.
-	struct key *keys;              // [config->n_services], but for 'before' only some.
 	size_t *pool_now;              // [before->n_pools]: where services that are the same and
 	                               // were in it are now; SIZE_MAX before the first of them.
-	void *tree;                    // Of keys (tsearch).
+	size_t *slots;                 // [slots_mask + 1]: pools by their hash, or SIZE_MAX.
+	size_t slots_mask;
+	const struct pool **leaves;          // [of pools]: as of a wish for it.
+	const struct service_config *hashed; // Of a list that many share, and
+	uint64_t hash;                       // the hash of its nodes.
 };
 
 // One more than asked, since calloc() may answer a wish for nothing with NULL.
@@ -154,6 +164,9 @@ void plan_set_drained(struct plan *plan, size_t node, bool drained, uint64_t sin
 {
 	plan->nodes[node].drained = drained;
 	plan->nodes[node].until_ns = drained ? drain_end(plan, since_ns) : UINT64_MAX;
+	plan->has_drained |= drained;
+	for (size_t i = 0; i < plan->n_pools; i++)
+		plan->pools[i].health_version = 0;
 }
 
 bool plan_drain_ended(const struct plan *plan, uint64_t after_ns, uint64_t now_ns)
@@ -285,8 +298,18 @@ static bool is_settled(const struct pool *pool)
 	return true;
 }
 
+// What was found out last is so still, as long as nothing has an end by time.
+static bool is_fresh(const struct plan *plan, const struct pool *pool)
+{
+	return pool->health_version == health_version(plan->health) && pool->n_leaving == 0 &&
+		!plan->has_drained;
+}
+
 static void refresh_pool(const struct plan *plan, struct pool *pool, uint64_t now_ns)
 {
+	if (is_fresh(plan, pool))
+		return;
+	pool->health_version = health_version(plan->health);
 	pool->settled = is_settled(pool);
 	pool->n_targets = 0;
 	memset(pool->n_in, 0, sizeof(pool->n_in));
@@ -406,17 +429,32 @@ static size_t find_place(const struct making *m, const struct address *address)
 	return found == NULL ? SIZE_MAX : found->node;
 }
 
+// What the service had before. Under another family it is another service, whatever its name.
+static const struct pool *pool_before(const struct making *m, size_t service)
+{
+	if (m->named[service] == SIZE_MAX)
+		return NULL;
+
+	const struct pool *pool = &m->before->pools[m->before->pool_of[m->named[service]]];
+	bool is_same = m->same[service] != SIZE_MAX;
+
+	return is_same || pool->family == m->plan->config->services[service]->target_family ? pool
+											    : NULL;
+}
+
 // Of the nodes before, those that a service has which is still there.
 static void find_carried(struct making *m)
 {
 	const struct plan *before = m->before;
+	const struct pool *last = NULL;
 
 	for (size_t i = 0; i < m->plan->config->n_services; i++) {
-		const struct pool *pool = m->keys[i].before;
+		const struct pool *pool = pool_before(m, i);
 
 		// Services beside each other mostly share their pool.
-		if (pool == NULL || (i > 0 && pool == m->keys[i - 1].before))
+		if (pool == NULL || pool == last)
 			continue;
+		last = pool;
 		for (size_t j = 0; j < pool->n_members; j++)
 			m->carried[pool->members[j].node * N_FAMILIES + pool->family] |=
 				!pool->members[j].gone;
@@ -467,6 +505,7 @@ static bool copy_nodes(struct making *m)
 	memcpy(plan->nodes, before->nodes, n * sizeof(*plan->nodes));
 	memcpy(plan->nodes_by_name, before->nodes_by_name, n * sizeof(size_t));
 	plan->n_nodes = n;
+	plan->has_drained = before->has_drained;
 	for (size_t i = 0; i < n * N_FAMILIES; i++)
 		m->now_at[i] = i / N_FAMILIES;
 	return true;
@@ -497,7 +536,7 @@ static void add_nodes(struct making *m, const struct drains *drains)
 	struct plan *plan = m->plan;
 	uint64_t since_ns;
 
-	m->same_nodes = copy_nodes(m);
+	m->same_nodes = m->copied_nodes = copy_nodes(m);
 	if (m->same_nodes)
 		return;
 	for (size_t i = 0; i < plan->config->n_nodes; i++) {
@@ -525,6 +564,14 @@ static void add_nodes(struct making *m, const struct drains *drains)
 
 // Services before and now
 
+static bool is_called_so(
+	const struct config *config, size_t i, const struct service_config *service)
+{
+	return i < config->n_services &&
+		(config->services[i] == service ||
+			strcmp(config->services[i]->name, service->name) == 0);
+}
+
 // Both are mostly in the same order; where they are not, a service is found by its name. Returns
 // how many are the same.
 static size_t find_services(struct making *m)
@@ -539,7 +586,7 @@ static size_t find_services(struct making *m)
 		m->same[i] = m->named[i] = SIZE_MAX;
 		if (before == NULL)
 			continue;
-		if (next >= before->config->n_services || before->config->services[next] != service)
+		if (!is_called_so(before->config, next, service))
 			next = plan_find_service(before, service->name);
 		m->named[i] = next;
 		if (next == SIZE_MAX)
@@ -551,19 +598,6 @@ static size_t find_services(struct making *m)
 		next++;
 	}
 	return n_same;
-}
-
-// What the service had before. Under another family it is another service, whatever its name.
-static const struct pool *pool_before(const struct making *m, size_t service)
-{
-	if (m->named[service] == SIZE_MAX)
-		return NULL;
-
-	const struct pool *pool = &m->before->pools[m->before->pool_of[m->named[service]]];
-	bool is_same = m->same[service] != SIZE_MAX;
-
-	return is_same || pool->family == m->plan->config->services[service]->target_family ? pool
-											    : NULL;
 }
 
 // Those whose names were there before are in their order already. Returns how many: they are in
@@ -651,21 +685,6 @@ static uint16_t check_port_of(const struct service_config *service)
 	return of_node_port ? service->node_port : service->check.port;
 }
 
-// 'beside' is the key of another service, or empty: services that use all nodes share one list of
-// them, which has to be hashed only once.
-static void fill_key(
-	struct key *key, const struct service_config *service, const struct key *beside)
-{
-	bool is_shared = beside->service != NULL && beside->service->nodes == service->nodes &&
-		beside->service->n_nodes == service->n_nodes &&
-		beside->service->weights == service->weights &&
-		beside->service->reserves == service->reserves;
-
-	key->service = service;
-	key->check_port = check_port_of(service);
-	key->nodes_hash = is_shared ? beside->nodes_hash : hash_nodes(service);
-}
-
 // Of lists of 'size' bytes; either may be NULL for none.
 static int compare_lists(const void *a, const void *b, size_t size)
 {
@@ -709,18 +728,6 @@ static int compare_uses(const struct service_config *s, const struct service_con
 	return memcmp(s->nodes, t->nodes, s->n_nodes * sizeof(size_t));
 }
 
-static int compare_keys(const void *l, const void *r)
-{
-	const struct key *a = l;
-	const struct key *b = r;
-	int by_hash = order(a->nodes_hash, b->nodes_hash);
-	int by_before = order((uintptr_t)a->before, (uintptr_t)b->before);
-
-	if (by_hash != 0 || by_before != 0)
-		return by_hash != 0 ? by_hash : by_before;
-	return compare_uses(a->service, b->service);
-}
-
 static bool is_of_kind(const struct probe *probe, const struct probe_config *config)
 {
 	return probe != NULL && probe_config_of(probe)->check.kind == config->check.kind;
@@ -757,15 +764,15 @@ static bool fallback_of(const struct probe_config *first, const struct model_nod
 
 // Returns false when out of memory.
 static bool add_probes(
-	struct making *m, enum family family, const struct key *key, struct member *member)
+	struct making *m, enum family family, const struct wish *wish, struct member *member)
 {
 	const struct model_node *name = &m->plan->names[member->node];
 	const struct member *before = m->members[member->node];
 	struct probe_config fallback,
 		config = {
 			.address = name->address[family],
-			.port = key->check_port,
-			.check = key->service->check,
+			.port = check_port_of(wish->service),
+			.check = wish->service->check,
 		};
 
 	if (config.check.kind == CHECK_NONE)
@@ -782,27 +789,27 @@ static bool add_probes(
 }
 
 // Returns false when out of memory.
-static bool add_member(struct making *m, struct pool *pool, const struct key *key, size_t node)
+static bool add_member(struct making *m, struct pool *pool, const struct wish *wish, size_t node)
 {
 	struct member *member = &pool->members[pool->n_members];
 
 	*member = (struct member){
 		.node = node, .weight = m->plan->nodes[node].weight, .until_ns = UINT64_MAX};
-	if (!add_probes(m, pool->family, key, member))
+	if (!add_probes(m, pool->family, wish, member))
 		return false;
 	pool->n_members++;
 	return true;
 }
 
-static bool add_leaving_members(struct making *m, struct pool *pool, const struct key *key)
+static bool add_leaving_members(struct making *m, struct pool *pool, const struct wish *wish)
 {
-	for (size_t i = 0; key->before != NULL && i < key->before->n_members; i++) {
-		const struct member *before = &key->before->members[i];
+	for (size_t i = 0; wish->before != NULL && i < wish->before->n_members; i++) {
+		const struct member *before = &wish->before->members[i];
 		size_t node = m->now_at[before->node * N_FAMILIES + pool->family];
 
 		if (before->gone || node == SIZE_MAX || m->members[node] == NULL)
 			continue;
-		if (!add_member(m, pool, key, node))
+		if (!add_member(m, pool, wish, node))
 			return false;
 
 		struct member *member = &pool->members[pool->n_members - 1];
@@ -837,86 +844,137 @@ static bool has_gone(const struct pool *pool)
 	return false;
 }
 
-// Whether the members of the pool before are those that the pool would have.
-static bool is_as_before(const struct making *m, const struct key *key)
+// The very same services use their nodes as they did.
+static bool is_as_before(const struct making *m, const struct wish *wish, bool is_same)
 {
-	const struct pool *before = key->before;
+	const struct pool *before = wish->before;
 
 	return m->same_nodes && before != NULL && !has_gone(before) &&
-		compare_uses(key->service, m->before->config->services[before->first_service]) == 0;
+		(is_same ||
+			compare_uses(wish->service,
+				m->before->config->services[before->first_service]) == 0);
 }
 
-static void share_members(struct pool *pool, const struct pool *before)
+static void share_members(const struct making *m, struct pool *pool, const struct pool *before)
 {
 	pool->list = before->list;
 	pool->list->n_references++;
 	pool->members = before->members;
 	pool->n_members = before->n_members;
 	pool->n_leaving = before->n_leaving;
+	pool->targets = before->targets;
+	pool->n_targets = before->n_targets;
+	pool->health_version = m->copied_nodes ? before->health_version : 0;
+	memcpy(pool->n_in, before->n_in, sizeof(pool->n_in));
 }
 
-static bool add_members(struct making *m, struct pool *pool, const struct key *key)
+// Returns false when out of memory.
+static bool create_list(struct pool *pool, size_t n_max)
 {
-	const struct service_config *service = key->service;
-	size_t n_max = service->n_nodes + (key->before != NULL ? key->before->n_members : 0);
-
 	pool->list = calloc(1, sizeof(*pool->list) + n_max * sizeof(pool->list->members[0]));
 	if (pool->list == NULL)
 		return false;
-
 	pool->list->n_references = 1;
+	pool->list->targets = array(n_max, sizeof(*pool->list->targets));
 	pool->members = pool->list->members;
-	lay_out(m, key->before);
+	pool->targets = pool->list->targets;
+	return pool->targets != NULL;
+}
+
+static bool add_members(struct making *m, struct pool *pool, const struct wish *wish)
+{
+	const struct service_config *service = wish->service;
+
+	if (!create_list(
+		    pool, service->n_nodes + (wish->before != NULL ? wish->before->n_members : 0)))
+		return false;
+	lay_out(m, wish->before);
 	for (size_t i = 0; i < service->n_nodes; i++) {
-		if (!add_member(m, pool, key, service->nodes[i]))
+		if (!add_member(m, pool, wish, service->nodes[i]))
 			return false;
 		if (service->weights != NULL)
 			pool->members[i].weight = service->weights[i];
 		pool->members[i].is_reserve = service->reserves != NULL && service->reserves[i];
 		m->members[service->nodes[i]] = NULL; // It does not leave.
 	}
-	return add_leaving_members(m, pool, key);
+	return add_leaving_members(m, pool, wish);
 }
 
-static bool make_pool(struct making *m, const struct key *key)
+static bool make_pool(struct making *m, const struct wish *wish, size_t service)
 {
 	struct plan *plan = m->plan;
-	struct pool *pool = &plan->pools[plan->n_pools++];
+	struct pool *pool = &plan->pools[plan->n_pools];
 
-	pool->family = key->service->target_family;
-	pool->fail_open = key->service->fail_open;
-	pool->settled = key->before != NULL && key->before->settled;
-	pool->first_service = (size_t)(key - m->keys);
-	if (is_as_before(m, key))
-		share_members(pool, key->before);
-	else if (!add_members(m, pool, key))
-		return false;
-	pool->targets = calloc(pool->n_members + 1, sizeof(*pool->targets));
-	return pool->targets != NULL;
+	m->leaves[plan->n_pools++] = wish->leaves;
+	pool->family = wish->service->target_family;
+	pool->fail_open = wish->service->fail_open;
+	pool->hash = wish->hash;
+	pool->first_service = service;
+	if (!wish->is_as_before)
+		return add_members(m, pool, wish);
+	share_members(m, pool, wish->before);
+	return true;
+}
+
+// Services that use all nodes share one list of them, without weights, which has to be hashed only
+// once.
+static uint64_t hash_of(struct making *m, const struct service_config *service)
+{
+	if (service->weights != NULL || service->reserves != NULL)
+		return hash_nodes(service);
+	if (m->hashed == NULL || m->hashed->nodes != service->nodes ||
+		m->hashed->n_nodes != service->n_nodes) {
+		m->hashed = service;
+		m->hash = hash_nodes(service);
+	}
+	return m->hash;
+}
+
+static struct wish wish_of(struct making *m, size_t i)
+{
+	bool is_same = m->same[i] != SIZE_MAX;
+	struct wish wish = {
+		.service = m->plan->config->services[i],
+		.before = pool_before(m, i),
+	};
+
+	wish.hash = is_same ? wish.before->hash : hash_of(m, wish.service);
+	wish.is_as_before = is_as_before(m, &wish, is_same);
+	if (!wish.is_as_before || wish.before->n_leaving > 0)
+		wish.leaves = wish.before;
+	return wish;
+}
+
+static bool fulfils(const struct making *m, size_t pool, const struct wish *wish)
+{
+	const struct plan *plan = m->plan;
+
+	return plan->pools[pool].hash == wish->hash && m->leaves[pool] == wish->leaves &&
+		compare_uses(plan->config->services[plan->pools[pool].first_service],
+			wish->service) == 0;
 }
 
 // The pool of the service, by what it uses. SIZE_MAX when out of memory.
-static size_t find_pool(struct making *m, size_t service, const struct key **beside)
+static size_t find_pool(struct making *m, size_t service)
 {
-	struct key *key = &m->keys[service];
+	struct plan *plan = m->plan;
+	struct wish wish = wish_of(m, service);
+	size_t slot = wish.hash & m->slots_mask;
 
-	fill_key(key, m->plan->config->services[service], *beside);
-	*beside = key;
-	struct key **place = tsearch(key, &m->tree, compare_keys);
-	if (place == NULL)
-		return SIZE_MAX;
-	if (*place == key) {
-		key->pool = m->plan->n_pools;
-		if (!make_pool(m, key))
+	while (m->slots[slot] != SIZE_MAX && !fulfils(m, m->slots[slot], &wish))
+		slot = (slot + 1) & m->slots_mask;
+	if (m->slots[slot] == SIZE_MAX) {
+		m->slots[slot] = plan->n_pools;
+		if (!make_pool(m, &wish, service))
 			return SIZE_MAX;
 	}
-	return (*place)->pool;
+	plan->pools[m->slots[slot]].settled |= wish.before != NULL && wish.before->settled;
+	return m->slots[slot];
 }
 
 static bool add_pools(struct making *m)
 {
 	struct plan *plan = m->plan;
-	const struct key *beside = &(struct key){0};
 
 	for (size_t i = 0; i < plan->config->n_services; i++) {
 		bool is_same = m->same[i] != SIZE_MAX;
@@ -924,7 +982,7 @@ static bool add_pools(struct making *m)
 		size_t pool = is_same ? *now : SIZE_MAX;
 
 		if (pool == SIZE_MAX)
-			pool = find_pool(m, i, &beside);
+			pool = find_pool(m, i);
 		if (pool == SIZE_MAX)
 			return false;
 		if (is_same)
@@ -1018,16 +1076,14 @@ static bool allocate(struct making *m, size_t n_not_same)
 	m->carried = array(n_before * N_FAMILIES, sizeof(bool));
 	m->now_at = array(n_before * N_FAMILIES, sizeof(size_t));
 	m->members = array(n_nodes, sizeof(*m->members));
-	m->keys = array(n_services, sizeof(*m->keys));
+	m->leaves = array(n_pools_max, sizeof(*m->leaves));
+	m->slots_mask = index_builder_slots(n_pools_max) - 1;
+	m->slots = array(m->slots_mask, sizeof(size_t));
 	return plan->names != NULL && plan->nodes != NULL && plan->nodes_by_name != NULL &&
 		plan->pools != NULL && plan->sets != NULL && plan->pool_of != NULL &&
 		plan->services_by_name != NULL && plan->services != NULL && m->pool_now != NULL &&
 		m->places != NULL && m->carried != NULL && m->now_at != NULL &&
-		m->members != NULL && m->keys != NULL;
-}
-
-static void keep_key(void *)
-{
+		m->members != NULL && m->leaves != NULL && m->slots != NULL;
 }
 
 static bool make(struct making *m, const struct config *config, const struct drains *drains)
@@ -1038,13 +1094,14 @@ static bool make(struct making *m, const struct config *config, const struct dra
 		return false;
 
 	m->plan->config = config;
+	m->plan->health = m->health;
 	size_t n_same = find_services(m);
 	if (!allocate(m, config->n_services - n_same) || !sort_services(m))
 		return false;
-	for (size_t i = 0; i < config->n_services; i++)
-		m->keys[i].before = pool_before(m, i);
 	for (size_t i = 0; m->before != NULL && i < m->before->n_pools; i++)
 		m->pool_now[i] = SIZE_MAX;
+	for (size_t i = 0; i <= m->slots_mask; i++)
+		m->slots[i] = SIZE_MAX;
 	add_nodes(m, drains);
 	if (!add_pools(m))
 		return false;
@@ -1064,7 +1121,6 @@ struct plan *plan_create(const struct config *config, const struct plan *before,
 	};
 	bool made = make(&m, config, drains);
 
-	tdestroy(m.tree, keep_key);
 	free(m.same);
 	free(m.named);
 	free(m.pool_now);
@@ -1072,7 +1128,8 @@ struct plan *plan_create(const struct config *config, const struct plan *before,
 	free(m.carried);
 	free(m.now_at);
 	free(m.members);
-	free(m.keys);
+	free(m.leaves);
+	free(m.slots);
 	if (made)
 		return m.plan;
 	plan_destroy(m.plan, health);
@@ -1086,13 +1143,13 @@ int plan_learn(struct plan *plan, struct vip_prober *prober, node_id_fn *id_of, 
 
 static void destroy_pool(struct pool *pool, struct health *health)
 {
-	free(pool->targets);
 	if (pool->list == NULL || --pool->list->n_references > 0)
 		return;
 	for (size_t i = 0; i < pool->n_members; i++) {
 		health_release(health, pool->members[i].probe);
 		health_release(health, pool->members[i].fallback);
 	}
+	free(pool->list->targets);
 	free(pool->list);
 }
 

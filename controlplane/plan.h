@@ -28,9 +28,10 @@ struct member {
 	uint64_t until_ns;      // When its time is over if it leaves; UINT64_MAX for never.
 };
 
-// Plans share what none of them changes.
+// Plans share it where their pools have the same members.
 struct member_list {
 	size_t n_references;
+	struct model_target *targets; // Room for a pool's.
 	struct member members[];
 };
 
@@ -43,10 +44,12 @@ struct pool {
 	size_t n_leaving; // Of the members.
 	size_t n_services;
 	size_t first_service; // Index into the configuration's services.
+	uint64_t hash;        // Of the nodes that its services use.
 	bool fail_open;
 
 	// Written by plan_refresh().
-	struct model_target *targets; // [n_targets], at most n_members.
+	uint64_t health_version;      // As of health_version(), when the rest was; 0 for never.
+	struct model_target *targets; // [n_targets], at most n_members. The list's.
 	size_t n_targets;
 	size_t n_in[N_TARGET_STATES]; // How many members are so.
 	bool settled; // Once each member's first check had an end; others may join it later.
@@ -62,11 +65,13 @@ struct plan_node {
 };
 
 struct plan {
-	const struct config *config; // Borrowed.
-	struct model_node *names;    // [n_nodes]: the configuration's nodes, then those that leave,
-	                             // with what addresses of theirs no other has now.
-	struct plan_node *nodes;     // [n_nodes]
+	const struct config *config; // Borrowed, as is the next.
+	const struct health *health;
+	struct model_node *names; // [n_nodes]: the configuration's nodes, then those that leave,
+	                          // with what addresses of theirs no other has now.
+	struct plan_node *nodes;  // [n_nodes]
 	size_t n_nodes;
+	bool has_drained;      // One of them is drained, or was.
 	bool knows_neighbours; // Which of them are so, by the routes.
 	struct pool *pools;    // [n_pools]
 	size_t n_pools;

@@ -355,6 +355,23 @@ static void bench_services(struct bench *b, struct world *w, struct samples *s, 
 	report(b, "one Local Service", s, 5);
 }
 
+// It goes, and comes again.
+static void bench_comings(struct bench *b, struct world *w, struct samples *s, unsigned rounds)
+{
+	for (unsigned round = 0; round < rounds; round++) {
+		unsigned i = (round / 2 * 997 / LOCAL_EVERY * LOCAL_EVERY + 1) % N_SERVICES;
+		bool is_gone = round % 2 == 0;
+		uint64_t began = own_ns();
+
+		bench_require(cluster_tell(w->cluster, CLUSTER_SERVICES, is_gone, w->services[i],
+				      w->now_ns) == 0,
+			"a Service is not taken");
+		take_in(w, s, began);
+	}
+	report(b, "one Service goes or comes", s, 5);
+	bench_fact(b, "cluster, pools after that", (double)w->plan->n_pools, "pools");
+}
+
 static void bench_slices(struct bench *b, struct world *w, struct samples *s, unsigned rounds)
 {
 	for (unsigned round = 0; round < rounds; round++) {
@@ -514,6 +531,7 @@ void bench_cluster(struct bench *b)
 	bench_rest(b, w, few);
 	bench_verdicts(b, w, rounds);
 	bench_services(b, w, &samples, rounds);
+	bench_comings(b, w, &samples, rounds);
 	bench_slices(b, w, &samples, rounds);
 	bench_nodes(b, w, &samples, few);
 	stop(w);

@@ -403,6 +403,48 @@ static void services_with_the_same_nodes_and_checks_share_a_pool(void **state)
 	assert_int_equal(status.n_probes, 3); // Of three nodes, whoever asks.
 }
 
+// A thousand that come one after the other are not a thousand pools.
+static void a_service_that_comes_later_joins_the_pool_of_those_there(void **state)
+{
+	struct place *p = *state;
+	struct config *before = configure(p, "a b c"), *config = configure(p, "a b c");
+
+	add_service(before, "one", "abc")->check.kind = CHECK_TCP;
+	add_service(config, "one", "abc")->check.kind = CHECK_TCP;
+	add_service(config, "two", "abc")->check.kind = CHECK_TCP;
+	before->services[0]->check.port = 10256;
+	config->services[0]->check.port = config->services[1]->check.port = 10256;
+	plan(p, before, 0);
+	plan(p, config, 0);
+
+	assert_int_equal(p->plan->n_pools, 1);
+}
+
+static void while_a_node_leaves_the_others_of_its_pool_a_new_service_has_its_own(void **state)
+{
+	struct place *p = *state;
+	struct config *before = configure(p, "a b"), *leaves = configure(p, "b"),
+		      *comes = configure(p, "b"), *later = configure(p, "b");
+
+	add_service(before, "one", "ab");
+	add_service(leaves, "one", "b");
+	add_service(comes, "one", "b");
+	add_service(comes, "two", "b");
+	add_service(later, "one", "b");
+	add_service(later, "two", "b");
+	plan(p, before, 0);
+	plan(p, leaves, 0);
+	plan(p, comes, 0);
+	assert_string_equal(nodes_of(p, "one", 1), "a:draining b:up");
+	assert_string_equal(nodes_of(p, "two", 1), "b:up");
+
+	plan_end_leaving(p->plan, not_held, NULL, 2);
+	plan(p, later, 2); // Without it,
+	plan(p, later, 2); // they are one again.
+	assert_string_equal(nodes_of(p, "one", 2), "b:up");
+	assert_int_equal(p->plan->n_pools, 1);
+}
+
 static void a_check_without_a_port_asks_the_services_own_node_port(void **state)
 {
 	struct place *p = *state;
@@ -842,6 +884,8 @@ int main(void)
 		IN_PLACE(a_node_that_is_off_is_down_at_once_and_stays_so_when_it_leaves),
 		IN_PLACE(services_with_other_reserves_have_other_pools),
 		IN_PLACE(services_with_the_same_nodes_and_checks_share_a_pool),
+		IN_PLACE(a_service_that_comes_later_joins_the_pool_of_those_there),
+		IN_PLACE(while_a_node_leaves_the_others_of_its_pool_a_new_service_has_its_own),
 		IN_PLACE(a_check_without_a_port_asks_the_services_own_node_port),
 		IN_PLACE(a_node_removed_drains_while_flows_hold_it_and_is_then_gone),
 		IN_PLACE(a_node_that_one_service_gives_up_is_gone_from_it_alone),
