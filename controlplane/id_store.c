@@ -9,12 +9,12 @@ struct id {
 	struct id_key key;  // Its name is our own copy, or NULL if the id is free.
 	uintptr_t named_at; // Where the name was by which it was last found; maybe nothing is there
 	                    // any more.
-	uint64_t generation;
 };
 
 // Open addressing with linear probing, at most half full.
 struct id_store {
-	struct id *ids; // [ids_max]
+	struct id *ids;        // [ids_max]
+	uint64_t *generations; // [ids_max] By themselves, since all are written for each table.
 	size_t ids_max;
 	size_t count;
 	size_t lowest_free;
@@ -36,8 +36,9 @@ struct id_store *id_store_create(size_t ids_max)
 	store->ids_max = ids_max;
 	store->mask = n_slots - 1;
 	store->ids = calloc(ids_max, sizeof(*store->ids));
+	store->generations = calloc(ids_max, sizeof(*store->generations));
 	store->slots = malloc(n_slots * sizeof(*store->slots));
-	if (store->ids == NULL || store->slots == NULL) {
+	if (store->ids == NULL || store->generations == NULL || store->slots == NULL) {
 		id_store_destroy(store);
 		return NULL;
 	}
@@ -54,6 +55,7 @@ void id_store_destroy(struct id_store *store)
 	for (size_t i = 0; i < store->end; i++)
 		free((char *)store->ids[i].key.name);
 	free(store->ids);
+	free(store->generations);
 	free(store->slots);
 	free(store);
 }
@@ -148,6 +150,7 @@ void id_store_remove(struct id_store *store, uint32_t id)
 	close_gap(store, slot_of(store, &store->ids[id].key));
 	free((char *)store->ids[id].key.name);
 	store->ids[id] = (struct id){0};
+	store->generations[id] = 0;
 	store->count--;
 	if (id < store->lowest_free)
 		store->lowest_free = id;
@@ -155,16 +158,19 @@ void id_store_remove(struct id_store *store, uint32_t id)
 		store->end--;
 }
 
-void id_store_mark(
-	struct id_store *store, uint32_t id, const struct id_key *key, uint64_t generation)
+void id_store_mark(struct id_store *store, uint32_t id, uint64_t generation)
+{
+	store->generations[id] = generation;
+}
+
+void id_store_know(struct id_store *store, uint32_t id, const struct id_key *key)
 {
 	store->ids[id].named_at = (uintptr_t)key->name;
-	store->ids[id].generation = generation;
 }
 
 uint64_t id_store_generation(const struct id_store *store, uint32_t id)
 {
-	return store->ids[id].generation;
+	return store->generations[id];
 }
 
 const struct id_key *id_store_key(const struct id_store *store, uint32_t id)

@@ -36,10 +36,11 @@ int id_store_put(struct id_store *store, const struct id_key *key, uint32_t *ret
 
 void id_store_remove(struct id_store *store, uint32_t id);
 
-// The table of 'generation' knows the id, which is that of 'key'; that of a later one may not. As
-// long as the name stays where it is, it is found sooner.
-void id_store_mark(
-	struct id_store *store, uint32_t id, const struct id_key *key, uint64_t generation);
+// The table of 'generation' knows the id; that of a later one may not.
+void id_store_mark(struct id_store *store, uint32_t id, uint64_t generation);
+
+// The id is that of 'key': as long as the name stays where it is, it is found sooner.
+void id_store_know(struct id_store *store, uint32_t id, const struct id_key *key);
 
 // Of the last table that knew it; 0 for none yet.
 uint64_t id_store_generation(const struct id_store *store, uint32_t id);

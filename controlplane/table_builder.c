@@ -21,6 +21,10 @@
 // all tables that have them alike. So with a thousand services over the same nodes, one of which
 // fails, one ring and one array of states are made, and the thousand services are pointed at them.
 //
+// What the table before has is not looked for again. A service that stands in the model where it
+// stood has its id; a set of the same targets has its ring; and where all services are at the
+// endpoints where they were, the indexes of those are copied.
+//
 // What a table looks like does not depend on the order of the model: what is new gets its ids in
 // the order of its keys, and all that follows goes by ids.
 //
@@ -49,15 +53,26 @@ struct routes {
 	struct route_step *steps[N_FAMILIES];
 };
 
+// A service of a model, by its place there. Nothing may be at 'name' any more.
+struct known_service {
+	const char *name;
+	uint64_t name_hash;
+	uint32_t id;
+	bool answers_arp;
+	bool rejects;
+};
+
 // A table lent out.
 struct built {
 	alignas(CACHE_LINE) struct forwarding_table table;
 	struct built *next;
 	struct routes *routes;
-	struct target_set *sets; // [n_sets], each with its references.
-	size_t n_sets;
+	struct made_sets *sets;
 	struct part **sources; // [n_sources], or NULL of one not taken.
 	size_t n_sources;
+	struct known_service *known; // [n_known]
+	size_t n_known;
+	uint32_t *place_of; // [n_services of the table], by id: index into 'known'.
 };
 
 struct table_builder {
@@ -114,12 +129,10 @@ int table_builder_create(size_t services_max, size_t nodes_max, struct table_bui
 
 static void destroy_built(struct table_builder *b, struct built *built)
 {
-	for (size_t i = 0; i < built->n_sets; i++)
-		target_set_release(&built->sets[i], b->rings, b->states);
+	made_sets_destroy(built->sets, b->rings, b->states);
 	for (size_t i = 0; built->sources != NULL && i < built->n_sources; i++)
 		part_store_release(b->sources, built->sources[i]);
 	free(built->sources);
-	free(built->sets);
 	release_routes(built->routes);
 	free(built);
 }
@@ -189,10 +202,24 @@ struct keys {
 	struct id_store *store;
 	size_t n;            // Places for keys,
 	size_t n_used;       // and those that there are.
-	struct id_key *keys; // [n], without a name where there is none.
+	struct id_key *keys; // [n], without a name where there is none; of one that was known, it
+	                     // has only that.
 	uint32_t *ids;       // [n], or ID_NONE.
 	size_t *fresh;       // [n_fresh], those that had none before.
 	size_t n_fresh;
+};
+
+// How many of each thing a table has.
+struct sizes {
+	size_t services;
+	size_t nodes;
+	size_t own;
+	size_t snat[N_FAMILIES];
+	size_t service_slots;
+	size_t node_slots;
+	size_t own_slots;
+	size_t return_slots;
+	size_t sources;
 };
 
 struct making {
@@ -200,9 +227,10 @@ struct making {
 	const struct model *model;
 	const struct next_hop_finder *finder;
 	struct keys services;
-	struct keys nodes;    // [n_nodes of the model][N_FAMILIES]
-	uint64_t *identities; // [n_nodes of the model], name_hash() of the names,
-	uint64_t *salts;      // and [n_services of the model] likewise.
+	struct keys nodes;          // [n_nodes of the model][N_FAMILIES]
+	uint64_t *identities;       // [n_nodes of the model], name_hash() of the names.
+	const struct built *before; // The table before, or NULL.
+	bool same_endpoints;        // It has just the services that there are now.
 	struct target_sets sets;
 	const struct model_service **service_of; // [n_services of the table], by id, or NULL.
 	struct built *built;
@@ -210,7 +238,10 @@ struct making {
 	struct index_slot *node_slots;
 	struct index_slot *own_slots;
 	struct index_slot *return_slots;
+	struct sizes sizes;
 	struct own_address *own;
+	struct known_service *known;
+	uint32_t *place_of;
 	struct service *service_rows;
 	struct node *node_rows;
 	struct address *snat_rows[N_FAMILIES];
@@ -286,16 +317,78 @@ static struct id_key node_key(const struct address *address)
 	return (struct id_key){.name = "", .address = *address, .hash = hash_address(address)};
 }
 
-static void find_ids(struct keys *keys)
+// Whether the table before has the service, and there it stood at 'place' of the model. Returns its
+// id, or ID_NONE. A name of the same hash at the same place is the same name.
+static uint32_t id_at_place(
+	const struct built *before, size_t place, const struct model_service *service)
 {
+	if (before == NULL || place >= before->n_known || service->name_hash == 0)
+		return ID_NONE;
+
+	const struct known_service *known = &before->known[place];
+	const struct service *row = &before->table.services[known->id];
+	bool is_it = known->name == service->name && known->name_hash == service->name_hash &&
+		row->port == __builtin_bswap16(service->port) &&
+		row->protocol == service->protocol && address_equal(&row->vip, &service->vip);
+
+	return is_it ? known->id : ID_NONE;
+}
+
+// The row of an id in the table before, which is of the same service; NULL if it has none.
+static const struct service *row_before(const struct built *before, uint32_t id)
+{
+	const struct forwarding_table *table = before == NULL ? NULL : &before->table;
+
+	return table != NULL && id < table->n_services && service_exists(&table->services[id])
+		? &table->services[id]
+		: NULL;
+}
+
+static void find_id(struct keys *keys, size_t i)
+{
+	keys->ids[i] = id_store_find(keys->store, &keys->keys[i]);
+	if (keys->ids[i] == ID_NONE)
+		keys->fresh[keys->n_fresh++] = i;
+	else
+		id_store_know(keys->store, keys->ids[i], &keys->keys[i]);
+}
+
+// Services mostly stand in the order in which they stood in the model before.
+static void find_services(struct making *m)
+{
+	struct keys *keys = &m->services;
+	size_t place = 0;
+
+	m->same_endpoints = m->before != NULL && m->before->n_known == keys->n;
+	for (size_t i = 0; i < keys->n; i++) {
+		const struct model_service *service = &m->model->services[i];
+
+		keys->ids[i] = id_at_place(m->before, place, service);
+		if (keys->ids[i] != ID_NONE) {
+			keys->keys[i].name = service->name;
+			place++;
+			continue;
+		}
+		keys->keys[i] = service_key(service);
+		find_id(keys, i);
+		if (row_before(m->before, keys->ids[i]) != NULL)
+			place = m->before->place_of[keys->ids[i]] + 1;
+		else
+			m->same_endpoints = false;
+	}
+	keys->n_used = keys->n;
+}
+
+static void find_nodes(struct making *m)
+{
+	struct keys *keys = &m->nodes;
+
 	for (size_t i = 0; i < keys->n; i++) {
 		keys->ids[i] = ID_NONE;
 		if (keys->keys[i].name == NULL)
 			continue;
 		keys->n_used++;
-		keys->ids[i] = id_store_find(keys->store, &keys->keys[i]);
-		if (keys->ids[i] == ID_NONE)
-			keys->fresh[keys->n_fresh++] = i;
+		find_id(keys, i);
 	}
 }
 
@@ -360,8 +453,6 @@ static int check_keys(struct making *m, const struct keys *keys)
 
 static int put_keys(struct making *m, struct keys *keys, const char *what, size_t most)
 {
-	find_ids(keys);
-
 	size_t held = id_store_count(keys->store) - (keys->n_used - keys->n_fresh);
 	size_t wanted = keys->n_fresh;
 	int r = put_fresh(keys);
@@ -395,18 +486,14 @@ static int take_ids(struct making *m)
 	struct table_builder *b = m->builder;
 
 	m->identities = calloc(model->n_nodes + 1, sizeof(*m->identities));
-	m->salts = calloc(model->n_services + 1, sizeof(*m->salts));
-	if (m->identities == NULL || m->salts == NULL ||
+	if (m->identities == NULL ||
 		create_keys(&m->nodes, b->nodes, model->n_nodes * N_FAMILIES) < 0 ||
 		create_keys(&m->services, b->services, model->n_services) < 0)
 		return -ENOMEM;
 
 	name_nodes(m);
-	for (size_t i = 0; i < model->n_services; i++) {
-		m->salts[i] = salt_of(&model->services[i]);
-		m->services.keys[i] = service_key(&model->services[i]);
-	}
-
+	find_nodes(m);
+	find_services(m);
 	int r = put_keys(m, &m->nodes, "addresses of nodes", b->nodes_max);
 	return r < 0 ? r : put_keys(m, &m->services, "services", b->services_max);
 }
@@ -427,19 +514,6 @@ static void *cut(uint8_t *memory, size_t *at, size_t len)
 	*at += padded(len);
 	return piece;
 }
-
-// How many of each thing a table has.
-struct sizes {
-	size_t services;
-	size_t nodes;
-	size_t own;
-	size_t snat[N_FAMILIES];
-	size_t service_slots;
-	size_t node_slots;
-	size_t own_slots;
-	size_t return_slots;
-	size_t sources;
-};
 
 static size_t count_in_mode(const struct model *model, enum forwarding_mode mode)
 {
@@ -468,9 +542,11 @@ static struct sizes measure(const struct making *m)
 	};
 }
 
-// Lays out in 'memory' all that is not shared. Returns how many bytes that takes.
-static size_t lay_out(struct making *m, const struct sizes *n, uint8_t *memory)
+// Lays out in 'memory' all that is not shared, rows first: those are 0 at first. Returns how many
+// bytes all of it takes.
+static size_t lay_out(struct making *m, uint8_t *memory, size_t *ret_len_rows)
 {
+	const struct sizes *n = &m->sizes;
 	size_t at = 0;
 
 	m->built = cut(memory, &at, sizeof(*m->built));
@@ -479,10 +555,13 @@ static size_t lay_out(struct making *m, const struct sizes *n, uint8_t *memory)
 	m->own = cut(memory, &at, n->own * sizeof(*m->own));
 	m->snat_rows[IPV4] = cut(memory, &at, n->snat[IPV4] * sizeof(struct address));
 	m->snat_rows[IPV6] = cut(memory, &at, n->snat[IPV6] * sizeof(struct address));
+	m->source_rows = cut(memory, &at, n->sources * sizeof(*m->source_rows));
+	*ret_len_rows = at;
+	m->known = cut(memory, &at, m->model->n_services * sizeof(*m->known));
+	m->place_of = cut(memory, &at, n->services * sizeof(*m->place_of));
 	m->service_slots = cut(memory, &at, n->service_slots * sizeof(*m->service_slots));
 	m->node_slots = cut(memory, &at, n->node_slots * sizeof(*m->node_slots));
 	m->own_slots = cut(memory, &at, n->own_slots * sizeof(*m->own_slots));
-	m->source_rows = cut(memory, &at, n->sources * sizeof(*m->source_rows));
 	m->return_slots = cut(memory, &at, n->return_slots * sizeof(*m->return_slots));
 	return at;
 }
@@ -495,31 +574,28 @@ static void share_routes(struct making *m)
 		m->built->table.routes.steps[family] = m->built->routes->steps[family];
 }
 
-// One piece of memory, in which all is 0 that is not an index.
 static int create_built(struct making *m)
 {
-	struct sizes n = measure(m);
-	size_t len = lay_out(m, &n, NULL);
+	m->sizes = measure(m);
+	size_t len_rows, len = lay_out(m, NULL, &len_rows);
 	uint8_t *memory = aligned_alloc(CACHE_LINE, len);
 
 	if (memory == NULL)
 		return -ENOMEM;
-	memset(memory, 0, len);
-	lay_out(m, &n, memory);
+	memset(memory, 0, len_rows);
+	lay_out(m, memory, &len_rows);
 
 	struct forwarding_table *table = &m->built->table;
 	table->generation = m->builder->generation + 1;
 	table->settings = m->model->settings;
 	table->services = m->service_rows;
-	table->n_services = n.services;
+	table->n_services = m->sizes.services;
 	table->nodes = m->node_rows;
-	table->n_nodes = n.nodes;
+	table->n_nodes = m->sizes.nodes;
 	table->own = m->own;
 	table->source_sets = m->source_rows;
-	table->service_index = index_builder_begin(m->service_slots, n.service_slots);
-	table->node_index = index_builder_begin(m->node_slots, n.node_slots);
-	table->own_index = index_builder_begin(m->own_slots, n.own_slots);
-	table->return_index = index_builder_begin(m->return_slots, n.return_slots);
+	table->node_index = index_builder_begin(m->node_slots, m->sizes.node_slots);
+	table->return_index = index_builder_begin(m->return_slots, m->sizes.return_slots);
 	share_routes(m);
 	return 0;
 }
@@ -579,20 +655,10 @@ static int take_set(
 	return r;
 }
 
-// The row of an id in the table before, which is of the same service; NULL if it has none.
-static const struct service *row_before(const struct table_builder *b, uint32_t id)
-{
-	const struct forwarding_table *table = b->built == NULL ? NULL : &b->built->table;
-
-	return table != NULL && id < table->n_services && service_exists(&table->services[id])
-		? &table->services[id]
-		: NULL;
-}
-
 // Whether flows may be there from when it was in MODE_SNAT.
 static bool keeps_flows(const struct making *m, uint32_t id, enum forwarding_mode mode)
 {
-	const struct service *before = row_before(m->builder, id);
+	const struct service *before = row_before(m->before, id);
 
 	if (mode == MODE_SNAT || before == NULL)
 		return false;
@@ -611,7 +677,7 @@ static int write_service(struct making *m, size_t i)
 		.vip = from->vip,
 		.ring = target_set_ring(set),
 		.states = set->states->value,
-		.salt = m->salts[i],
+		.salt = salt_of(from),
 		.ring_size = m->model->ring_size,
 		.idle_s = from->idle_s,
 		.port = __builtin_bswap16(from->port),
@@ -661,7 +727,43 @@ static int index_service(struct making *m, uint32_t id)
 		return complain(m, -EINVAL, "services %s and %s have one address and port",
 			m->service_of[other]->name, m->service_of[id]->name);
 	index_builder_put(&table->service_index, hash, id);
-	return s->mode == MODE_DNAT ? index_return(m, id) : 0;
+	return 0;
+}
+
+// An index of the same keys as before.
+static struct index copy_index(const struct index *before, struct index_slot *slots, size_t n_slots)
+{
+	memcpy(slots, before->slots, n_slots * sizeof(*slots));
+	return (struct index){.mask = before->mask, .slots = slots};
+}
+
+static int index_services(struct making *m)
+{
+	struct forwarding_table *table = &m->built->table;
+	int r = 0;
+
+	if (m->same_endpoints) {
+		table->service_index = copy_index(
+			&m->before->table.service_index, m->service_slots, m->sizes.service_slots);
+		return 0;
+	}
+	table->service_index = index_builder_begin(m->service_slots, m->sizes.service_slots);
+	for (uint32_t id = 0; id < table->n_services && r == 0; id++) {
+		if (m->service_of[id] != NULL)
+			r = index_service(m, id);
+	}
+	return r;
+}
+
+static int index_returns(struct making *m)
+{
+	int r = 0;
+
+	for (uint32_t id = 0; id < m->built->table.n_services && r == 0; id++) {
+		if (m->service_of[id] != NULL && m->service_rows[id].mode == MODE_DNAT)
+			r = index_return(m, id);
+	}
+	return r;
 }
 
 // Whom services let in. A list that a table had already has its set already.
@@ -719,11 +821,9 @@ static int write_services(struct making *m)
 		m->service_of[m->services.ids[i]] = &m->model->services[i];
 		r = write_service(m, i);
 	}
-	for (uint32_t id = 0; id < m->built->table.n_services && r == 0; id++) {
-		if (m->service_of[id] != NULL)
-			r = index_service(m, id);
-	}
-	return r;
+	if (r == 0)
+		r = index_services(m);
+	return r == 0 ? index_returns(m) : r;
 }
 
 // Our own addresses
@@ -794,10 +894,61 @@ static void write_tunnel_sources(struct making *m)
 	}
 }
 
+static bool answers_as_before(const struct making *m)
+{
+	for (size_t i = 0; i < m->model->n_services; i++) {
+		const struct model_service *service = &m->model->services[i];
+		const struct known_service *before =
+			&m->before->known[m->before->place_of[m->services.ids[i]]];
+
+		if (service->answers_arp != before->answers_arp ||
+			service->rejects != before->rejects)
+			return false;
+	}
+	return true;
+}
+
+static bool has_same_own(const struct making *m)
+{
+	const struct forwarding_settings *settings = &m->model->settings;
+	const struct forwarding_table *before = m->same_endpoints ? &m->before->table : NULL;
+	bool same = before != NULL &&
+		memcmp(settings->tunnel_source, before->settings.tunnel_source,
+			sizeof(settings->tunnel_source)) == 0;
+
+	for (enum family f = IPV4; same && f < N_FAMILIES; f++)
+		same = m->model->n_snat[f] == before->n_snat[f] &&
+			(before->n_snat[f] == 0 ||
+				memcmp(m->model->snat[f], before->snat[f],
+					before->n_snat[f] * sizeof(struct address)) == 0);
+	return same && answers_as_before(m);
+}
+
+static void copy_own(struct making *m)
+{
+	const struct forwarding_table *before = &m->before->table;
+	struct forwarding_table *table = &m->built->table;
+
+	memcpy(m->own, before->own, before->n_own * sizeof(*m->own));
+	table->n_own = before->n_own;
+	table->own_index = copy_index(&before->own_index, m->own_slots, m->sizes.own_slots);
+	for (enum family f = IPV4; f < N_FAMILIES; f++) {
+		memcpy(m->snat_rows[f], before->snat[f],
+			before->n_snat[f] * sizeof(struct address));
+		table->snat[f] = m->snat_rows[f];
+		table->n_snat[f] = before->n_snat[f];
+	}
+}
+
 static int write_own(struct making *m)
 {
-	int r = write_snat(m, IPV4);
+	if (has_same_own(m)) {
+		copy_own(m);
+		return 0;
+	}
+	m->built->table.own_index = index_builder_begin(m->own_slots, m->sizes.own_slots);
 
+	int r = write_snat(m, IPV4);
 	if (r == 0)
 		r = write_snat(m, IPV6);
 	for (size_t id = 0; id < m->built->table.n_services && r == 0; id++) {
@@ -828,22 +979,12 @@ static int begin(struct making *m)
 		.ids = m->nodes.ids,
 		.identities = m->identities,
 		.n_nodes = m->built->table.n_nodes,
+		.before = m->before == NULL ? NULL : m->before->sets,
 	};
 	m->service_of = calloc(m->built->table.n_services + 1, sizeof(*m->service_of));
 	if (m->service_of == NULL)
 		return -ENOMEM;
 	return target_sets_create(&m->sets);
-}
-
-static void count_rings(struct making *m)
-{
-	m->report.n_rings_built = m->sets.n_rings_built;
-	for (size_t i = 0; i < m->built->n_sets; i++) {
-		const struct maglev_fit *fit = &m->built->sets[i].fit;
-
-		m->report.n_rings_scaled += fit->n_raised + fit->n_left_out > 0;
-		m->report.n_targets_left_out += fit->n_left_out;
-	}
 }
 
 static int make(struct making *m)
@@ -863,7 +1004,29 @@ static void mark_keys(const struct keys *keys, uint64_t generation)
 {
 	for (size_t i = 0; i < keys->n; i++) {
 		if (keys->ids[i] != ID_NONE)
-			id_store_mark(keys->store, keys->ids[i], &keys->keys[i], generation);
+			id_store_mark(keys->store, keys->ids[i], generation);
+	}
+}
+
+// For the next table.
+static void know_services(struct making *m)
+{
+	struct built *built = m->built;
+
+	built->known = m->known;
+	built->place_of = m->place_of;
+	built->n_known = m->model->n_services;
+	for (size_t i = 0; i < built->n_known; i++) {
+		const struct model_service *service = &m->model->services[i];
+
+		built->place_of[m->services.ids[i]] = (uint32_t)i;
+		built->known[i] = (struct known_service){
+			.name = service->name,
+			.name_hash = service->name_hash,
+			.id = m->services.ids[i],
+			.answers_arp = service->answers_arp,
+			.rejects = service->rejects,
+		};
 	}
 }
 
@@ -881,8 +1044,10 @@ static void commit(struct making *m)
 				m->model->nodes[i / N_FAMILIES].name);
 	}
 
-	m->built->sets = target_sets_give(&m->sets, &m->built->n_sets);
-	count_rings(m);
+	m->report.n_rings_built = m->sets.n_rings_built;
+	m->built->sets = target_sets_give(&m->sets);
+	made_sets_count(m->built->sets, &m->report.n_rings_scaled, &m->report.n_targets_left_out);
+	know_services(m);
 	m->built->next = b->built;
 	b->built = m->built;
 }
@@ -902,7 +1067,6 @@ static void clean_up(struct making *m)
 	destroy_keys(&m->services);
 	destroy_keys(&m->nodes);
 	free(m->identities);
-	free(m->salts);
 	free(m->service_of);
 }
 
@@ -910,7 +1074,8 @@ int table_builder_build(struct table_builder *b, const struct model *model,
 	const struct next_hop_finder *finder, const struct forwarding_table **ret_table,
 	struct build_report *ret_report, char ret_why[WHY_MAX])
 {
-	struct making m = {.builder = b, .model = model, .finder = finder, .why = ret_why};
+	struct making m = {
+		.builder = b, .model = model, .finder = finder, .before = b->built, .why = ret_why};
 
 	strcpy(ret_why, "out of memory");
 	int r = make(&m);

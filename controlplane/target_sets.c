@@ -10,39 +10,176 @@ struct ring {
 	_Alignas(64) node_id slots[];
 };
 
+enum { SHIFT_MAX = 4 }; // By so many places the same set is looked for.
+
+// What a set was made of.
+struct source {
+	size_t first; // Of its targets.
+	size_t n_targets;
+	bool fail_open;
+};
+
+struct made_sets {
+	struct target_set *sets;      // [n_sets][N_FAMILIES]
+	struct source *sources;       // [n_sets]
+	struct model_target *targets; // Of all.
+	size_t n_sets;
+	uint32_t *ids;        // [n_model_nodes][N_FAMILIES]
+	uint64_t *identities; // [n_model_nodes]
+	size_t n_model_nodes;
+	size_t n_nodes;
+	uint32_t ring_size;
+};
+
+// One more than asked, since calloc() may answer a wish for nothing with NULL.
+static void *array(size_t n, size_t size)
+{
+	return calloc(n + 1, size);
+}
+
+void made_sets_destroy(struct made_sets *made, struct part_store *rings, struct part_store *states)
+{
+	if (made == NULL)
+		return;
+
+	for (size_t i = 0; made->sets != NULL && i < made->n_sets * N_FAMILIES; i++) {
+		part_store_release(rings, made->sets[i].ring);
+		part_store_release(states, made->sets[i].states);
+	}
+	free(made->sets);
+	free(made->sources);
+	free(made->targets);
+	free(made->ids);
+	free(made->identities);
+	free(made);
+}
+
+// Takes down what 'made' will be made of. Returns 0 or -ENOMEM.
+static int take_down(const struct target_sets *sets, struct made_sets *made)
+{
+	const struct model *model = sets->model;
+	size_t n_targets = 0;
+
+	for (size_t i = 0; i < model->n_sets; i++)
+		n_targets += model->sets[i].n_targets;
+	*made = (struct made_sets){
+		.sets = array(model->n_sets * N_FAMILIES, sizeof(*made->sets)),
+		.sources = array(model->n_sets, sizeof(*made->sources)),
+		.targets = array(n_targets, sizeof(*made->targets)),
+		.n_sets = model->n_sets,
+		.ids = array(model->n_nodes * N_FAMILIES, sizeof(*made->ids)),
+		.identities = array(model->n_nodes, sizeof(*made->identities)),
+		.n_model_nodes = model->n_nodes,
+		.n_nodes = sets->n_nodes,
+		.ring_size = model->ring_size,
+	};
+	if (made->sets == NULL || made->sources == NULL || made->targets == NULL ||
+		made->ids == NULL || made->identities == NULL)
+		return -ENOMEM;
+
+	memcpy(made->ids, sets->ids, model->n_nodes * N_FAMILIES * sizeof(*made->ids));
+	memcpy(made->identities, sets->identities, model->n_nodes * sizeof(*made->identities));
+	n_targets = 0;
+	for (size_t i = 0; i < model->n_sets; i++) {
+		const struct model_set *set = &model->sets[i];
+
+		made->sources[i] = (struct source){n_targets, set->n_targets, set->fail_open};
+		if (set->n_targets > 0)
+			memcpy(&made->targets[n_targets], set->targets,
+				set->n_targets * sizeof(*set->targets));
+		n_targets += set->n_targets;
+	}
+	return 0;
+}
+
+static bool is_of_same_nodes(const struct made_sets *a, const struct made_sets *b)
+{
+	return a->n_model_nodes == b->n_model_nodes && a->n_nodes == b->n_nodes &&
+		a->ring_size == b->ring_size &&
+		memcmp(a->ids, b->ids, a->n_model_nodes * N_FAMILIES * sizeof(*a->ids)) == 0 &&
+		memcmp(a->identities, b->identities, a->n_model_nodes * sizeof(*a->identities)) ==
+		0;
+}
+
+static bool is_same(const struct made_sets *a, size_t i, const struct made_sets *b, size_t j)
+{
+	const struct source *s = &a->sources[i], *t = &b->sources[j];
+
+	return s->n_targets == t->n_targets && s->fail_open == t->fail_open &&
+		memcmp(&a->targets[s->first], &b->targets[t->first],
+			s->n_targets * sizeof(*a->targets)) == 0;
+}
+
+// Looks around 'at', the nearest first. Returns SIZE_MAX if there is none.
+static size_t find_same(
+	const struct made_sets *made, size_t i, const struct made_sets *before, size_t at)
+{
+	for (size_t d = 0; d <= 2 * SHIFT_MAX; d++) {
+		size_t j = d % 2 == 0 ? at - d / 2 : at + d / 2 + 1; // May be below 0, and huge.
+
+		if (j < before->n_sets && is_same(made, i, before, j))
+			return j;
+	}
+	return SIZE_MAX;
+}
+
+// Both are in the same order, but for some that came, went or changed.
+static void match(struct target_sets *sets)
+{
+	const struct made_sets *before = sets->before, *made = sets->made;
+	bool can_be = before != NULL && is_of_same_nodes(before, made);
+	size_t at = 0;
+
+	for (size_t i = 0; i < made->n_sets; i++) {
+		sets->same[i] = can_be ? find_same(made, i, before, at) : SIZE_MAX;
+		at = sets->same[i] == SIZE_MAX ? at + 1 : sets->same[i] + 1;
+	}
+}
+
 int target_sets_create(struct target_sets *sets)
 {
 	const struct model *model = sets->model;
 
-	sets->sets = calloc(model->n_sets * N_FAMILIES + 1, sizeof(*sets->sets));
 	// One more, in front, for the size of the ring: a ring is found by both together.
-	sets->spare = calloc(model->n_nodes + 1, sizeof(*sets->spare));
-	sets->state_of = calloc(sets->n_nodes + 1, sizeof(*sets->state_of));
-	return sets->sets == NULL || sets->spare == NULL || sets->state_of == NULL ? -ENOMEM : 0;
+	sets->spare = array(model->n_nodes, sizeof(*sets->spare));
+	sets->state_of = array(sets->n_nodes, sizeof(*sets->state_of));
+	sets->same = array(model->n_sets, sizeof(*sets->same));
+	sets->made = calloc(1, sizeof(*sets->made));
+	if (sets->spare == NULL || sets->state_of == NULL || sets->same == NULL ||
+		sets->made == NULL || take_down(sets, sets->made) < 0)
+		return -ENOMEM;
+	match(sets);
+	return 0;
 }
 
 void target_sets_destroy(struct target_sets *sets)
 {
-	for (size_t i = 0; sets->sets != NULL && i < sets->model->n_sets * N_FAMILIES; i++)
-		target_set_release(&sets->sets[i], sets->rings, sets->states);
-	free(sets->sets);
+	made_sets_destroy(sets->made, sets->rings, sets->states);
 	free(sets->spare);
 	free(sets->state_of);
+	free(sets->same);
 }
 
-struct target_set *target_sets_give(struct target_sets *sets, size_t *ret_n_sets)
+struct made_sets *target_sets_give(struct target_sets *sets)
 {
-	struct target_set *given = sets->sets;
+	struct made_sets *given = sets->made;
 
-	sets->sets = NULL;
-	*ret_n_sets = sets->model->n_sets * N_FAMILIES;
+	sets->made = NULL;
 	return given;
 }
 
-void target_set_release(struct target_set *set, struct part_store *rings, struct part_store *states)
+void made_sets_count(const struct made_sets *made, size_t *ret_n_scaled, size_t *ret_n_left_out)
 {
-	part_store_release(rings, set->ring);
-	part_store_release(states, set->states);
+	size_t n_scaled = 0, n_left_out = 0;
+
+	for (size_t i = 0; i < made->n_sets * N_FAMILIES; i++) {
+		const struct maglev_fit *fit = &made->sets[i].fit;
+
+		n_scaled += fit->n_raised + fit->n_left_out > 0;
+		n_left_out += fit->n_left_out;
+	}
+	*ret_n_scaled = n_scaled;
+	*ret_n_left_out = n_left_out;
 }
 
 const node_id *target_set_ring(const struct target_set *set)
@@ -173,23 +310,48 @@ static int take_states(struct target_sets *sets, struct target_set *set)
 	return 0;
 }
 
+// Makes it what it was before. Returns false if there was none.
+static bool keep(
+	const struct target_sets *sets, size_t set, enum family family, struct target_set *ret_set)
+{
+	const struct target_set *before;
+
+	if (sets->same[set] == SIZE_MAX)
+		return false;
+	before = &sets->before->sets[sets->same[set] * N_FAMILIES + family];
+	if (!before->made)
+		return false;
+	*ret_set = *before;
+	if (before->ring != NULL)
+		part_store_refer(before->ring);
+	part_store_refer(before->states);
+	return true;
+}
+
+static int make(
+	struct target_sets *sets, size_t set, enum family family, struct target_set *ret_set)
+{
+	size_t n_members;
+
+	int r = read_targets(sets, &sets->model->sets[set], family, &sets->spare[1], &n_members,
+		&ret_set->is_awaited);
+	if (r == 0)
+		r = take_ring(sets, n_members, ret_set);
+	if (r == 0)
+		r = take_states(sets, ret_set);
+	ret_set->made = r == 0;
+	return r;
+}
+
 int target_sets_take(
 	struct target_sets *sets, size_t set, enum family family, const struct target_set **ret_set)
 {
-	struct target_set *taken = &sets->sets[set * N_FAMILIES + family];
-	size_t n_members;
+	struct target_set *taken = &sets->made->sets[set * N_FAMILIES + family];
+	int r = 0;
 
-	if (!taken->made) {
-		int r = read_targets(sets, &sets->model->sets[set], family, &sets->spare[1],
-			&n_members, &taken->is_awaited);
-		if (r == 0)
-			r = take_ring(sets, n_members, taken);
-		if (r == 0)
-			r = take_states(sets, taken);
-		if (r < 0)
-			return r;
-		taken->made = true;
-	}
-	*ret_set = taken;
-	return 0;
+	if (!taken->made && !keep(sets, set, family, taken))
+		r = make(sets, set, family, taken);
+	if (r == 0)
+		*ret_set = taken;
+	return r;
 }

@@ -20,14 +20,20 @@ struct target_set {
 	bool made;
 };
 
+// The sets of a table, and what they were made of: the next table has those that are made of the
+// same without looking for them.
+struct made_sets;
+
 struct target_sets {
-	struct part_store *rings;    // Borrowed.
-	struct part_store *states;   // Borrowed.
-	const struct model *model;   // Borrowed.
-	const uint32_t *ids;         // [model->n_nodes][N_FAMILIES], of addresses. Borrowed.
-	const uint64_t *identities;  // [model->n_nodes], name_hash() of the names. Borrowed.
-	size_t n_nodes;              // States are of as many node_ids.
-	struct target_set *sets;     // [model->n_sets][N_FAMILIES]
+	struct part_store *rings;       // Borrowed.
+	struct part_store *states;      // Borrowed.
+	const struct model *model;      // Borrowed.
+	const uint32_t *ids;            // [model->n_nodes][N_FAMILIES], of addresses. Borrowed.
+	const uint64_t *identities;     // [model->n_nodes], name_hash() of the names. Borrowed.
+	size_t n_nodes;                 // States are of as many node_ids.
+	const struct made_sets *before; // The last table's, or NULL. Borrowed.
+	struct made_sets *made;
+	size_t *same; // [model->n_sets] Which of those before is of the same, or SIZE_MAX.
 	struct maglev_member *spare; // [model->n_nodes]
 	uint8_t *state_of;           // [n_nodes]
 	size_t n_rings_built;
@@ -40,11 +46,15 @@ int target_sets_create(struct target_sets *sets);
 // Gives up what it refers to, but for what was given away.
 void target_sets_destroy(struct target_sets *sets);
 
-// Gives the sets, with all that they refer to, to the caller, who free()s them after
-// target_set_release() of each.
-struct target_set *target_sets_give(struct target_sets *sets, size_t *ret_n_sets);
-void target_set_release(
-	struct target_set *set, struct part_store *rings, struct part_store *states);
+// Gives the sets, with all that they refer to, to the caller, who destroys them.
+struct made_sets *target_sets_give(struct target_sets *sets);
+
+// Accepts NULL.
+void made_sets_destroy(struct made_sets *made, struct part_store *rings, struct part_store *states);
+
+// How many sets have a ring that cannot do justice to their weights, and how many members of them
+// are without a slot.
+void made_sets_count(const struct made_sets *made, size_t *ret_n_scaled, size_t *ret_n_left_out);
 
 // [ring_size], or NULL.
 const node_id *target_set_ring(const struct target_set *set);

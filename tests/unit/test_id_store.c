@@ -51,7 +51,8 @@ static void a_key_keeps_its_id_whatever_happens_to_others(void **)
 		if (ids[at] == ID_NONE)
 			continue;
 		assert_int_equal(id_key_compare(id_store_key(store, ids[at]), key(at)), 0);
-		id_store_mark(store, ids[at], key(at), turn);
+		id_store_know(store, ids[at], key(at));
+		id_store_mark(store, ids[at], turn);
 	}
 	id_store_destroy(store);
 }
