@@ -386,6 +386,12 @@ static const struct key kubernetes[] = {
 		"balancers keeps out",
 		VALUE_TRUTH, 0, FIELD(struct config, kubernetes.ignore_exclude_label),
 		.standard = false},
+	{"writes_per_second",
+		"what is written to the API server each second at most: addresses, finalizers, "
+		"status and events of Services",
+		VALUE_NUMBER, 0, FIELD(struct config, kubernetes.writes_per_s), 1, 10000, 50},
+	{"writes_at_once", "and so much of it in one moment, after a time without", VALUE_NUMBER, 0,
+		FIELD(struct config, kubernetes.writes_at_once), 1, 10000, 100},
 	{"pools", "addresses that Services may be given", VALUE_OTHER, 0, .text = "none",
 		.must = "a list of at most 1024 pools, such as ( { name = \"edge\"; addresses = [ "
 			"\"192.0.2.128/25\" ]; } )",

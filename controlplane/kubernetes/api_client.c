@@ -26,8 +26,6 @@
 // A server that is connected to is turned to first ever after. One that takes a request and does
 // not answer is left for the next one, but the request is not repeated: it may have been done.
 
-#define WRITE_INTERVAL_NS (NSEC_PER_SEC / API_WRITES_PER_S)
-
 enum {
 	TIMEOUT_MS = 10000,
 	CONNECT_TIMEOUT_MS = 5000,
@@ -85,7 +83,10 @@ struct api_client {
 	size_t n_requests;
 	size_t server;           // The first to be tried.
 	struct loop_timer start; // What waits is looked at.
+	uint64_t write_interval_ns;
+	uint64_t write_burst_ns; // So many intervals at once.
 	uint64_t write_due_ns;   // When the next one may go if none went before; never far ahead.
+	uint64_t held_ns;        // None goes before: the server has too much of it.
 	struct api_client_status status;
 };
 
@@ -98,16 +99,31 @@ static bool take_turn(struct api_client *client, uint64_t now_ns)
 {
 	uint64_t full_ns = client->write_due_ns > now_ns ? client->write_due_ns : now_ns;
 
-	if (full_ns + WRITE_INTERVAL_NS > now_ns + API_WRITES_AT_ONCE * WRITE_INTERVAL_NS)
+	if (now_ns < client->held_ns ||
+		full_ns + client->write_interval_ns > now_ns + client->write_burst_ns)
 		return false;
-	client->write_due_ns = full_ns + WRITE_INTERVAL_NS;
+	client->write_due_ns = full_ns + client->write_interval_ns;
 	return true;
 }
 
 // Of a client none of whose writes may go now.
 static uint64_t next_turn_ns(const struct api_client *client)
 {
-	return client->write_due_ns + WRITE_INTERVAL_NS - API_WRITES_AT_ONCE * WRITE_INTERVAL_NS;
+	uint64_t turn_ns =
+		client->write_due_ns + client->write_interval_ns - client->write_burst_ns;
+
+	return turn_ns > client->held_ns ? turn_ns : client->held_ns;
+}
+
+// The owner of a write that was refused for that asks again when it likes: then it waits, as all
+// others do. What is urgent does not.
+static void hold_writes(struct api_client *client, uint32_t retry_after_s)
+{
+	uint32_t held_s = retry_after_s < API_HELD_MAX_S ? retry_after_s : API_HELD_MAX_S;
+	uint64_t held_ns = loop_clock_ns() + held_s * NSEC_PER_SEC;
+
+	if (held_ns > client->held_ns)
+		client->held_ns = held_ns;
 }
 
 // What is sent
@@ -585,6 +601,8 @@ static void answer_with(struct api_request *request, unsigned status)
 		snprintf(why, sizeof(why), "the answer of %s is not JSON", answer.server);
 	end_transfer(request);
 	count(request->client, &answer);
+	if (status == 429 && request->is_write)
+		hold_writes(request->client, answer.retry_after_s);
 	finish(request, &answer);
 	json_decref(json);
 }
@@ -793,6 +811,12 @@ void api_client_resume(struct api_client *, struct api_request *request)
 
 // Life
 
+void api_client_limit_writes(struct api_client *client, uint32_t per_s, uint32_t at_once)
+{
+	client->write_interval_ns = NSEC_PER_SEC / per_s;
+	client->write_burst_ns = at_once * client->write_interval_ns;
+}
+
 int api_client_create(
 	struct loop *loop, const struct api_access *access, struct api_client **ret_client)
 {
@@ -803,6 +827,7 @@ int api_client_create(
 
 	client->loop = loop;
 	client->access = access;
+	api_client_limit_writes(client, API_WRITES_PER_S, API_WRITES_AT_ONCE);
 	client->start =
 		(struct loop_timer){.name = "api request", .fn = start_waiting, .argument = client};
 	int r = http_client_create(loop, &client->http);

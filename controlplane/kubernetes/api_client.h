@@ -13,8 +13,8 @@
 //
 // A request that is answered has a connection to itself, so that none waits behind a watch. One
 // that cannot be connected tries the next server. One that is refused for its credentials is
-// repeated once if there are others. What changes something waits for its turn: 10 at once, then 5
-// a second.
+// repeated once if there are others. What changes something waits for its turn, and where the
+// server answered that there is too much of it, for as long as it said.
 
 struct api_client;
 struct api_request;
@@ -23,8 +23,9 @@ enum {
 	API_BODY_MAX = 1 << 20, // Of an answer that is not streamed.
 	API_WHY_MAX = 512,
 	API_REQUESTS_MAX = 1024, // Under way or waiting.
-	API_WRITES_PER_S = 5,
-	API_WRITES_AT_ONCE = 10,
+	API_WRITES_PER_S = 50,   // Unless api_client_limit_writes() says otherwise, as is the next.
+	API_WRITES_AT_ONCE = 100,
+	API_HELD_MAX_S = 60, // Whatever the server asks for.
 };
 
 struct api_answer {
@@ -65,6 +66,10 @@ struct client_call {
 // 'access' is borrowed. curl_global_init() came before. Returns 0 or -errno.
 int api_client_create(
 	struct loop *loop, const struct api_access *access, struct api_client **ret_client);
+
+// From now on, no more than 'at_once' writes go in one moment, and 'per_s' in each second after
+// that. Neither is 0.
+void api_client_limit_writes(struct api_client *client, uint32_t per_s, uint32_t at_once);
 
 // Requests under way end without their 'fn'. Accepts NULL.
 void api_client_destroy(struct api_client *client);

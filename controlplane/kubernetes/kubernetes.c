@@ -555,6 +555,13 @@ static int follow_what_matters(struct kubernetes *k)
 
 // Life
 
+static void limit_writes(struct kubernetes *k)
+{
+	const struct kubernetes_config *config = &k->file->kubernetes;
+
+	api_client_limit_writes(k->client, config->writes_per_s, config->writes_at_once);
+}
+
 int kubernetes_want(struct kubernetes *k, const struct config *file, char ret_why[WHY_MAX])
 {
 	const struct config *before = k->file;
@@ -572,6 +579,7 @@ int kubernetes_want(struct kubernetes *k, const struct config *file, char ret_wh
 		return r;
 	}
 	k->file = file;
+	limit_writes(k);
 	if (follow_what_matters(k) < 0)
 		log_error("namespaces are not followed: out of memory");
 	return 0;
@@ -587,6 +595,8 @@ static int start_client(struct kubernetes *k, char ret_why[WHY_MAX])
 	r = api_client_create(k->loop, &k->access, &k->client);
 	if (r < 0)
 		snprintf(ret_why, WHY_MAX, "there is not enough memory for credentials");
+	else
+		limit_writes(k);
 	return r;
 }
 

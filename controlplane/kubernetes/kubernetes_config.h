@@ -48,6 +48,8 @@ struct kubernetes_config {
 	bool classless;                          // Services without a class are ours as well.
 	uint32_t node_check;                     // enum node_check.
 	bool ignore_exclude_label;  // Nodes that no load balancer is to use are used as well.
+	uint32_t writes_per_s;      // To the API server, at most, once as many
+	uint32_t writes_at_once;    // went in one moment.
 	struct address_pool *pools; // [n_pools], in the file's order; no two have a name alike.
 	size_t n_pools;
 	struct instances_config instances;

@@ -177,6 +177,8 @@ static void a_cluster_is_for_those_who_ask_for_it(void **)
 	assert_false(k->classless);
 	assert_int_equal(k->node_check, NODE_CHECK_KUBE_PROXY);
 	assert_false(k->ignore_exclude_label);
+	assert_int_equal(k->writes_per_s, 50);
+	assert_int_equal(k->writes_at_once, 100);
 	assert_int_equal(k->n_pools, 0);
 	assert_true(k->instances.election);
 	assert_string_equal(k->instances.space, "guideway");

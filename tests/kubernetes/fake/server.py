@@ -433,6 +433,8 @@ def takes_writes(r, n):
         r.answer(200, b"<html>")
     elif r.path.endswith("/conflict"):
         r.answer(409, status(409, "Conflict", "the object has been\nmodified"))
+    elif r.path.endswith("/busy"):
+        r.answer(429, status(429, "TooManyRequests", "too many requests"), ["Retry-After: 1"])
     elif r.path.endswith("/never"):
         r.stay()
     else:

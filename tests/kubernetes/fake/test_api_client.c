@@ -148,13 +148,14 @@ static void what_went_wrong_is_said_in_words(void **state)
 	assert_true(asked[3].answer.timed_out);
 }
 
-static void writes_come_ten_at_once_and_then_five_a_second(void **state)
+static void writes_come_in_their_turn(void **state)
 {
 	struct follower *f = *state;
 	uint64_t began_ns = loop_clock_ns();
 
 	n_wanted = 13;
 	start_client(f, "takes_writes");
+	api_client_limit_writes(f->client, 5, 10);
 	for (size_t i = 0; i < n_wanted; i++)
 		ask(f, i, "PATCH", "/x", json_object());
 	ask(f, 13, "GET", "/x", NULL);
@@ -166,6 +167,24 @@ static void writes_come_ten_at_once_and_then_five_a_second(void **state)
 	for (size_t i = 10; i < 13; i++)
 		assert_true(asked[i].answered_ns - began_ns >= (i - 9) * 200 * NSEC_PER_MSEC);
 	assert_true(asked[12].answered_ns - began_ns < 2 * NSEC_PER_SEC);
+}
+
+static void a_server_that_is_busy_is_not_written_to_for_as_long_as_it_says(void **state)
+{
+	struct follower *f = *state;
+
+	n_wanted = 1;
+	start_client(f, "takes_writes");
+	ask(f, 0, "PATCH", "/busy", json_object());
+	assert_true(follower_run(f, are_answered, 3000));
+	assert_int_equal(asked[0].answer.status, 429);
+
+	ask(f, 1, "PATCH", "/x", json_object());
+	ask(f, 2, "GET", "/x", NULL);
+	n_wanted = 3;
+	assert_true(follower_run(f, are_answered, 3000));
+	assert_true(asked[2].answered_ns - asked[0].answered_ns < 900 * NSEC_PER_MSEC);
+	assert_true(asked[1].answered_ns - asked[0].answered_ns >= NSEC_PER_SEC);
 }
 
 static void what_is_cancelled_is_not_answered(void **state)
@@ -640,7 +659,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		ASKING(a_patch_goes_out_and_its_answer_comes_back),
 		ASKING(what_went_wrong_is_said_in_words),
-		ASKING(writes_come_ten_at_once_and_then_five_a_second),
+		ASKING(writes_come_in_their_turn),
+		ASKING(a_server_that_is_busy_is_not_written_to_for_as_long_as_it_says),
 		ASKING(what_is_cancelled_is_not_answered),
 		ASKING(no_more_requests_wait_than_there_is_room_for),
 		ASKING(a_request_waits_for_no_slow_stream),
