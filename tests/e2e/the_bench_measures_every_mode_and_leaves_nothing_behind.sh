@@ -1,7 +1,8 @@
 # The bench sends whole packets through the program in every mode, both directions, beside testpmd,
-# and whether it ends or is told to, it leaves no process, no file and no huge page behind.
+# over ports of every kind, and whether it ends or is told to, it leaves no process (nor the network
+# namespaces and interfaces that only processes hold), no file and no huge page behind.
 #
-#     generator ──── memif ──── guideway, testpmd macswap or testpmd io
+#     generator ──── ports ──── guideway, testpmd macswap or testpmd io
 #
 # Runs alone, since it takes both CPUs.
 set -Eeuo pipefail
@@ -20,32 +21,44 @@ bench()
 		--families 4 --flows 1k --rounds 1 --slice 0.3 --no-search "$@"
 }
 
-# No file is there, and no process has been told of one; the brackets keep grep from finding itself.
+# No file is there, and no process of its environment.
 nothing_is_left()
 {
 	[ -z "$(ls "$folder/tmp")" ]
-	[ -z "$(grep -lsz "${folder%?}[${folder: -1}]/tmp" /proc/[0-9]*/cmdline || true)" ]
+	[ -z "$(grep -lsz "^TMPDIR=$folder/tmp$" /proc/[0-9]*/environ || true)" ]
 	[ "$(cat /proc/sys/vm/nr_hugepages)" = "$pages_before" ]
+}
+
+# has_measured KIND...: of these kinds, "mode direction".
+has_measured()
+{
+	/usr/bin/python3 - "$folder/figures.json" "$@" <<'PYTHON'
+import json
+import sys
+
+cases = json.load(open(sys.argv[1], encoding="utf-8"))["cases"]
+assert {f"{c['mode']} {c['direction']}" for c in cases} == set(sys.argv[2:]), cases
+for case in cases:
+    for name, of in case["forwarders"].items():
+        assert of["pps"] > 0, (case["name"], name)
+PYTHON
 }
 
 mkdir "$folder/tmp"
 (bench --json "$folder/figures.json")
 nothing_is_left
-/usr/bin/python3 - "$folder/figures.json" <<'PYTHON'
-import json
-import sys
+has_measured "snat forward" "snat return" "dnat forward" "dnat return" "dsr forward" "tunnel forward"
 
-cases = json.load(open(sys.argv[1], encoding="utf-8"))["cases"]
-assert {(c["mode"], c["direction"]) for c in cases} == {
-    ("snat", "forward"), ("snat", "return"), ("dnat", "forward"), ("dnat", "return"),
-    ("dsr", "forward"), ("tunnel", "forward")}, cases
-for case in cases:
-    for name, of in case["forwarders"].items():
-        assert of["pps"] > 0, (case["name"], name)
-PYTHON
+for kind in af_packet af_xdp tap; do
+	(bench --port-kind "$kind" --modes snat --rounds 2 --slice 1 --json "$folder/figures.json")
+	nothing_is_left
+	has_measured "snat forward" "snat return"
+done
 
-(bench --small-pages --rounds 500) &
-sleep 10
-kill -TERM $!
-wait $! && exit 1
-nothing_is_left
+for kind in memif af_xdp; do
+	(bench --port-kind "$kind" --small-pages --rounds 500) &
+	sleep 10
+	kill -TERM $!
+	wait $! && exit 1
+	nothing_is_left
+done

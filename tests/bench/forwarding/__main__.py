@@ -1,6 +1,6 @@
 """Guideway end to end, without a network card: scripts/bench.
 
-    generator ──── memif ──── forwarder: guideway, macswap or io
+    generator ──── ports ──── forwarder: guideway, macswap or io
     (and sink)                one at a time, the others stopped
 """
 
@@ -23,6 +23,7 @@ import pictures
 import report
 import stages
 from lab import Lab
+from ports import KINDS
 from procedure import Procedure
 from processes import Failure, Processes
 from world import World
@@ -52,8 +53,8 @@ def notes_of(cpus, options):
 
 def describe(options, cpus, huge):
     return {"version": 1, "machine": machine.facts(), "cpus": cpus, "nodes": options.nodes,
-            "services": options.services, "notes": notes_of(cpus, options), "huge": huge,
-            "cases": []}
+            "services": options.services, "ports": KINDS[options.port_kind].words,
+            "notes": notes_of(cpus, options), "huge": huge, "cases": []}
 
 
 def measure_case(case, options, lab, progress):
@@ -76,8 +77,8 @@ def measure_all(chosen, options, processes, document, end):
     report.print_heading()
     for _, group in groupby(chosen, key=lambda case: case.flows):
         group = list(group)
-        lab = Lab(processes, builds_of(options), world_of(group, options), document["cpus"],
-                  document["huge"])
+        lab = Lab(processes, KINDS[options.port_kind], builds_of(options),
+                  world_of(group, options), document["cpus"], document["huge"])
         for case in group:
             if time.monotonic() < end:
                 measured.append(measure_case(case, options, lab, progress))
@@ -94,7 +95,8 @@ def run(options, chosen, processes, document):
     end = time.monotonic() + options.minutes * 60
     if not options.quick and not options.no_stages:
         document["stages"] = stages.measure(options.build)
-    document["own_rate"] = own_rate.measure(processes, options.build, document["cpus"])
+    document["own_rate"] = own_rate.measure(processes, KINDS[options.port_kind], options.build,
+                                             document["cpus"])
     report.print_machine(document)
     measure_all(chosen, options, processes, document, end)
     report.print_notes(document["cases"])

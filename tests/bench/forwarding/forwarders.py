@@ -1,7 +1,4 @@
-"""What is measured, each behind a port of its own: memif, the same arguments for all.
-
-Why memif and no other, ../README.md tells.
-"""
+"""What is measured, each behind a port of its own (ports.py), of one kind and the same arguments."""
 
 import json
 import socket
@@ -9,16 +6,9 @@ import subprocess
 from http.client import HTTPConnection
 
 from processes import Failure, pause, resume
-from world import FORWARDER_MAC
 
-RING_BITS = 11  # 2048 packets, as a card's queue.
 TESTPMD_MB = 128
 TESTPMD_MBUFS = 16384
-
-
-def memif(number, role, folder):
-    return (f"net_memif{number},id=0,role={role},socket={folder}/memif{number},socket-abstract=no,"
-            f"rsize={RING_BITS},bsize=2048")
 
 
 def testpmd(mode, name, vdev, cpus, huge, *more):
@@ -48,14 +38,14 @@ class Forwarder:
         resume(self.process)
 
 
-def start_testpmd(processes, mode, number, cpus, huge):
-    folder = processes.folder
+def start_testpmd(processes, ports, mode, number, cpus, huge):
     name = f"bench-{mode}"
-    process = processes.start(name, testpmd(
-        mode, name, memif(number, "server", folder), cpus, huge, "--stats-period=3600"))
+    process = processes.start(name, ports.around_testpmd(number, testpmd(
+        mode, name, ports.of_testpmd(number), cpus, huge, "--stats-period=3600")))
     processes.wait_until("it forwards", name, process,
                          lambda: "Press enter" in processes.last_words(name, 50) or
                          "Port statistics" in processes.last_words(name, 50))
+    ports.connect(number, process)
     return Forwarder(mode, number, process, name)
 
 
@@ -83,6 +73,10 @@ class Control(HTTPConnection):
             self.close()
             return False
 
+    def has_link(self):
+        """It looks once a second, and drops what it has no link for."""
+        return all(port["link_up"] for port in self.ask("GET", "status")[1]["ports"])
+
 
 class Guideway(Forwarder):
     def __init__(self, number, name, process, control):
@@ -98,16 +92,15 @@ def give_addresses(process, world):
         raise Failure("its twin cannot have its addresses: " + done.stderr)
 
 
-def start_guideway(processes, build, name, number, cpu, world):
-    """In a network namespace of its own, which goes when it does."""
+def start_guideway(processes, ports, build, name, number, cpu, world):
     folder = processes.folder
-    device = memif(number, "server", folder) + f",mac={FORWARDER_MAC}"
     path = f"{folder}/{name}.conf"
     with open(path, "w", encoding="utf-8") as file:
-        file.write(world.configuration(name, device, cpu, folder))
-    process = processes.start(name, ["unshare", "--net", "--", f"{build}/controlplane/guideway",
-                                     "--config", path])
+        file.write(world.configuration(name, ports.of_guideway(number), cpu, folder))
+    process = processes.start(name, ports.around_guideway(
+        number, [f"{build}/controlplane/guideway", "--config", path]))
     control = Control(f"{folder}/{name}.sock")
     processes.wait_until("it is ready", name, process, control.is_ready)
+    ports.connect(number, process)
     give_addresses(process, world)
     return Guideway(number, name, process, control)

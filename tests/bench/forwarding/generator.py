@@ -3,13 +3,12 @@
 import json
 import subprocess
 
-from forwarders import memif
 from processes import Failure
 
 
-def eal(cpu, folder, n_ports, huge, megabytes=256):
+def eal(cpu, ports, n_ports, huge, megabytes=256):
     memory = ["--in-memory", "--single-file-segments"] if huge else ["--no-huge", "--no-shconf"]
-    vdevs = [f"--vdev={memif(i, 'client', folder)}" for i in range(n_ports)]
+    vdevs = [f"--vdev={ports.of_generator(i)}" for i in range(n_ports)]
     return ["--no-pci", *memory, "-m", str(megabytes), "-l", str(cpu), "--no-telemetry",
             "--iova-mode=va", "--file-prefix=bench-generator", "--log-level=error", *vdevs]
 
@@ -19,11 +18,11 @@ class Generator:
 
     NAME = "generator"
 
-    def __init__(self, processes, build, arguments):
+    def __init__(self, processes, ports, build, arguments):
         self.processes = processes
-        self.process = processes.start(
-            self.NAME, [f"{build}/tests/support/generator/generator", *arguments, "--",
-                        "--commands"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=1)
+        command = [f"{build}/tests/support/generator/generator", *arguments, "--", "--commands"]
+        self.process = processes.start(self.NAME, ports.around_generator(command),
+                                       stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=1)
 
     def ask(self, command):
         try:

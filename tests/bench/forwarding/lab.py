@@ -53,24 +53,26 @@ class Changes(threading.Thread):
 class Lab:
     CEILING = "macswap"
 
-    def __init__(self, processes, builds, world, cpus, huge):
-        """'builds' are folders of Guidewayes by name."""
+    def __init__(self, processes, kind, builds, world, cpus, huge):
+        """'kind' is of ports; 'builds' are folders of Guidewayes by name."""
         self.guideways = list(builds)
         self.processes = processes
+        self.ports = kind(processes)
+        self.ports.open()
         self.world = world
         self.opened = {}  # By forwarder: the flows that are open.
         self.swaps = [0, 0.0]  # Of the case: tables, in so many seconds.
         generator_cpu, cpu = cpus
-        self.forwarders = [forwarders.start_testpmd(processes, mode, number, cpus, huge)
+        self.forwarders = [forwarders.start_testpmd(processes, self.ports, mode, number, cpus, huge)
                            for number, mode in enumerate(("macswap", "io"))]
         for forwarder in self.forwarders:
             forwarder.pause()
         for name, build in builds.items():
             guideway = forwarders.start_guideway(
-                processes, build, name, len(self.forwarders), cpu, world)
+                processes, self.ports, build, name, len(self.forwarders), cpu, world)
             self.forwarders.append(guideway)
-        self.generator = Generator(processes, builds[self.guideways[0]],
-                                   eal(generator_cpu, processes.folder, len(self.forwarders), huge))
+        self.generator = Generator(processes, self.ports, builds[self.guideways[0]],
+                                   eal(generator_cpu, self.ports, len(self.forwarders), huge))
         self.connect()
 
     def connect(self):
@@ -79,6 +81,9 @@ class Lab:
             forwarder.resume()
         for forwarder in self.forwarders:
             self.generator.ask(f"--port {forwarder.number} --packets 1 --seconds 0.1")
+        for guideway in self.with_flows():
+            self.processes.wait_until("its port has a link", guideway.log_name, guideway.process,
+                                      guideway.control.has_link)
         for forwarder in self.forwarders:
             forwarder.pause()
 

@@ -4,10 +4,11 @@ import argparse
 from dataclasses import dataclass
 
 import cases
+import ports
 
 HELP = """\
-Sends whole packets from a generator, which is their sink too, through Guideway and back over memif,
-in turn with testpmd's macswap and io on ports alike. Sizes count the frame's checksum.
+Sends whole packets from a generator, which is their sink too, through Guideway and back over memif (or
+ports of the kernel), in turn with testpmd's macswap and io on ports alike. Sizes count the frame's checksum.
 """
 MORE = """\
 scripts/bench stages [OPTION]...   cycles by pipeline stage and by table, without ports (see there)
@@ -92,6 +93,10 @@ def parser():
     what.add_argument("--services", type=within(1, 10000, int), default=1,
                       help="of each kind; flows have them in turn (dnat has one)")
     how = p.add_argument_group("how")
+    how.add_argument("--port-kind", choices=tuple(ports.KINDS), default="memif",
+                     help="memif (the default) costs least, so that the forwarder is what is "
+                     "measured; the others lead through the kernel and take 1000 cycles a packet "
+                     "and more, as where no driver of DPDK takes the card")
     how.add_argument("--rounds", type=within(1, 1000, int))
     how.add_argument("--slice", type=within(0.05, 60, float), metavar="S",
                      help="seconds that each forwarder is measured in a round")

@@ -4,7 +4,7 @@ import json
 import re
 import subprocess
 
-from forwarders import memif, start_testpmd, testpmd
+from forwarders import start_testpmd, testpmd
 from processes import Failure
 
 NULL_PORT = "net_null0,no-rx=1"
@@ -23,12 +23,12 @@ def of_generator(build, cpu, size):
     return json.loads(done.stdout.splitlines()[-1])["tx_pps"]
 
 
-def of_testpmd(processes, vdev, cpus, size, what):
+def of_testpmd(processes, around, vdev, cpus, size, what):
     """Its forward-mode flowgen; the most packets a second that it reports as 'what', Rx or Tx."""
     name = f"bench-flowgen-{what}"
-    process = processes.start(name, testpmd(
+    process = processes.start(name, around(testpmd(
         "flowgen", name, vdev, (cpus[1], cpus[0]), False, "--stats-period=1",
-        f"--txpkts={size - 4}"))
+        f"--txpkts={size - 4}")))
 
     def rates():
         return re.findall(rf"{what}-pps:\s+(\d+)", processes.last_words(name, 1000))
@@ -38,13 +38,16 @@ def of_testpmd(processes, vdev, cpus, size, what):
     return max(map(float, rates()))
 
 
-def measure(processes, build, cpus, size=64):
-    """Into a null port, and what comes back from an `io` forwarder over memif."""
+def measure(processes, kind, build, cpus, size=64):
+    """Into a null port, and what comes back from an `io` forwarder over ports of the kind."""
+    ports = kind(processes)
+    ports.open()
     rates = {"generator_null_pps": of_generator(build, cpus[0], size),
-             "testpmd_null_pps": of_testpmd(processes, NULL_PORT, cpus, size, "Tx")}
+             "testpmd_null_pps": of_testpmd(processes, list, NULL_PORT, cpus, size, "Tx")}
     number = 9  # A port that no forwarder has.
-    forwarder = start_testpmd(processes, "io", number, cpus, False)
-    rates["testpmd_memif_pps"] = of_testpmd(
-        processes, memif(number, "client", processes.folder), cpus, size, "Rx")
+    forwarder = start_testpmd(processes, ports, "io", number, cpus, False)
+    rates["testpmd_back_pps"] = of_testpmd(
+        processes, ports.around_generator, ports.of_generator(number), cpus, size, "Rx")
     processes.end(forwarder.process)
+    processes.end_all()
     return rates

@@ -44,16 +44,18 @@ def find_loss_free(offer, top, resolution, tolerance):
         rate = (good + bad) / 2
 
 
-def summary(rounds):
-    """Of the rounds of one forwarder, each a measurement without a set rate."""
-    refused = sum(r["refused"] for r in rounds) / max(1, sum(map(offered, rounds)))
+def summary(rounds, port_drops=False):
+    """Of the rounds of one forwarder, each a measurement without a set rate. 'port_drops' is said of
+    ports that refuse nothing, and lose what the forwarder does not take in time."""
+    too_much = sum(r["refused"] + port_drops * r["lost"] for r in rounds)
+    too_much /= max(1, sum(map(offered, rounds)))
     sent = sum(r["sent"] for r in rounds)
     pps = median(r["rx_pps"] for r in rounds)
     return {
         "pps": pps, "rounds": [r["rx_pps"] for r in rounds],
         "cycles": rounds[0]["tsc_hz"] / pps if pps else None,
         "loss": sum(r["lost"] for r in rounds) / max(1, sent),
-        "saturated": refused > SATURATED,
+        "saturated": too_much > SATURATED,
     }
 
 
@@ -89,7 +91,8 @@ class Procedure:
         self.lab.prepare(case)
         rounds = self.interleave(case)
         result = {**case.to_json(),
-                  "forwarders": {name: summary(r) for name, r in rounds.items()}}
+                  "forwarders": {name: summary(r, self.lab.ports.port_drops)
+                                 for name, r in rounds.items()}}
         if case.variant:
             n_tables, seconds = self.lab.swaps
             result["tables_per_s"] = n_tables / seconds

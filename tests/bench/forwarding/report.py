@@ -60,14 +60,13 @@ def print_machine(document):
     machine, rates = document["machine"], document.get("own_rate")
     print(f"{machine['processor']}, {machine['cpus']} CPUs, load {machine['load']:.1f}; generator "
           f"and sink on CPU {document['cpus'][0]}, forwarders in turn on CPU {document['cpus'][1]}")
-    print(f"ports: memif, one arm, 2048 descriptors; "
-          f"{'2 MB' if document['huge'] else '4 kB'} pages")
+    print(f"ports: {document['ports']}; {'2 MB' if document['huge'] else '4 kB'} pages")
     for note in document["notes"]:
         print("note: " + note)
     if rates:
         print(f"into a null port the generator sends {mpps(rates['generator_null_pps'])} Mpps, "
-              f"testpmd's flowgen {mpps(rates['testpmd_null_pps'])}; from `io` over memif flowgen "
-              f"gets {mpps(rates['testpmd_memif_pps'])} back")
+              f"testpmd's flowgen {mpps(rates['testpmd_null_pps'])}; from `io` over these ports "
+              f"flowgen gets {mpps(rates['testpmd_back_pps'])} back")
     print()
 
 

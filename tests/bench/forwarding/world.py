@@ -89,7 +89,7 @@ class World:
     def room(self, family):
         return max(self.flows[family] * 5 // 4, FLOWS_LEAST)
 
-    def configuration(self, instance, device, cpu, folder):
+    def configuration(self, instance, port, cpu, folder):
         """Of a Guideway that serves all of them. One more node, spare, serves nobody."""
         n_snat = [n_snat_addresses(self.flows[family], self.n_nodes) for family in (4, 6)]
         snat = [snat_address(f, i) for f, n in zip((4, 6), n_snat) for i in range(n)]
@@ -97,7 +97,7 @@ class World:
                     for i in range(self.vips_of(kind[0]))]
         return f"""\
 instance = "{instance}";
-ports = ( {{ device = "{device}"; twin = "gw0"; }} );
+ports = ( {{ {port} twin = "gw0"; }} );
 workers = {{ cpus = [ {cpu} ]; idle = "poll"; }};
 flows = {{ ipv4 = {self.room(4)}; ipv6 = {self.room(6)}; }};
 memory = {{ services = {max(64, 2 * len(services))}; nodes = {2 * self.n_nodes + 16}; }};
