@@ -63,27 +63,67 @@ double bench_median(double *samples, size_t n)
 	return n % 2 == 1 ? samples[n / 2] : (samples[n / 2 - 1] + samples[n / 2]) / 2;
 }
 
-void bench_report(struct bench *b, const char *name, const char *unit, uint64_t n_flows,
-	const char *pages, double *samples, size_t n, double bound)
+// Adds a result, and begins a line that its bound ends. Returns the median.
+static double add_result(struct bench *b, const char *name, const char *unit, uint64_t n_flows,
+	const char *pages, double *samples, size_t n, json_t **ret_result)
 {
 	double cycles = bench_median(samples, n);
 	double ns = cycles * 1e9 / (double)rte_get_tsc_hz();
-	json_t *result = json_pack("{s:s, s:s, s:I, s:s, s:f, s:f, s:f}", "name", name, "unit",
-		unit, "flows", (json_int_t)n_flows, "pages", pages, "cycles", cycles, "best",
-		samples[0], "ns", ns);
+
+	*ret_result = json_pack("{s:s, s:s, s:I, s:s, s:f, s:f, s:f}", "name", name, "unit", unit,
+		"flows", (json_int_t)n_flows, "pages", pages, "cycles", cycles, "best", samples[0],
+		"ns", ns);
+	json_array_append_new(b->results, *ret_result);
+	if (!b->json)
+		printf("%-36s %10llu  %-22s %8.1f %8.1f %8.1f", name, (unsigned long long)n_flows,
+			pages, cycles, samples[0], ns);
+	return cycles;
+}
+
+static const char *judgement(double value, double bound)
+{
+	return value <= bound ? "held" : "MISSED";
+}
+
+static void end_line(const struct bench *b)
+{
+	if (!b->json)
+		printf("\n");
+	fflush(stdout);
+}
+
+void bench_report(struct bench *b, const char *name, const char *unit, uint64_t n_flows,
+	const char *pages, double *samples, size_t n, double bound)
+{
+	json_t *result;
+	double cycles = add_result(b, name, unit, n_flows, pages, samples, n, &result);
 
 	if (bound > 0)
 		json_object_set_new(result, "bound", json_real(bound));
-	json_array_append_new(b->results, result);
-	if (b->json)
-		return;
+	if (bound > 0 && !b->json)
+		printf("  %5.0f %s", bound, judgement(cycles, bound));
+	end_line(b);
+}
 
-	printf("%-36s %10llu  %-22s %8.1f %8.1f %8.1f", name, (unsigned long long)n_flows, pages,
-		cycles, samples[0], ns);
+void bench_report_beside(struct bench *b, const char *name, const char *unit, uint64_t n_flows,
+	const char *pages, double *samples, const double *beside, size_t n, double bound)
+{
+	double ratios[BENCH_ROUNDS_MAX];
+	json_t *result;
+
+	for (size_t i = 0; i < n; i++)
+		ratios[i] = samples[i] / beside[i];
+	double ratio = bench_median(ratios, n);
+
+	add_result(b, name, unit, n_flows, pages, samples, n, &result);
+	json_object_set_new(result, "ratio", json_real(ratio));
 	if (bound > 0)
-		printf("  %5.0f %s", bound, cycles <= bound ? "held" : "MISSED");
-	printf("\n");
-	fflush(stdout);
+		json_object_set_new(result, "ratio_bound", json_real(bound));
+	if (!b->json)
+		printf("  x%.3f", ratio);
+	if (bound > 0 && !b->json)
+		printf(" of x%.2f %s", bound, judgement(ratio, bound));
+	end_line(b);
 }
 
 void bench_require(bool condition, const char *what)
@@ -211,6 +251,7 @@ int main(int argc, char **argv)
 	bench_flow_table(&b);
 	bench_snat(&b);
 	bench_modes(&b);
+	bench_growth(&b);
 	bench_sources(&b);
 	bench_tables(&b);
 	bench_cluster(&b);

@@ -34,6 +34,11 @@ bool bench_wants(const struct bench *b, const char *name, uint64_t n_flows);
 void bench_report(struct bench *b, const char *name, const char *unit, uint64_t n_flows,
 	const char *pages, double *samples, size_t n, double bound);
 
+// The same, and the ratio to what is 'beside' it: the median over rounds, so that 'samples' and
+// 'beside' are of the same round where they have the same number. 'bound' is of the ratio, or 0.
+void bench_report_beside(struct bench *b, const char *name, const char *unit, uint64_t n_flows,
+	const char *pages, double *samples, const double *beside, size_t n, double bound);
+
 // A fact about the machine: "time-stamp rate", 2600, "MHz".
 void bench_fact(struct bench *b, const char *name, double value, const char *unit);
 
@@ -66,6 +71,7 @@ void bench_machine(struct bench *b);
 void bench_flow_table(struct bench *b);
 void bench_snat(struct bench *b);
 void bench_modes(struct bench *b);
+void bench_growth(struct bench *b);
 void bench_sources(struct bench *b);
 void bench_tables(struct bench *b);
 void bench_cluster(struct bench *b);

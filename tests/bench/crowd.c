@@ -24,6 +24,7 @@ enum {
 	NODE_PORT = 30000,
 	FRAME_BYTES = 74,
 	HOP = 1,
+	NODES_MAX = 1024,
 };
 
 static const uint64_t hash_key[2] = {0x243f6a8885a308d3, 0x13198a2e03707344};
@@ -72,13 +73,15 @@ static struct little_table *make_table(const struct crowd_mode *mode, enum famil
 
 static void make_ring(struct crowd *c)
 {
+	struct service *services = c->little->services;
+
 	c->ring = malloc(RING_SIZE * sizeof(*c->ring));
 	bench_require(c->ring != NULL, "out of memory");
 	for (int i = 0; i < RING_SIZE; i++)
 		c->ring[i] = (node_id)((uint32_t)i * 2654435761u % N_NODES);
 	for (int i = 0; i < N_SERVICES; i++) {
-		c->little->services[i].ring = c->ring;
-		c->little->services[i].ring_size = RING_SIZE;
+		services[i].ring = c->ring;
+		services[i].ring_size = RING_SIZE;
 	}
 }
 
@@ -93,25 +96,33 @@ static struct rte_mempool *packet_pool(void)
 	return pool;
 }
 
+static struct traffic_counters *make_counters(size_t n)
+{
+	struct traffic_counters *counters = aligned_alloc(64, n * sizeof(*counters));
+
+	bench_require(counters != NULL, "out of memory");
+	memset(counters, 0, n * sizeof(*counters));
+	return counters;
+}
+
 static void make_pipeline(struct crowd *c, const struct bench *b)
 {
 	static _Atomic uint64_t next_hops[NEXT_HOP_MAX];
-	static _Atomic uint64_t path_mtus[LITTLE_NODES * N_FAMILIES];
+	static _Atomic uint64_t path_mtus[NODES_MAX * N_FAMILIES];
 	const struct rte_ether_addr gateway = {{2, 0, 0, 0, 0, 9}};
 	uint64_t word = NEXT_HOP_RESOLVED;
 
 	memcpy(&word, &gateway, sizeof(gateway));
-	next_hops[HOP] = word;
-	c->counters.services = aligned_alloc(64, LITTLE_SERVICES * sizeof(struct traffic_counters));
-	c->counters.nodes = aligned_alloc(64, LITTLE_NODES * sizeof(struct traffic_counters));
-	bench_require(c->counters.services != NULL && c->counters.nodes != NULL &&
-			flow_memory_map(flow_table_bytes(c->family, c->n_flows), -1,
-				bench_options(b)->hugepages, &c->flow_memory) == 0 &&
+	for (size_t i = 0; i < NEXT_HOP_MAX; i++)
+		next_hops[i] = word;
+	bench_require(c->table->n_nodes <= NODES_MAX, "too many nodes");
+	c->counters.services = make_counters(c->table->n_services);
+	c->counters.nodes = make_counters(c->table->n_nodes);
+	bench_require(flow_memory_map(flow_table_bytes(c->family, c->n_flows), -1,
+			      bench_options(b)->hugepages, &c->flow_memory) == 0 &&
 			flow_memory_map(
 				c->n_flows * sizeof(*c->back), -1, false, &c->back_memory) == 0,
 		"out of memory");
-	memset(c->counters.services, 0, LITTLE_SERVICES * sizeof(struct traffic_counters));
-	memset(c->counters.nodes, 0, LITTLE_NODES * sizeof(struct traffic_counters));
 	c->back = c->back_memory.at;
 
 	c->pipeline = (struct pipeline){
@@ -130,8 +141,7 @@ static void make_pipeline(struct crowd *c, const struct bench *b)
 	pipeline_prepare(&c->pipeline);
 }
 
-struct crowd *crowd_create(
-	const struct bench *b, const struct crowd_mode *mode, enum family family, uint64_t n_flows)
+static struct crowd *allocate(const struct crowd_mode *mode, enum family family, uint64_t n_flows)
 {
 	struct crowd *c = aligned_alloc(64, RTE_ALIGN(sizeof(*c), 64));
 
@@ -145,8 +155,27 @@ struct crowd *crowd_create(
 	bench_require(
 		c->out != NULL && rte_pktmbuf_alloc_bulk(packet_pool(), c->mbufs, BURST_MAX) == 0,
 		"out of memory");
+	return c;
+}
+
+struct crowd *crowd_create(
+	const struct bench *b, const struct crowd_mode *mode, enum family family, uint64_t n_flows)
+{
+	struct crowd *c = allocate(mode, family, n_flows);
+
 	c->little = make_table(mode, family);
+	c->table = &c->little->table;
 	make_ring(c);
+	make_pipeline(c, b);
+	return c;
+}
+
+struct crowd *crowd_create_over(const struct bench *b, const struct crowd_mode *mode,
+	enum family family, uint64_t n_flows, const struct forwarding_table *table)
+{
+	struct crowd *c = allocate(mode, family, n_flows);
+
+	c->table = table;
 	make_pipeline(c, b);
 	return c;
 }
@@ -175,9 +204,9 @@ struct ends {
 	rte_be16_t destination_port;
 };
 
-static service_id service_of(uint64_t client)
+static service_id service_of(const struct crowd *c, uint64_t client)
 {
-	return (service_id)(client % N_SERVICES);
+	return (service_id)(client % c->table->n_services);
 }
 
 // One address a client, 2^24 of them.
@@ -242,7 +271,7 @@ static void write_packet(
 void crowd_write_requests(struct crowd *c, const uint64_t clients[BURST_MAX], uint8_t tcp_flags)
 {
 	for (int i = 0; i < BURST_MAX; i++) {
-		const struct service *s = &c->little->services[service_of(clients[i])];
+		const struct service *s = &c->table->services[service_of(c, clients[i])];
 		const struct ends ends = {client_address(c->family, clients[i]), s->vip,
 			client_port(clients[i]), s->port};
 
@@ -254,17 +283,18 @@ static struct ends ends_of_snat_reply(const struct crowd *c, uint64_t client)
 {
 	union return_key back = c->back[client];
 
-	return (struct ends){node_address(&c->little->nodes[back.node], c->family),
-		c->little->snat[c->family][back.snat_index], back.node_port, back.snat_port};
+	return (struct ends){node_address(&c->table->nodes[back.node], c->family),
+		c->table->snat[c->family][back.snat_index], back.node_port, back.snat_port};
 }
 
 // By any of the nodes: none remembers which it was.
 static struct ends ends_of_dnat_reply(const struct crowd *c, uint64_t client)
 {
-	const struct node *node = &c->little->nodes[client / N_SERVICES % N_NODES];
+	const struct node *node =
+		&c->table->nodes[client / c->table->n_services % c->table->n_nodes];
 
 	return (struct ends){node_address(node, c->family), client_address(c->family, client),
-		c->little->services[service_of(client)].node_port, client_port(client)};
+		c->table->services[service_of(c, client)].node_port, client_port(client)};
 }
 
 void crowd_write_replies(struct crowd *c, const uint64_t clients[BURST_MAX], uint8_t tcp_flags)
@@ -288,9 +318,9 @@ uint64_t crowd_forward(struct crowd *c)
 {
 	uint64_t start = bench_now();
 
-	pipeline_forward(&c->pipeline, &c->little->table, c->mbufs, BURST_MAX, ORIGIN_PORT,
-		c->now_ns, c->out);
-	snat_expire(&c->pipeline, &c->little->table, (uint32_t)(c->now_ns / 1000000000));
+	pipeline_forward(
+		&c->pipeline, c->table, c->mbufs, BURST_MAX, ORIGIN_PORT, c->now_ns, c->out);
+	snat_expire(&c->pipeline, c->table, (uint32_t)(c->now_ns / 1000000000));
 
 	uint64_t took = bench_now() - start;
 	take_outcome(c);
@@ -301,7 +331,7 @@ uint64_t crowd_forward(struct crowd *c)
 static void begin_burst(struct crowd *c, struct burst *b, uint64_t *ret_parse)
 {
 	b->pipeline = &c->pipeline;
-	b->table = &c->little->table;
+	b->table = c->table;
 	b->out = c->out;
 	b->now_ns = c->now_ns;
 	b->now_s = (uint32_t)(c->now_ns / 1000000000);
@@ -426,7 +456,7 @@ void crowd_learn(struct crowd *c, const uint64_t clients[BURST_MAX])
 		struct address address = client_address(c->family, clients[i]);
 		const void *bytes = c->family == IPV4 ? (const void *)&address.words[3] : &address;
 		rte_be16_t from = client_port(clients[i]);
-		service_id service = service_of(clients[i]);
+		service_id service = service_of(c, clients[i]);
 		uint64_t hash = flow_hash(hash_key, c->family, bytes, from, service);
 		flow_at at = flow_table_find(ft, hash, bytes, from, service);
 

@@ -8,7 +8,7 @@
 #include "pipeline.h"
 
 // A pipeline with clients and nodes around it, all made of numbers: client 'i' and its flow follow
-// from i. Eight nodes, sixteen services, all of one mode, four SNAT addresses; TCP.
+// from i. TCP.
 
 struct little_table;
 
@@ -25,7 +25,8 @@ struct crowd {
 	uint64_t n_flows; // That the flow table has room for.
 	struct pipeline pipeline;
 	struct worker_counters counters;
-	struct little_table *little;
+	const struct forwarding_table *table; // May be another as soon as a burst is through.
+	struct little_table *little;          // What it is part of, with this ring, or NULL.
 	node_id *ring;
 	struct flow_memory flow_memory;
 	struct flow_memory back_memory;
@@ -36,9 +37,14 @@ struct crowd {
 	struct outcome *out;
 };
 
-// 'mode' is not copied.
+// With eight nodes, sixteen services, all of one mode, and four SNAT addresses. 'mode' is not
+// copied.
 struct crowd *crowd_create(
 	const struct bench *b, const struct crowd_mode *mode, enum family family, uint64_t n_flows);
+
+// With those of a table that somebody else made, whose ids leave none out. The table stays his.
+struct crowd *crowd_create_over(const struct bench *b, const struct crowd_mode *mode,
+	enum family family, uint64_t n_flows, const struct forwarding_table *table);
 void crowd_destroy(struct crowd *c);
 
 // Makes c->mbufs packets of these clients.

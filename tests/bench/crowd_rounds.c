@@ -26,11 +26,15 @@ static void write_random(struct crowd *c, enum direction direction, uint64_t n, 
 		crowd_write_replies(c, clients, RTE_TCP_ACK_FLAG);
 }
 
+static const char *pages_of(const struct crowd *c)
+{
+	return has_flows(c) ? page_kind_words(c->flow_memory.pages) : "";
+}
+
 static void report(struct bench *b, const struct crowd *c, const char *name, uint64_t n_flows,
 	double *samples, size_t n, double bound)
 {
-	bench_report(b, name, "packet", n_flows,
-		has_flows(c) ? page_kind_words(c->flow_memory.pages) : "", samples, n, bound);
+	bench_report(b, name, "packet", n_flows, pages_of(c), samples, n, bound);
 }
 
 void crowd_report(struct bench *b, const struct crowd *c, const char *what, uint64_t n_flows,
@@ -42,6 +46,30 @@ void crowd_report(struct bench *b, const struct crowd *c, const char *what, uint
 	report(b, c, name, n_flows, samples, n, bound);
 }
 
+void crowd_report_beside(struct bench *b, const struct crowd *c, const char *what, uint64_t n_flows,
+	double *samples, const double *beside, size_t n, double bound)
+{
+	char name[80];
+
+	snprintf(name, sizeof(name), "%s %s %s", c->mode->name, family_names[c->family], what);
+	bench_report_beside(b, name, "packet", n_flows, pages_of(c), samples, beside, n, bound);
+}
+
+uint64_t crowd_burst(struct crowd *c, enum direction direction, uint64_t n, uint64_t *random)
+{
+	write_random(c, direction, n, random);
+	return crowd_forward(c);
+}
+
+double crowd_round(struct crowd *c, enum direction direction, uint64_t n, uint64_t *random)
+{
+	uint64_t cycles = 0;
+
+	for (int i = 0; i < BURSTS; i++)
+		cycles += crowd_burst(c, direction, n, random);
+	return (double)cycles / (BURSTS * BURST_MAX);
+}
+
 static void measure_whole(
 	struct bench *b, struct crowd *c, enum direction direction, uint64_t n, double bound)
 {
@@ -49,15 +77,8 @@ static void measure_whole(
 	double samples[BENCH_ROUNDS_MAX];
 	uint64_t state = 1;
 
-	for (unsigned round = 0; round < n_rounds; round++) {
-		uint64_t cycles = 0;
-
-		for (int i = 0; i < BURSTS; i++) {
-			write_random(c, direction, n, &state);
-			cycles += crowd_forward(c);
-		}
-		samples[round] = (double)cycles / (BURSTS * BURST_MAX);
-	}
+	for (unsigned round = 0; round < n_rounds; round++)
+		samples[round] = crowd_round(c, direction, n, &state);
 	crowd_report(b, c, direction_names[direction], n, samples, n_rounds, bound);
 }
 
@@ -86,7 +107,7 @@ static void report_stage(struct bench *b, const struct crowd *c, enum direction 
 {
 	char name[80];
 
-	snprintf(name, sizeof(name), "  %s %s: %s", family_names[c->family],
+	snprintf(name, sizeof(name), "  %s %s %s: %s", c->mode->name, family_names[c->family],
 		direction_names[direction], stage);
 	report(b, c, name, n, samples, bench_options(b)->rounds, 0);
 }
@@ -96,7 +117,6 @@ static void measure_stages(struct bench *b, struct crowd *c, enum direction dire
 	double parse[BENCH_ROUNDS_MAX], prepare[BENCH_ROUNDS_MAX], own[BENCH_ROUNDS_MAX];
 	const double packets = BURSTS * BURST_MAX;
 	uint64_t state = 1;
-	char own_stage[32];
 
 	for (unsigned round = 0; round < bench_options(b)->rounds; round++) {
 		struct crowd_stages sum = run_stages(c, direction, n, &state);
@@ -108,8 +128,7 @@ static void measure_stages(struct bench *b, struct crowd *c, enum direction dire
 	report_stage(b, c, direction, "parse", n, parse);
 	if (has_flows(c) || direction == FORWARD)
 		report_stage(b, c, direction, "prepare", n, prepare);
-	snprintf(own_stage, sizeof(own_stage), "%s, send", c->mode->name);
-	report_stage(b, c, direction, own_stage, n, own);
+	report_stage(b, c, direction, "own, send", n, own);
 }
 
 void crowd_measure(

@@ -11,6 +11,16 @@ enum direction { FORWARD, RETURN, N_DIRECTIONS };
 void crowd_measure(
 	struct bench *b, struct crowd *c, enum direction direction, uint64_t n, double bound);
 
+// One round: cycles a packet of bursts of the clients below 'n', picked by '*random'.
+double crowd_round(struct crowd *c, enum direction direction, uint64_t n, uint64_t *random);
+
+// The same with a burst, and all its cycles.
+uint64_t crowd_burst(struct crowd *c, enum direction direction, uint64_t n, uint64_t *random);
+
 // Reports samples of packets as "snat ipv4 'what'". Sorts them.
 void crowd_report(struct bench *b, const struct crowd *c, const char *what, uint64_t n_flows,
 	double *samples, size_t n, double bound);
+
+// The same beside others, as bench_report_beside().
+void crowd_report_beside(struct bench *b, const struct crowd *c, const char *what, uint64_t n_flows,
+	double *samples, const double *beside, size_t n, double bound);

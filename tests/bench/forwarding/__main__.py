@@ -146,12 +146,16 @@ def load(path):
             document = json.load(file)
     except (OSError, ValueError) as what:
         raise Failure(f"{path} cannot be read as what --json wrote: {what}") from None
+    if "results" in document:  # Of scripts/bench stages.
+        document = {"machine": document["machine"], "cases": [], "stages": document["results"]}
     if "cases" not in document:
         raise Failure(f"{path} has no cases: it is not what --json wrote")
     return document
 
 
 def show(document):
+    if not document["cases"]:
+        return
     report.print_machine(document)
     report.print_heading()
     for result in document["cases"]:

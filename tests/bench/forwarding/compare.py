@@ -33,9 +33,29 @@ def line(name, old, new):
             f"{loss_free}   {judgement(of(old, 'ratio'), of(new, 'ratio'))}")
 
 
+def stages_by_name(document):
+    return {(r["name"], r["flows"]): r for r in document.get("stages", [])}
+
+
+def show_stages(old, new):
+    """Cycles, of the best rounds too: those a busy machine moves least."""
+    before, after = stages_by_name(old), stages_by_name(new)
+    common = [key for key in after if key in before]
+    if not common:
+        return
+    print(f"\n{'stages before, after':44} {'flows':>10} {'cycles':>19} {'best':>19}")
+    for name, flows in common:
+        was, is_now = before[name, flows], after[name, flows]
+        print(f"{name:44} {flows:>10} {was['cycles']:>9.1f} {is_now['cycles']:>9.1f} "
+              f"{was['best']:>9.1f} {is_now['best']:>9.1f}   "
+              f"{judgement(is_now['best'], was['best'])}")
+
+
 def show(old, new):
     before, after = by_name(old), by_name(new)
-    print(f"\n{'before, after':44} {'ratio':>13}   {'cycles above':>13}   {'loss-free Mpps':>15}")
+    if before or after:
+        print(f"\n{'before, after':44} {'ratio':>13}   {'cycles above':>13}   "
+              f"{'loss-free Mpps':>15}")
     for name, result in after.items():
         if name in before:
             print(line(name, before[name], result))
@@ -43,5 +63,6 @@ def show(old, new):
         print(f"{name:44} is not in the new one")
     for name in after.keys() - before.keys():
         print(f"{name:44} was not in the old one")
+    show_stages(old, new)
     if old["machine"]["processor"] != new["machine"]["processor"]:
         print("note: these are of different processors: only ratios may be set side by side")

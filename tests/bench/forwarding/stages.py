@@ -15,8 +15,16 @@ def measure(build):
     return json.loads(done.stdout)["results"]
 
 
+def bound_text(result):
+    """Of cycles, or of the ratio to what stands beside it."""
+    if "ratio" in result:
+        of = f" of x{result['ratio_bound']:.2f}" if "ratio_bound" in result else ""
+        return f"x{result['ratio']:.2f}{of}"
+    return f"{result['bound']:.0f}" if "bound" in result else "-"
+
+
 def show(results):
-    print(f"\n{'stages, without ports':44} {'flows':>10} {'cycles':>9} {'best':>9} {'bound':>7}")
+    print(f"\n{'stages, without ports':44} {'flows':>10} {'cycles':>9} {'best':>9} {'bound':>14}")
     for r in results:
-        bound = f"{r['bound']:.0f}" if "bound" in r else "-"
-        print(f"{r['name']:44} {r['flows']:>10} {r['cycles']:>9.1f} {r['best']:>9.1f} {bound:>7}")
+        print(f"{r['name']:44} {r['flows']:>10} {r['cycles']:>9.1f} {r['best']:>9.1f} "
+              f"{bound_text(r):>14}")

@@ -181,6 +181,15 @@ def what_changed_is_told_by_ratio():
     assert "snat forward IPv4 tcp 64 64k" in text and "is not in the new one" in text
 
 
+def what_changed_in_stages_is_told_by_their_best_rounds():
+    def stages(best):
+        result = {"name": "ring build", "flows": 0, "cycles": 130.0, "best": best}
+        return {"machine": {"processor": "P"}, "cases": [], "stages": [result]}
+
+    assert "25% faster" in printed(compare.show, stages(100.0), stages(80.0))
+    assert "as before" in printed(compare.show, stages(100.0), stages(99.0))
+
+
 def pictures_have_the_ceiling():
     if shutil.which("gnuplot") is None:
         print("        (not drawn: there is no gnuplot)")
