@@ -36,8 +36,15 @@ snat4=$inside4.251 snat6=$inside6:251
 case_begin()
 {
 	edge_settle
+	leases_forget
 	audit_forget
 	admin create namespace "$namespace" >/dev/null
+}
+
+# A Guideway that was killed is waited for as long as its Lease lasts.
+leases_forget()
+{
+	admin --namespace guideway delete leases --all >/dev/null
 }
 
 # Services go while who serves them is there, and pods while their nodes are.
@@ -48,9 +55,9 @@ case_remove()
 	trap - EXIT ERR
 	trap '' INT TERM
 	set +e
+	(apiserver_returns) || status=1
 	[ "$status" = 0 ] || { kubectl get all,events --output wide | tail -n 60; } >&2
 	! declare -F case_undo >/dev/null || case_undo
-	(apiserver_returns)
 	nodes_unmark
 	(dead_nodes_return) && (ways_are_put_back) && namespace_remove && nothing_was_forbidden || status=1
 	[ "$status" != 0 ] || ended_well || status=1
@@ -308,6 +315,7 @@ ways_are_put_back()
 	local n
 
 	clients_are_reached_by router
+	client_goes_by 250
 	for ((n = 1; n <= n_nodes; n++)); do
 		at "node$n" nft delete table inet cut 2>/dev/null || true
 	done
@@ -358,12 +366,18 @@ guideway_config()
 	CONFIG
 }
 
-# Starts it in the edge. Returns when the management API answers.
-guideway_begin()
+# Starts it in the edge.
+guideway_spawn()
 {
 	guideway_config >"$lab_folder/$lab_guideway.conf"
 	KUBECONFIG=$cluster_folder/kubeconfig.guideway spawn "$lab_guideway" "$edge" \
 		"$guideway" --config "$lab_folder/$lab_guideway.conf"
+}
+
+# The same. Returns when the management API answers.
+guideway_begin()
+{
+	guideway_spawn
 	wait_until 15 api status
 }
 

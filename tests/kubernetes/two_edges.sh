@@ -11,8 +11,24 @@
 
 second_edge_add()
 {
+	second_edge_forget
 	lab_hosts+=(edge2)
 	edge_wires_add edge2 240
+}
+
+# That of a case before: the kernel takes its time with the wires of a namespace that is gone, and a
+# case that was killed leaves all of it.
+second_edge_forget()
+{
+	local interface
+
+	if cluster_namespaces | grep -x "$cluster-edge2" >/dev/null; then
+		kill_all_on edge2 || true
+		ip netns del "$cluster-edge2"
+	fi
+	for interface in wan0 fab0 mgmt0; do
+		ip_at wire link del "edge2-$interface" 2>/dev/null || true
+	done
 }
 
 # second COMMAND...: of the second one.
@@ -23,12 +39,17 @@ second()
 	"$@"
 }
 
-# instance_begin [KEY = VALUE;...]: with further keys of 'kubernetes.instances'.
+# instance_config [KEY = VALUE;...]: with further keys of 'kubernetes.instances'.
+instance_config()
+{
+	kubernetes_config "instances = { name = \"$edge\"; lease = 4; renew = 2.5; retry = 0.5; $* };"
+}
+
 instance_begin()
 {
 	local guideway_more
 
-	guideway_more=$(kubernetes_config "instances = { name = \"$edge\"; lease = 4; renew = 2.5; retry = 0.5; $* };")
+	guideway_more=$(instance_config "$@")
 	guideway_begin
 }
 
@@ -61,13 +82,7 @@ knows_both()
 	[ "$(api kubernetes | json 'len(d["instances"])')" = 2 ]
 }
 
-# client_goes_by N: what the client sends to VIPs goes to the edge with that number in its addresses.
-client_goes_by()
-{
-	route client $vips4 $vips6 "$outside4.$1" "$outside6:$1"
-}
-
-# by N COMMAND...: while it does.
+# by N COMMAND...: while the client goes by that edge.
 by()
 {
 	local status=0

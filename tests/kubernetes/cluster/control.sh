@@ -44,7 +44,7 @@ apiserver_stop()
 	daemon_end kube-apiserver
 }
 
-# Starts it again if it is not there.
+# One that a case stopped, and failed before it started it again.
 apiserver_returns()
 {
 	! daemon_has_ended kube-apiserver || apiserver_start

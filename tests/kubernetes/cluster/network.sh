@@ -118,12 +118,17 @@ edge_wires_add()
 	cable_add "$1" wan0 outside
 	cable_add "$1" fab0 inside
 	cable_add "$1" mgmt0 management
+	# As a card's: who knew another of that address would send to nobody for a while.
+	ip_at "$1" link set wan0 address "$(printf 02:00:00:00:01:%02x "$2")"
+	ip_at "$1" link set fab0 address "$(printf 02:00:00:00:02:%02x "$2")"
 	edge_place "$1" "$2"
 }
 
-# What no load balancer takes ends in silence.
+# What no load balancer takes ends in silence. A Guideway that was killed leaves its interfaces without
+# IPv6, for its own next start to put right; the next case's is another.
 edge_place()
 {
+	at "$1" sysctl -qw net.ipv6.conf.wan0.disable_ipv6=0 net.ipv6.conf.fab0.disable_ipv6=0
 	place "$1" wan0 "$outside4.$2/24" "$outside6:$2/64"
 	place "$1" fab0 "$inside4.$2/24" "$inside6:$2/64"
 	place "$1" mgmt0 "$management.$2/24"
@@ -138,7 +143,13 @@ client_add()
 	cable_add client eth0 outside
 	place client eth0 $outside4.10/24 $outside6:10/64
 	default_route client $outside4.1 $outside6:1
-	route client $vips4 $vips6 $outside4.250 $outside6:250
+	client_goes_by 250
+}
+
+# client_goes_by N: what the client sends to VIPs goes to the edge with that number in its addresses.
+client_goes_by()
+{
+	route client $vips4 $vips6 "$outside4.$1" "$outside6:$1"
 }
 
 node_ip4()
