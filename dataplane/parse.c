@@ -55,7 +55,7 @@ static enum drop_reason parse_tag(struct cursor *c, rte_be16_t *type, uint16_t v
 		return DROP_WRONG_VLAN;
 
 	*type = tag->eth_proto;
-	return is_tag(*type) ? DROP_WRONG_VLAN : DROP_NONE;
+	return DROP_NONE;
 }
 
 // What the kernel sends is for whomever the kernel says, and has no tag yet.
@@ -66,20 +66,13 @@ static inline enum drop_reason parse_ethernet(
 	if (unlikely(eth == NULL))
 		return DROP_TRUNCATED;
 
-	if (origin == ORIGIN_PORT && !rte_is_multicast_ether_addr(&eth->dst_addr) &&
-		!rte_is_same_ether_addr(&eth->dst_addr, &facts->mac))
+	*ret_type = eth->ether_type;
+	if (origin != ORIGIN_PORT)
+		return DROP_NONE;
+	if (!mac_is_same(&eth->dst_addr, &facts->mac) &&
+		!rte_is_multicast_ether_addr(&eth->dst_addr))
 		return DROP_NOT_FOR_US;
-
-	rte_be16_t type = eth->ether_type;
-	uint16_t vlan = origin == ORIGIN_PORT ? facts->vlan : 0;
-	enum drop_reason reason = DROP_NONE;
-	if (vlan != 0)
-		reason = parse_tag(c, &type, vlan);
-	else if (unlikely(is_tag(type)))
-		reason = DROP_WRONG_VLAN;
-
-	*ret_type = type;
-	return reason;
+	return facts->vlan == 0 ? DROP_NONE : parse_tag(c, ret_type, facts->vlan);
 }
 
 static inline enum drop_reason parse_tcp(struct cursor *c, struct packet *p)
@@ -88,7 +81,7 @@ static inline enum drop_reason parse_tcp(struct cursor *c, struct packet *p)
 	if (unlikely(tcp == NULL))
 		return DROP_TRUNCATED;
 
-	size_t header_len = (tcp->data_off >> 4) * 4;
+	size_t header_len = tcp->data_off >> 2 & 0x3c; // The upper half counts words.
 	if (unlikely(header_len < sizeof(*tcp) || header_len > packet_l4_len(p)))
 		return DROP_MALFORMED;
 
@@ -148,7 +141,7 @@ static inline enum drop_reason parse_l4(struct cursor *c, struct packet *p)
 // Sources that RFC 1122, section 3.2.1.3, forbids: this network, loopback, multicast, reserved.
 static inline bool is_bad_ipv4_source(rte_be32_t source)
 {
-	uint8_t first = (uint8_t)(rte_be_to_cpu_32(source) >> 24);
+	uint8_t first = *(const uint8_t *)&source;
 
 	return first == 0 || first == 127 || first >= 224;
 }
@@ -194,29 +187,23 @@ static inline bool ipv4_checksum_is_right(const struct rte_ipv4_hdr *ip, size_t 
 // header of it lies in what may be behind.
 static inline enum drop_reason bound(struct cursor *c, struct packet *p, size_t ip_len, size_t left)
 {
-	if (unlikely(ip_len > RTE_MIN(left, (size_t)UINT16_MAX)))
+	if (likely(ip_len <= (size_t)(c->end - p->l3)))
+		c->end = p->l3 + ip_len;
+	else if (ip_len > RTE_MIN(left, (size_t)UINT16_MAX))
 		return DROP_TRUNCATED;
 
 	p->ip_len = ip_len;
-	c->end = RTE_MIN(c->end, p->l3 + ip_len);
 	return DROP_NONE;
 }
 
-static inline enum drop_reason parse_ipv4(struct cursor *c, size_t left, struct packet *p)
+// Of a packet whose header takes 'header_len' bytes: where that is a constant, its options and what
+// they need are none of this.
+static inline __attribute__((always_inline)) enum drop_reason parse_ipv4_of(
+	struct cursor *c, size_t left, struct packet *p, size_t header_len)
 {
-	const struct rte_ipv4_hdr *ip = take(c, sizeof(*ip));
-	if (unlikely(ip == NULL))
-		return DROP_TRUNCATED;
-
-	p->l3 = (uint8_t *)ip;
-	p->family = IPV4;
-	p->kind = KIND_IP;
-	p->protocol = ip->next_proto_id;
-
-	// RFC 791: the header is 5 words, and 'ihl' counts them with the options.
-	size_t header_len = rte_ipv4_hdr_len(ip);
+	const struct rte_ipv4_hdr *ip = (const struct rte_ipv4_hdr *)p->l3;
 	size_t ip_len = rte_be_to_cpu_16(ip->total_length);
-	if (unlikely(ip->version_ihl >> 4 != 4 || header_len < sizeof(*ip) || ip_len < header_len))
+	if (unlikely(ip_len < header_len))
 		return DROP_MALFORMED;
 
 	enum drop_reason reason = bound(c, p, ip_len, left);
@@ -237,6 +224,33 @@ static inline enum drop_reason parse_ipv4(struct cursor *c, size_t left, struct 
 	if (unlikely(reason == DROP_NONE && is_bad_ipv4_source(ip->src_addr)))
 		return DROP_BAD_SOURCE;
 	return reason;
+}
+
+// RFC 791: the header is 5 words, and 'ihl' counts them with the options.
+static __attribute__((noinline)) enum drop_reason parse_ipv4_with_options(
+	struct cursor c, size_t left, struct packet *p)
+{
+	const struct rte_ipv4_hdr *ip = (const struct rte_ipv4_hdr *)p->l3;
+	size_t header_len = rte_ipv4_hdr_len(ip);
+
+	if (ip->version_ihl >> 4 != 4 || header_len < sizeof(*ip))
+		return DROP_MALFORMED;
+	return parse_ipv4_of(&c, left, p, header_len);
+}
+
+static inline enum drop_reason parse_ipv4(struct cursor *c, size_t left, struct packet *p)
+{
+	const struct rte_ipv4_hdr *ip = take(c, sizeof(*ip));
+	if (unlikely(ip == NULL))
+		return DROP_TRUNCATED;
+
+	p->l3 = (uint8_t *)ip;
+	p->family = IPV4;
+	p->kind = KIND_IP;
+	p->protocol = ip->next_proto_id;
+	if (unlikely(ip->version_ihl != RTE_IPV4_VHL_DEF))
+		return parse_ipv4_with_options(*c, left, p);
+	return parse_ipv4_of(c, left, p, sizeof(*ip));
 }
 
 // Of a fragment header, what tells that the packet is not whole; or only that it has no beginning.
@@ -357,6 +371,8 @@ static inline __attribute__((always_inline)) enum drop_reason read_frame(uint8_t
 		p->fault = parse_ipv6(&c, len - p->l2_len, p);
 	else if (type == RTE_BE16(RTE_ETHER_TYPE_ARP))
 		p->fault = parse_arp(&c, p);
+	else if (is_tag(type)) // A foreign one, or one too many.
+		return DROP_WRONG_VLAN;
 	return DROP_NONE;
 }
 
@@ -470,26 +486,27 @@ void parse_burst(struct burst *b, struct rte_mbuf **mbufs, uint16_t n, enum orig
 	for (uint16_t i = 0; i < RTE_MIN(n, PREFETCH_AHEAD); i++)
 		rte_prefetch0(rte_pktmbuf_mtod(mbufs[i], void *));
 
+	struct packet *p = b->packets;
 	for (uint16_t i = 0; i < n; i++) {
-		struct packet *p = &b->packets[b->n];
-
 		if (i + PREFETCH_AHEAD < n)
 			rte_prefetch0(rte_pktmbuf_mtod(mbufs[i + PREFETCH_AHEAD], void *));
 		p->mbuf = mbufs[i];
 		p->origin = origin;
 		p->hops = 0;
 		p->captured = false;
-		b->n += parse_packet(b, p);
+		p += parse_packet(b, p);
 	}
+	b->n = p - b->packets;
 }
 
 void parse_burst_handed(struct burst *b, struct rte_mbuf **mbufs, uint16_t n)
 {
-	for (uint16_t i = 0; i < n; i++) {
-		struct packet *p = &b->packets[b->n];
+	struct packet *p = b->packets;
 
+	for (uint16_t i = 0; i < n; i++) {
 		p->mbuf = mbufs[i];
 		packet_restore_way(p);
-		b->n += parse_packet(b, p);
+		p += parse_packet(b, p);
 	}
+	b->n = p - b->packets;
 }

@@ -63,6 +63,16 @@ struct port_facts {
 	uint16_t vlan; // 0 for none.
 };
 
+// Whether two MAC addresses, each with two bytes more behind it, are the same.
+static inline bool mac_is_same(const void *a, const void *b)
+{
+	uint64_t word_a, word_b;
+
+	memcpy(&word_a, a, sizeof(word_a));
+	memcpy(&word_b, b, sizeof(word_b));
+	return (word_a ^ word_b) << 16 == 0;
+}
+
 enum limit {
 	LIMIT_RESET,
 	LIMIT_UNREACHABLE,
