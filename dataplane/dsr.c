@@ -5,14 +5,6 @@
 #include "output.h"
 #include "traffic.h"
 
-// While its node is not resolved it waits for the node: its destination is our own address.
-void dsr_send(struct burst *b, struct packet *p)
-{
-	struct address node = node_address(&b->table->nodes[p->node], p->family);
-
-	output_send_to(b, p, &node);
-}
-
 static inline void forward(struct burst *b, struct packet *p)
 {
 	if (unlikely(output_returns(b, p)))
@@ -22,7 +14,7 @@ static inline void forward(struct burst *b, struct packet *p)
 
 	mss_clamp(choose_service(b, p), p);
 	traffic_count_in(b, p->service, p->node, p->ip_len);
-	dsr_send(b, p);
+	output_send_to_node(b, p);
 }
 
 void dsr_forward(struct burst *b, const struct packet_list *list)

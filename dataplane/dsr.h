@@ -10,8 +10,5 @@
 // the packet changes, its hop limit does not either: what would go round for ever is known by its
 // coming from the very node that it would go to.
 
-// Sends a packet as it came to 'p->node', whose next hop is 'p->next_hop'.
-void dsr_send(struct burst *b, struct packet *p);
-
 // Packets to services, with their node chosen. Sends them there.
 void dsr_forward(struct burst *b, const struct packet_list *list);

@@ -10,7 +10,6 @@
 #include "answer.h"
 #include "checksum.h"
 #include "choose.h"
-#include "dsr.h"
 #include "echo.h"
 #include "output.h"
 #include "parse.h"
@@ -239,7 +238,7 @@ static void follow_by_slot(struct burst *b, struct packet *p, const struct retur
 	if (mode == MODE_TUNNEL)
 		tunnel_send(b, p);
 	else
-		dsr_send(b, p);
+		output_send_to_node(b, p);
 }
 
 static void follow_from_client(struct burst *b, struct packet *p, const struct returned *r)

@@ -47,25 +47,24 @@ static inline rte_be16_t ether_type(enum family family)
 	return family == IPV4 ? RTE_BE16(RTE_ETHER_TYPE_IPV4) : RTE_BE16(RTE_ETHER_TYPE_IPV6);
 }
 
-// Returns false where the mbuf has no room for it.
-static inline bool write_ethernet(
-	struct packet *p, const void *to, const struct rte_ether_addr *from, uint16_t vlan)
+// In words of eight bytes, of which the next takes back what is not a MAC address. Returns false
+// where the mbuf has no room for it.
+static inline bool write_ethernet(struct packet *p, uint64_t to, uint64_t from, uint16_t vlan)
 {
-	uint8_t *type = p->l3 - sizeof(rte_be16_t);
 	uint8_t *frame = p->l3 - RTE_ETHER_HDR_LEN - (vlan != 0 ? RTE_VLAN_HLEN : 0);
+	rte_be16_t type = ether_type(p->family);
 
 	if (unlikely(!segments_begin(p->mbuf, frame)))
 		return false;
-
-	memcpy(frame, to, RTE_ETHER_ADDR_LEN);
-	memcpy(frame + RTE_ETHER_ADDR_LEN, from, RTE_ETHER_ADDR_LEN);
 	if (vlan != 0) {
-		rte_be16_t tag[] = {RTE_BE16(RTE_ETHER_TYPE_VLAN), rte_cpu_to_be_16(vlan)};
-		memcpy(type - sizeof(tag), tag, sizeof(tag));
+		rte_be16_t tag[] = {rte_cpu_to_be_16(vlan), type};
+		memcpy(p->l3 - sizeof(tag), tag, sizeof(tag));
+		type = RTE_BE16(RTE_ETHER_TYPE_VLAN);
 	}
 
-	rte_be16_t ether = ether_type(p->family);
-	memcpy(type, &ether, sizeof(ether));
+	uint64_t from_and_type = from << 16 >> 16 | (uint64_t)type << 48;
+	memcpy(frame, &to, sizeof(to));
+	memcpy(frame + RTE_ETHER_ADDR_LEN, &from_and_type, sizeof(from_and_type));
 	return true;
 }
 
@@ -89,7 +88,7 @@ static void put_finished_to_kernel(struct burst *b, struct packet *p, uint8_t po
 
 static void send_to_kernel(struct burst *b, struct packet *p, uint8_t port)
 {
-	const struct rte_ether_addr *mac = &b->pipeline->ports[port].mac;
+	uint64_t mac = mac_word(&b->pipeline->ports[port].mac);
 
 	if (!write_ethernet(p, mac, mac, 0))
 		burst_drop(b, p, DROP_NO_MEMORY);
@@ -105,20 +104,6 @@ static void send_rare(struct burst *b, struct packet *p, uint64_t hop, const str
 		send_to_kernel(b, p, next_hop_port(hop));
 	else
 		hold(b, p, to);
-}
-
-static inline uint64_t hop_of(const struct pipeline *pipeline, next_hop_id id)
-{
-	if (unlikely(id >= NEXT_HOP_MAX))
-		return 0;
-
-	// A word of its own, with nothing behind it to be ordered with.
-	return atomic_load_explicit(&pipeline->next_hops[id], memory_order_relaxed);
-}
-
-static inline bool is_plain(uint64_t hop)
-{
-	return (hop & (NEXT_HOP_RESOLVED | NEXT_HOP_TO_KERNEL)) == NEXT_HOP_RESOLVED;
 }
 
 bool output_may_split(const struct packet *p)
@@ -174,11 +159,11 @@ static inline __attribute__((always_inline)) void send_plain(
 	const struct port_facts *facts = &b->pipeline->ports[port];
 	if (unlikely(p->ip_len > facts->mtu))
 		return send_in_fragments(b, p, hop);
-	if (unlikely(!write_ethernet(p, &hop, &facts->mac, facts->vlan)))
+	if (unlikely(!write_ethernet(p, hop, mac_word(&facts->mac), facts->vlan)))
 		return burst_drop(b, p, DROP_NO_MEMORY);
 
-	capture_out(b, p, port);
 	put_tx(b->out, port, p->mbuf);
+	capture_out(b, p, port); // Last: what a function goes on with after a call it has to save.
 }
 
 static __attribute__((noinline)) void send_fragment(struct burst *b, struct packet *p, uint64_t hop)
@@ -186,48 +171,54 @@ static __attribute__((noinline)) void send_fragment(struct burst *b, struct pack
 	send_plain(b, p, hop);
 }
 
-void burst_send(struct burst *b, struct packet *p)
+static __attribute__((noinline)) void send_to_destination(
+	struct burst *b, struct packet *p, uint64_t hop)
 {
-	uint64_t hop = hop_of(b->pipeline, p->next_hop);
-	if (likely(is_plain(hop)))
-		return send_plain(b, p, hop);
-
 	struct address destination = packet_destination(p);
+
 	send_rare(b, p, hop, &destination);
 }
 
-void output_send_to(struct burst *b, struct packet *p, const struct address *neighbour)
+void burst_send(struct burst *b, struct packet *p)
 {
-	uint64_t hop = hop_of(b->pipeline, p->next_hop);
+	uint64_t hop = output_hop(b->pipeline, p->next_hop);
 
-	if (likely(is_plain(hop)))
+	if (likely(output_is_known(hop)))
 		send_plain(b, p, hop);
 	else
-		send_rare(b, p, hop, neighbour);
+		send_to_destination(b, p, hop);
+}
+
+// While its node is not resolved it waits for that: its destination is our own address.
+static __attribute__((noinline)) void send_to_node(struct burst *b, struct packet *p, uint64_t hop)
+{
+	struct address node = node_address(&b->table->nodes[p->node], p->family);
+
+	send_rare(b, p, hop, &node);
+}
+
+void output_send_to_node(struct burst *b, struct packet *p)
+{
+	uint64_t hop = output_hop(b->pipeline, p->next_hop);
+
+	if (likely(output_is_known(hop)))
+		send_plain(b, p, hop);
+	else
+		send_to_node(b, p, hop);
 }
 
 uint16_t output_mtu(const struct burst *b, const struct packet *p)
 {
-	uint64_t hop = hop_of(b->pipeline, p->next_hop);
+	uint64_t hop = output_hop(b->pipeline, p->next_hop);
 
-	return is_plain(hop) ? b->pipeline->ports[next_hop_port(hop)].mtu : UINT16_MAX;
+	return output_is_known(hop) ? b->pipeline->ports[next_hop_port(hop)].mtu : UINT16_MAX;
 }
 
 bool output_is_to_kernel(const struct burst *b, const struct address *destination)
 {
-	uint64_t hop = hop_of(b->pipeline, forwarding_table_route(b->table, destination));
+	uint64_t hop = output_hop(b->pipeline, forwarding_table_route(b->table, destination));
 
 	return hop & NEXT_HOP_TO_KERNEL;
-}
-
-// A MAC address is what is left of either word without its upper 16 bits.
-bool output_returns(const struct burst *b, const struct packet *p)
-{
-	const struct rte_ether_hdr *eth = (const struct rte_ether_hdr *)(p->l3 - p->l2_len);
-	uint64_t hop = hop_of(b->pipeline, p->next_hop), from;
-
-	memcpy(&from, &eth->src_addr, sizeof(from));
-	return p->origin == ORIGIN_PORT && is_plain(hop) && (from ^ hop) << 16 == 0;
 }
 
 bool burst_fits_port(struct burst *b, struct packet *p)
@@ -375,7 +366,7 @@ bool output_retry(struct burst *b, const struct waiting *waiting)
 		.next_hop = forwarding_table_route(b->table, &waiting->to),
 	};
 
-	uint64_t hop = hop_of(b->pipeline, p.next_hop);
+	uint64_t hop = output_hop(b->pipeline, p.next_hop);
 	if (p.next_hop != NEXT_HOP_NONE && !(hop & (NEXT_HOP_RESOLVED | NEXT_HOP_TO_KERNEL)))
 		return false;
 

@@ -2,6 +2,8 @@
 
 #include <stdbool.h>
 
+#include <rte_branch_prediction.h>
+
 #include "burst.h"
 #include "pipeline.h"
 
@@ -13,12 +15,35 @@ bool output_may_split(const struct packet *p);
 unsigned output_split(struct burst *b, struct packet *p, uint16_t mtu,
 	struct rte_mbuf *ret_fragments[FRAGMENTS_MAX]);
 
-// Sends the finished packet as burst_send() does, to 'neighbour', whose next hop is 'p->next_hop',
+// Sends the finished packet as burst_send() does, to 'p->node', whose next hop is 'p->next_hop',
 // whatever its destination is.
-void output_send_to(struct burst *b, struct packet *p, const struct address *neighbour);
+void output_send_to_node(struct burst *b, struct packet *p);
+
+// The word of a next hop; 0, as of one that is not resolved, where 'id' says that there is none.
+static inline uint64_t output_hop(const struct pipeline *pipeline, next_hop_id id)
+{
+	if (unlikely(id >= NEXT_HOP_MAX))
+		return 0;
+
+	// A word of its own, with nothing behind it to be ordered with.
+	return atomic_load_explicit(&pipeline->next_hops[id], memory_order_relaxed);
+}
+
+// Whether it is a MAC address beyond a port.
+static inline bool output_is_known(uint64_t hop)
+{
+	return hop >> NEXT_HOP_FLAGS_AT == NEXT_HOP_RESOLVED >> NEXT_HOP_FLAGS_AT;
+}
 
 // Whether the packet, as it came from a port, would go back to the MAC address that it came from.
-bool output_returns(const struct burst *b, const struct packet *p);
+static inline bool output_returns(const struct burst *b, const struct packet *p)
+{
+	const struct rte_ether_hdr *eth = (const struct rte_ether_hdr *)(p->l3 - p->l2_len);
+	uint64_t hop = output_hop(b->pipeline, p->next_hop);
+
+	return p->origin == ORIGIN_PORT && output_is_known(hop) &&
+		mac_is_same(mac_word(&eth->src_addr), hop);
+}
 
 // Whether 'destination' is this machine's, or beyond an interface that is no port's.
 bool output_is_to_kernel(const struct burst *b, const struct address *destination);

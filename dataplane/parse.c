@@ -69,7 +69,7 @@ static inline enum drop_reason parse_ethernet(
 	*ret_type = eth->ether_type;
 	if (origin != ORIGIN_PORT)
 		return DROP_NONE;
-	if (!mac_is_same(&eth->dst_addr, &facts->mac) &&
+	if (!mac_is_same(mac_word(&eth->dst_addr), mac_word(&facts->mac)) &&
 		!rte_is_multicast_ether_addr(&eth->dst_addr))
 		return DROP_NOT_FOR_US;
 	return facts->vlan == 0 ? DROP_NONE : parse_tag(c, ret_type, facts->vlan);

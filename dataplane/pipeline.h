@@ -48,8 +48,9 @@ static inline void counter_add(_Atomic uint64_t *counter, uint64_t n)
 
 // A next hop in one word, so that a reader never sees half of one: the MAC address as it lies in
 // memory in the low 48 bits, then the port, then the flags.
-#define NEXT_HOP_RESOLVED (1ull << 56)
-#define NEXT_HOP_TO_KERNEL (1ull << 57)
+#define NEXT_HOP_FLAGS_AT 56
+#define NEXT_HOP_RESOLVED (1ull << NEXT_HOP_FLAGS_AT)
+#define NEXT_HOP_TO_KERNEL (2ull << NEXT_HOP_FLAGS_AT)
 
 static inline uint8_t next_hop_port(uint64_t word)
 {
@@ -63,14 +64,18 @@ struct port_facts {
 	uint16_t vlan; // 0 for none.
 };
 
-// Whether two MAC addresses, each with two bytes more behind it, are the same.
-static inline bool mac_is_same(const void *a, const void *b)
+// A MAC address and what two bytes lie behind it, as in a next hop's word.
+static inline uint64_t mac_word(const struct rte_ether_addr *mac)
 {
-	uint64_t word_a, word_b;
+	uint64_t word;
 
-	memcpy(&word_a, a, sizeof(word_a));
-	memcpy(&word_b, b, sizeof(word_b));
-	return (word_a ^ word_b) << 16 == 0;
+	memcpy(&word, mac, sizeof(word));
+	return word;
+}
+
+static inline bool mac_is_same(uint64_t a, uint64_t b)
+{
+	return (a ^ b) << 16 == 0;
 }
 
 enum limit {

@@ -18,12 +18,13 @@ void segments_cut(struct rte_mbuf *m, uint32_t len);
 // false, having done nothing, if that is before its memory.
 static inline bool segments_begin(struct rte_mbuf *m, const uint8_t *start)
 {
-	ptrdiff_t offset = start - (const uint8_t *)m->buf_addr;
+	ptrdiff_t grown = rte_pktmbuf_mtod(m, const uint8_t *) - start;
 
-	if (offset < 0)
+	if (grown == 0)
+		return true;
+	if (grown > m->data_off)
 		return false;
 
-	int grown = m->data_off - (int)offset;
 	m->data_off -= grown;
 	m->data_len += grown;
 	m->pkt_len += grown;
