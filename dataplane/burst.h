@@ -71,11 +71,18 @@ static inline struct address packet_source(const struct packet *p)
 	return p->family == IPV4 ? address_from_ipv4(ip->src_addr) : address_from_ipv6(p->l3 + 8);
 }
 
-static inline struct address packet_destination(const struct packet *p)
+// 'family' is the packet's: a constant, where a stage is compiled once for each.
+static inline __attribute__((always_inline)) struct address packet_destination_of(
+	const struct packet *p, enum family family)
 {
 	const struct rte_ipv4_hdr *ip = (const struct rte_ipv4_hdr *)p->l3;
 
-	return p->family == IPV4 ? address_from_ipv4(ip->dst_addr) : address_from_ipv6(p->l3 + 24);
+	return family == IPV4 ? address_from_ipv4(ip->dst_addr) : address_from_ipv6(p->l3 + 24);
+}
+
+static inline struct address packet_destination(const struct packet *p)
+{
+	return packet_destination_of(p, p->family);
 }
 
 // TCP's and UDP's, in network order.

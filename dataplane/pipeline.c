@@ -126,31 +126,32 @@ static inline bool may_go_on(struct burst *b, struct packet *p)
 }
 
 // To a service that keeps no flows.
-static __attribute__((noinline)) void sort_by_slot(
-	struct burst *b, struct packet *p, enum forwarding_mode mode)
+static inline __attribute__((always_inline)) void sort_by_slot(
+	struct burst *b, struct packet *p, enum family family, enum forwarding_mode mode)
 {
 	if (mode == MODE_DSR)
 		cut_padding(p); // Its hop limit does not change.
 	else if (unlikely(!may_go_on(b, p)))
 		return;
 
-	choose_prepare(b, p);
+	choose_prepare(b, p, family);
 	b->is_by_slot = true;
-	packet_list_add(&b->to_services[mode][p->family], p);
+	packet_list_add(&b->to_services[mode][family], p);
 }
 
-static inline void sort_to_service(struct burst *b, struct packet *p)
+static inline __attribute__((always_inline)) void sort_to_service(
+	struct burst *b, struct packet *p, enum family family)
 {
 	const struct service *service = choose_service(b, p);
 
 	capture_in(b, p);
 	if (service->mode != MODE_SNAT && likely(!service->keeps_flows))
-		return sort_by_slot(b, p, service->mode);
+		return sort_by_slot(b, p, family, service->mode);
 	if (unlikely(!may_go_on(b, p)))
 		return;
 
-	snat_prepare(b->pipeline, p);
-	packet_list_add(&b->to_services[MODE_SNAT][p->family], p);
+	snat_prepare(b->pipeline, p, family);
+	packet_list_add(&b->to_services[MODE_SNAT][family], p);
 }
 
 // To none of our addresses.
@@ -185,20 +186,28 @@ static inline void sort_ports(struct burst *b, struct packet *p, const struct ad
 	packet_list_add(&b->to_snat[p->family], p);
 }
 
-static inline __attribute__((always_inline)) void sort_packet(struct burst *b, struct packet *p)
+static inline __attribute__((always_inline)) void sort_family(
+	struct burst *b, struct packet *p, enum family family)
 {
-	if (unlikely(p->kind != KIND_PORTS || p->fault != DROP_NONE))
-		return sort_rare(b, p);
-
-	struct address destination = packet_destination(p);
+	struct address destination = packet_destination_of(p, family);
 	rte_be16_t port = packet_destination_port(p);
 	uint64_t hash = index_hash_endpoint(&destination, port, p->protocol);
 
 	p->service = forwarding_table_find_service(b->table, hash, &destination, port, p->protocol);
 	if (p->service != SERVICE_NONE)
-		sort_to_service(b, p);
+		sort_to_service(b, p, family);
 	else
 		sort_ports(b, p, &destination);
+}
+
+static inline __attribute__((always_inline)) void sort_packet(struct burst *b, struct packet *p)
+{
+	if (unlikely(p->kind != KIND_PORTS || p->fault != DROP_NONE))
+		sort_rare(b, p);
+	else if (p->family == IPV4)
+		sort_family(b, p, IPV4);
+	else
+		sort_family(b, p, IPV6);
 }
 
 // Apart, so that the rest of the burst has its sorting in line.
@@ -209,8 +218,10 @@ static __attribute__((noinline)) void sort_whole(struct burst *b, struct packet 
 
 static void sort(struct burst *b)
 {
-	for (uint16_t i = 0; i < b->n; i++)
-		sort_packet(b, &b->packets[i]);
+	struct packet *end = b->packets + b->n;
+
+	for (struct packet *p = b->packets; p < end; p++)
+		sort_packet(b, p);
 }
 
 // The hash says which worker has the flow, where the port has not had its say.

@@ -37,15 +37,13 @@ static inline unsigned snat_owner(const struct pipeline *pipeline, const struct 
 
 // For each packet to a service, as early as can be and before its owner is asked for: sets 'hash',
 // and asks for the memory where its flow would be. 'service' is set.
-static inline void snat_prepare(const struct pipeline *pipeline, struct packet *p)
+static inline __attribute__((always_inline)) void snat_prepare(
+	const struct pipeline *pipeline, struct packet *p, enum family family)
 {
-	enum family family = p->family;
 	const uint8_t *client = p->l3 + (family == IPV4 ? 12 : 8);
 	__be16 client_port = packet_source_port(p);
 
-	p->hash = family == IPV4
-		? flow_hash(pipeline->hash_key, IPV4, client, client_port, p->service)
-		: flow_hash(pipeline->hash_key, IPV6, client, client_port, p->service);
+	p->hash = flow_hash(pipeline->hash_key, family, client, client_port, p->service);
 	flow_table_prefetch(pipeline->flows[family], FLOW_FORWARD, p->hash);
 }
 

@@ -361,10 +361,10 @@ static void prepare(struct burst *b, enum forwarding_mode mode)
 {
 	if (mode == MODE_SNAT) {
 		for (int i = 0; i < BURST_MAX; i++)
-			snat_prepare(b->pipeline, &b->packets[i]);
+			snat_prepare(b->pipeline, &b->packets[i], b->packets[i].family);
 	} else {
 		for (int i = 0; i < BURST_MAX; i++)
-			choose_prepare(b, &b->packets[i]);
+			choose_prepare(b, &b->packets[i], b->packets[i].family);
 	}
 }
 

@@ -356,7 +356,7 @@ static void write_request(
 
 	write_packet(wire, w->family, s->protocol, &ends, flags);
 	wire->p.service = service;
-	snat_prepare(&w->pipeline, &wire->p);
+	snat_prepare(&w->pipeline, &wire->p, wire->p.family);
 }
 
 static void forward(struct world *w, struct packet **packets, uint16_t n)
