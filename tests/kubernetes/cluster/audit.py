@@ -16,6 +16,12 @@ def answer_of(event):
     return "403-not-now" if code == 403 and may else code
 
 
+def is_end_of_watch(event):
+    """Of one that may have begun before OFFSET. What is refused does not begin."""
+    return (event["verb"] == "watch" and event["stage"] == "ResponseComplete"
+            and event["responseStatus"]["code"] == 200)
+
+
 def line_of(event):
     object_ = event.get("objectRef", {})
     what = "/".join(filter(None, (object_.get("resource"), object_.get("subresource"))))
@@ -29,7 +35,7 @@ def main(path, offset):
         log.seek(int(offset))
         for text in log:
             event = json.loads(text)
-            if event["auditID"] not in told:
+            if event["auditID"] not in told and not is_end_of_watch(event):
                 told.add(event["auditID"])
                 print(line_of(event).rstrip())
 
