@@ -61,13 +61,15 @@ node_kill()
 }
 
 # node_revive N: what was killed boots, and remembers nothing. Returns when it is ready. The kernel
-# keeps the old namespace while connections of the dead have not given up, so its cable is cut.
+# keeps the old namespace while connections of the dead have not given up, so its cable is cut. Nor does
+# it mind that the API server has forgotten it, too.
 node_revive()
 {
 	ip_at wire link del "node$1-eth0"
 	ip netns del "$cluster-node$1"
 	node_wires_add "$1"
 	node_start "$1"
+	node_register "$1"
 	attempt 60 node_is_back "$1"
 	node_await "$1"
 }
