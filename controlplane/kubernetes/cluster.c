@@ -117,13 +117,76 @@ bool cluster_has_changed(const struct cluster *cluster)
 	return cluster->has_changed;
 }
 
-// What a join needs, and is given back after it.
-struct joining {
-	const struct node_object **nodes; // [n_nodes] That are used.
-	size_t n_nodes;
-	struct served *served; // [n_served]
-	size_t n_served;
-};
+// What joins have of Services
+// ---------------------------
+// In a list of its own beside the entries, which are far from each other: a join walks along it,
+// and looks only at those that changed.
+
+// Of one that is there.
+static size_t place_of(const struct cluster *c, const struct service_entry *e)
+{
+	return entry_list_after(&c->entries[CLUSTER_SERVICES], e->key) - 1;
+}
+
+int cluster_put_served(struct cluster *c, const struct service_entry *e)
+{
+	size_t n = c->entries[CLUSTER_SERVICES].n, at = place_of(c, e);
+
+	if (n > c->served_room) {
+		struct served *more = realloc(c->served, 2 * n * sizeof(*more));
+
+		if (more == NULL)
+			return -ENOMEM;
+		c->served = more;
+		c->served_room = 2 * n;
+	}
+	memmove(&c->served[at + 1], &c->served[at], (n - 1 - at) * sizeof(*c->served));
+	c->served[at] = (struct served){0};
+	return 0;
+}
+
+void cluster_remove_served(struct cluster *c, const struct service_entry *e)
+{
+	size_t n = c->entries[CLUSTER_SERVICES].n, at = place_of(c, e);
+
+	piece_keeper_retire(c->keeper, c->served[at].piece);
+	memmove(&c->served[at], &c->served[at + 1], (n - 1 - at) * sizeof(*c->served));
+}
+
+void cluster_remake(struct cluster *c, struct service_entry *e)
+{
+	cluster_enlist(e, LINK_PIECE, &c->to_be_made);
+}
+
+static void serve(struct cluster *c, const struct service_entry *e, struct served *served)
+{
+	if (e->stage != STAGE_SERVE) {
+		piece_keeper_retire(c->keeper, served->piece);
+		*served = (struct served){0};
+		return;
+	}
+	served->object = e->object;
+	served->admission = &e->admission;
+	served->address = e->address;
+	served->leaving = e->leaving;
+	served->first = e->first;
+	served->is_stale = true;
+}
+
+// Many that change at once mostly come in the order of the entries.
+static void serve_changed(struct cluster *c)
+{
+	const struct entry_list *services = &c->entries[CLUSTER_SERVICES];
+	struct service_entry *e;
+	size_t at = 0;
+
+	while ((e = TAILQ_FIRST(&c->to_be_made)) != NULL) {
+		if (at >= services->n || services->entries[at] != e)
+			at = place_of(c, e);
+		serve(c, e, &c->served[at++]);
+		cluster_enlist(e, LINK_PIECE, NULL);
+	}
+}
 
 static struct slice_object *const *slices_of(void *argument, const char *key, size_t *ret_n)
 {
@@ -134,34 +197,24 @@ static struct slice_object *const *slices_of(void *argument, const char *key, si
 	return group == NULL ? NULL : group->slices;
 }
 
-static void serve(struct joining *j, struct service_entry *e)
-{
-	struct served *served = &j->served[j->n_served++];
-
-	*served =
-		(struct served){.object = e->object, .admission = &e->admission, .kept = &e->kept};
-	memcpy(served->address, e->address, sizeof(e->address));
-	memcpy(served->leaving, e->leaving, sizeof(e->leaving));
-	memcpy(served->first, e->first, sizeof(e->first));
-}
-
-static void gather(const struct cluster *c, struct joining *j)
+// Returns 0 or -ENOMEM.
+static int gather_nodes(struct cluster *c)
 {
 	const struct entry_list *nodes = &c->entries[CLUSTER_NODES];
-	const struct entry_list *services = &c->entries[CLUSTER_SERVICES];
+	const struct node_object **used = calloc(nodes->n + 1, sizeof(*used));
 
+	if (used == NULL)
+		return -ENOMEM;
+	free(c->nodes_used);
+	c->nodes_used = used;
+	c->n_nodes_used = 0;
 	for (size_t i = 0; i < nodes->n; i++) {
 		const struct node_entry *e = nodes->entries[i];
 
 		if (cluster_is_used(c, &e->object))
-			j->nodes[j->n_nodes++] = &e->object;
+			used[c->n_nodes_used++] = &e->object;
 	}
-	for (size_t i = 0; i < services->n; i++) {
-		struct service_entry *e = services->entries[i];
-
-		if (e->stage == STAGE_SERVE)
-			serve(j, e);
-	}
+	return 0;
 }
 
 // Those whose stage is new are in this join.
@@ -175,17 +228,18 @@ static void date_unjoined(struct cluster *c)
 	}
 }
 
-static int join(struct cluster *c, struct joining *j, struct cluster_config **ret_joined,
-	struct text_lines *ret_left_out)
+static int join(
+	struct cluster *c, struct cluster_config **ret_joined, struct text_lines *ret_left_out)
 {
-	if (j->nodes == NULL || j->served == NULL)
+	if (c->ground == NULL && gather_nodes(c) < 0)
 		return -ENOMEM;
-	gather(c, j);
+	serve_changed(c);
 	struct cluster_view view = {
-		.nodes = j->nodes,
-		.n_nodes = j->n_nodes,
-		.services = j->served,
-		.n_services = j->n_served,
+		.nodes = c->nodes_used,
+		.n_nodes = c->n_nodes_used,
+		.services = c->served,
+		.n_services = c->entries[CLUSTER_SERVICES].n,
+		.keeper = c->keeper,
 		.slices = slices_of,
 		.argument = c,
 		.ground = &c->ground,
@@ -198,13 +252,8 @@ int cluster_join(struct cluster *cluster, const struct cluster_config *before,
 	struct cluster_config **ret_joined, struct text_lines *ret_left_out)
 {
 	struct cluster_config *joined;
-	struct joining j = {
-		.nodes = calloc(cluster->entries[CLUSTER_NODES].n + 1, sizeof(*j.nodes)),
-		.served = calloc(cluster->entries[CLUSTER_SERVICES].n + 1, sizeof(*j.served)),
-	};
-	int r = join(cluster, &j, &joined, ret_left_out);
-	free(j.nodes);
-	free(j.served);
+
+	int r = join(cluster, &joined, ret_left_out);
 	if (r < 0)
 		return r;
 
@@ -395,11 +444,13 @@ int cluster_create(const struct config *file, struct cluster **ret_cluster)
 	TAILQ_INIT(&cluster->unjoined);
 	TAILQ_INIT(&cluster->not_in_force);
 	TAILQ_INIT(&cluster->waiting);
+	TAILQ_INIT(&cluster->to_be_made);
 	cluster->others_in_force = UINT64_MAX;
 	cluster->announcers.all = true;
 	cluster->book = address_book_create();
 	cluster->events = event_queue_create();
-	if (cluster->book == NULL || cluster->events == NULL ||
+	cluster->keeper = piece_keeper_create();
+	if (cluster->book == NULL || cluster->events == NULL || cluster->keeper == NULL ||
 		cluster_set_file(cluster, file, 0) < 0) {
 		cluster_destroy(cluster);
 		return -ENOMEM;
@@ -413,8 +464,13 @@ void cluster_destroy(struct cluster *cluster)
 	if (cluster == NULL)
 		return;
 
+	for (size_t i = 0; i < cluster->entries[CLUSTER_SERVICES].n; i++)
+		piece_keeper_retire(cluster->keeper, cluster->served[i].piece);
+	free(cluster->served);
 	cluster_free_told(cluster);
 	cluster_forget_ground(cluster);
+	piece_keeper_release(cluster->keeper);
+	free(cluster->nodes_used);
 	address_book_destroy(cluster->book);
 	event_queue_destroy(cluster->events);
 	free(cluster);

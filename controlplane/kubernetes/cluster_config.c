@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 
 #include "address_text.h"
 #include "index_builder.h"
@@ -26,7 +27,8 @@ struct node_list {
 };
 
 struct service_piece {
-	size_t n_references;
+	STAILQ_ENTRY(service_piece) link; // Of those retired,
+	uint64_t last;                    // and the last configuration that may have it.
 	struct cluster_ground *ground;    // What its lists are of.
 	struct source_list sources;       // Its own copy; n 0 for none.
 	size_t sources_at;                // 1 more than its index in the configuration; 0 for none.
@@ -60,8 +62,20 @@ struct cluster_ground {
 	struct text_lines left_out;
 };
 
+// Configurations are numbered. A piece was in some up to the one that was the last when it was
+// retired, and goes with the last of those.
+struct piece_keeper {
+	size_t n_references;
+	uint64_t last;                                  // That was made.
+	TAILQ_HEAD(joined_list, cluster_config) living; // In their order,
+	STAILQ_HEAD(piece_list, service_piece) retired; // as are these.
+};
+
 struct cluster_config {
 	struct config config;
+	struct piece_keeper *keeper; // NULL while it is not made yet.
+	TAILQ_ENTRY(cluster_config) link;
+	uint64_t number;
 	struct cluster_ground *ground;
 	struct service_piece **pieces; // [n_pieces]
 	size_t n_pieces;
@@ -152,9 +166,9 @@ static void claim_what_the_file_has(struct grounding *g)
 static void claim_what_is_given(struct grounding *g)
 {
 	for (size_t i = 0; i < g->view->n_services; i++) {
-		for (enum family f = IPV4; f < N_FAMILIES; f++) {
-			const struct served *served = &g->view->services[i];
+		const struct served *served = &g->view->services[i];
 
+		for (enum family f = IPV4; served->object != NULL && f < N_FAMILIES; f++) {
 			if (!address_is_none(&served->address[f]))
 				claim(g, &served->address[f], NOT_A_NODE);
 			if (!address_is_none(&served->leaving[f]))
@@ -375,9 +389,9 @@ static bool has_address(const struct cluster_ground *ground, const struct addres
 	}
 }
 
-static bool is_to_be_made(const struct kept_piece *kept)
+static bool is_to_be_made(const struct served *served)
 {
-	return kept->piece == NULL || kept->is_stale;
+	return served->object != NULL && (served->piece == NULL || served->is_stale);
 }
 
 // Whether a Service was given the address of a node, since the ground was made.
@@ -386,7 +400,7 @@ static bool meets_a_vip(const struct cluster_ground *ground, const struct cluste
 	for (size_t i = 0; i < view->n_services; i++) {
 		const struct served *served = &view->services[i];
 
-		for (enum family f = IPV4; is_to_be_made(served->kept) && f < N_FAMILIES; f++) {
+		for (enum family f = IPV4; is_to_be_made(served) && f < N_FAMILIES; f++) {
 			if (has_address(ground, &served->address[f]) ||
 				has_address(ground, &served->leaving[f]))
 				return true;
@@ -421,8 +435,12 @@ static uint16_t choose_node_port(const struct cluster_view *view)
 
 	for (size_t i = 0; i < view->n_services; i++) {
 		const struct served *served = &view->services[i];
-		uint32_t rank = is_to_be_made(served->kept) ? rank_node_port(served->object)
-							    : served->kept->piece->node_port_rank;
+
+		if (served->object == NULL)
+			continue;
+
+		uint32_t rank = is_to_be_made(served) ? rank_node_port(served->object)
+						      : served->node_port_rank;
 
 		if (rank < lowest)
 			lowest = rank;
@@ -755,11 +773,8 @@ static void add_services(
 
 // Pieces
 
-void service_piece_release(struct service_piece *piece)
+static void destroy_piece(struct service_piece *piece)
 {
-	if (piece == NULL || --piece->n_references > 0)
-		return;
-
 	for (enum family f = IPV4; f < N_FAMILIES; f++) {
 		free(piece->own[f].nodes);
 		free(piece->own[f].weights);
@@ -768,6 +783,67 @@ void service_piece_release(struct service_piece *piece)
 	free(piece->sources.prefixes);
 	cluster_ground_release(piece->ground);
 	free(piece);
+}
+
+// Frees what no living configuration has.
+static void sweep(struct piece_keeper *keeper)
+{
+	const struct cluster_config *oldest = TAILQ_FIRST(&keeper->living);
+	struct service_piece *piece;
+
+	while ((piece = STAILQ_FIRST(&keeper->retired)) != NULL &&
+		(oldest == NULL || piece->last < oldest->number)) {
+		STAILQ_REMOVE_HEAD(&keeper->retired, link);
+		destroy_piece(piece);
+	}
+}
+
+void piece_keeper_retire(struct piece_keeper *keeper, struct service_piece *piece)
+{
+	if (piece == NULL)
+		return;
+	piece->last = keeper->last;
+	STAILQ_INSERT_TAIL(&keeper->retired, piece, link);
+	sweep(keeper);
+}
+
+struct piece_keeper *piece_keeper_create(void)
+{
+	struct piece_keeper *keeper = calloc(1, sizeof(*keeper));
+
+	if (keeper == NULL)
+		return NULL;
+	keeper->n_references = 1;
+	TAILQ_INIT(&keeper->living);
+	STAILQ_INIT(&keeper->retired);
+	return keeper;
+}
+
+void piece_keeper_release(struct piece_keeper *keeper)
+{
+	if (keeper == NULL || --keeper->n_references > 0)
+		return;
+	sweep(keeper);
+	free(keeper);
+}
+
+static void enter(struct piece_keeper *keeper, struct cluster_config *joined)
+{
+	keeper->n_references++;
+	joined->keeper = keeper;
+	joined->number = ++keeper->last;
+	TAILQ_INSERT_TAIL(&keeper->living, joined, link);
+}
+
+static void leave(struct cluster_config *joined)
+{
+	struct piece_keeper *keeper = joined->keeper;
+
+	if (keeper == NULL)
+		return;
+	TAILQ_REMOVE(&keeper->living, joined, link);
+	sweep(keeper);
+	piece_keeper_release(keeper);
 }
 
 // The list is copied, since the Service may change before the configuration does.
@@ -794,14 +870,13 @@ static struct service_piece *create_piece(
 
 	if (piece == NULL)
 		return NULL;
-	piece->n_references = 1;
 	piece->sources_at = sources_at;
 	piece->node_port_rank = rank_node_port(object);
 	piece->ground = j->ground;
 	j->ground->n_references++;
 	if (copy_sources(&object->sources, &piece->sources) < 0 ||
 		(object->is_local && take_endpoints(j, served, piece) < 0)) {
-		service_piece_release(piece);
+		destroy_piece(piece);
 		return NULL;
 	}
 	add_services(j, served, piece);
@@ -843,37 +918,43 @@ static bool same_pieces(const struct service_piece *a, const struct service_piec
 	return same;
 }
 
-// The kept one, where that is as good as a new one. NULL when out of memory.
-static struct service_piece *take_piece(
-	const struct joining *j, const struct served *served, size_t sources_at)
+static void keep_piece(const struct joining *j, struct served *served, struct service_piece *piece)
 {
-	struct kept_piece *kept = served->kept;
-	struct service_piece *new, *old = kept->piece;
-
-	if (!is_to_be_made(kept) && old->ground == j->ground && old->sources_at == sources_at)
-		return old;
-	new = create_piece(j, served, sources_at);
-	if (new == NULL)
-		return NULL;
-	kept->is_stale = false;
-	if (old != NULL && same_pieces(old, new)) {
-		service_piece_release(new);
-		return old;
-	}
-	service_piece_release(old);
-	kept->piece = new;
-	return new;
+	piece_keeper_retire(j->view->keeper, served->piece);
+	served->piece = piece;
+	served->ground = piece->ground;
+	served->sources_at = piece->sources_at;
+	served->node_port_rank = piece->node_port_rank;
+	served->n_services = (uint32_t)piece->n;
 }
 
-static int add_piece(struct joining *j, struct service_piece *piece)
+// Has it a piece: the kept one, where that is as good as a new one. Returns 0 or -ENOMEM.
+static int take_piece(const struct joining *j, struct served *served, size_t sources_at)
+{
+	struct service_piece *new;
+
+	if (!is_to_be_made(served) && served->ground == j->ground &&
+		served->sources_at == sources_at)
+		return 0;
+	new = create_piece(j, served, sources_at);
+	if (new == NULL)
+		return -ENOMEM;
+	served->is_stale = false;
+	if (served->piece != NULL && same_pieces(served->piece, new))
+		destroy_piece(new);
+	else
+		keep_piece(j, served, new);
+	return 0;
+}
+
+static int add_piece(struct joining *j, const struct served *served)
 {
 	struct config *config = &j->joined->config;
 	int r = 0;
 
-	piece->n_references++;
-	j->joined->pieces[j->joined->n_pieces++] = piece;
-	for (size_t i = 0; r == 0 && i < piece->n; i++) {
-		struct service_config *service = &piece->services[i];
+	j->joined->pieces[j->joined->n_pieces++] = served->piece;
+	for (uint32_t i = 0; r == 0 && i < served->n_services; i++) {
+		struct service_config *service = &served->piece->services[i];
 
 		if (config->n_services < config->dataplane.services_max)
 			config->services[config->n_services++] = service;
@@ -887,27 +968,25 @@ static int add_piece(struct joining *j, struct service_piece *piece)
 
 static bool has_sources(const struct served *served)
 {
-	const struct kept_piece *kept = served->kept;
-
-	// A piece is at hand, the Service far away.
-	return is_to_be_made(kept) ? served->object->sources.n > 0 : kept->piece->sources.n > 0;
+	return is_to_be_made(served) ? served->object->sources.n > 0 : served->sources_at > 0;
 }
 
-static int add_served(struct joining *j, const struct served *served)
+static int add_served(struct joining *j, struct served *served)
 {
 	size_t sources_at = 0;
 
+	if (served->object == NULL)
+		return 0;
 	if (has_sources(served)) {
 		sources_at = intern(j, &served->object->sources);
 		if (sources_at == 0)
 			return -ENOMEM;
 	}
-	struct service_piece *piece = take_piece(j, served, sources_at);
-	if (piece == NULL)
+	if (take_piece(j, served, sources_at) < 0)
 		return -ENOMEM;
 	if (sources_at > 0) // What is the Service's may change before the configuration does.
-		own_list(j, sources_at, piece);
-	return add_piece(j, piece);
+		own_list(j, sources_at, served->piece);
+	return add_piece(j, served);
 }
 
 // Life
@@ -917,10 +996,10 @@ static size_t count_ports(const struct cluster_view *view)
 	size_t n = 0;
 
 	for (size_t i = 0; i < view->n_services; i++) {
-		const struct kept_piece *kept = view->services[i].kept;
+		const struct served *served = &view->services[i];
 
-		n += is_to_be_made(kept) ? view->services[i].object->n_ports * ADDRESSES_MAX
-					 : kept->piece->n;
+		n += is_to_be_made(served) ? served->object->n_ports * ADDRESSES_MAX
+					   : served->n_services;
 	}
 	return n;
 }
@@ -989,6 +1068,7 @@ int cluster_config_build(const struct config *file, const struct cluster_view *v
 		cluster_config_free(j.joined);
 		return r;
 	}
+	enter(view->keeper, j.joined);
 	*ret_joined = j.joined;
 	return 0;
 }
@@ -998,8 +1078,7 @@ void cluster_config_free(struct cluster_config *joined)
 	if (joined == NULL)
 		return;
 
-	for (size_t i = 0; i < joined->n_pieces; i++)
-		service_piece_release(joined->pieces[i]);
+	leave(joined);
 	cluster_ground_release(joined->ground);
 	free(joined->config.services);
 	free(joined->config.source_lists);

@@ -23,23 +23,30 @@
 // What one Service was made into; nobody changes it.
 struct service_piece;
 
+// Gives pieces up: one that is not used any more lives as long as the last configuration that has
+// it. So that making and freeing a configuration looks at no piece, it does not count who has it,
+// but when it was retired.
+struct piece_keeper;
+
 // The nodes, and who has which address, as they were found in the file and the cluster.
 struct cluster_ground;
 
-// What is kept of it from join to join.
-struct kept_piece {
-	struct service_piece *piece; // NULL before it was made.
-	bool is_stale;               // The Service changed since, or where its endpoints are.
-};
-
-// A Service that is served, by the addresses that it was given.
+// A Service that is served, by the addresses that it was given. Side by side, so that of those that
+// did not change nothing else is looked at.
 struct served {
-	const struct service_object *object;
+	const struct service_object *object; // NULL for one that is not served.
 	const struct admission *admission;
-	struct address address[N_FAMILIES]; // No address where it has none of a family.
-	struct address leaving[N_FAMILIES]; // Likewise; what it had before, and is to have still.
-	struct address first[N_FAMILIES];   // At another, names say at which.
-	struct kept_piece *kept;            // Made anew if it has to be.
+	const struct address *address; // [N_FAMILIES] No address where it has none of a family.
+	const struct address *leaving; // Likewise; what it had before, and is to have still.
+	const struct address *first;   // At another, names say at which.
+	bool is_stale;                 // It changed, or where its endpoints are.
+
+	// Written by joins: what it was made into, and of that what is asked each time.
+	struct service_piece *piece; // NULL before it was made.
+	const struct cluster_ground *ground;
+	size_t sources_at; // As in the piece, as is the next.
+	uint32_t node_port_rank;
+	uint32_t n_services;
 };
 
 // The slices of the Service 'key'; they are good until the view's end.
@@ -48,8 +55,9 @@ typedef struct slice_object *const *slices_fn(void *argument, const char *key, s
 struct cluster_view {
 	const struct node_object *const *nodes; // [n_nodes] Those that may be used, by name.
 	size_t n_nodes;
-	const struct served *services; // [n_services], in any order.
+	struct served *services; // [n_services], in any order.
 	size_t n_services;
+	struct piece_keeper *keeper;
 	const struct announcers *announcers; // Who answers for their addresses.
 	slices_fn *slices;                   // Asked of those that are Local.
 	void *argument;
@@ -67,8 +75,16 @@ int cluster_config_build(const struct config *file, const struct cluster_view *v
 
 // Accepts NULL.
 void cluster_config_free(struct cluster_config *joined);
-void service_piece_release(struct service_piece *piece);
 void cluster_ground_release(struct cluster_ground *ground);
+
+// Returns NULL when out of memory. Lives until the last configuration made with it is freed.
+struct piece_keeper *piece_keeper_create(void);
+
+// Accepts NULL.
+void piece_keeper_release(struct piece_keeper *keeper);
+
+// No configuration made from now on has the piece. Accepts NULL for it.
+void piece_keeper_retire(struct piece_keeper *keeper, struct service_piece *piece);
 
 // True if the two are made of the very same pieces, so that one is as good as the other.
 bool cluster_config_is_same(const struct cluster_config *a, const struct cluster_config *b);

@@ -30,7 +30,7 @@ struct service_link {
 	struct service_list *list; // That it is in, or NULL.
 };
 
-enum service_link_kind { LINK_WRITE, LINK_STAGE, LINK_ADDRESS, N_SERVICE_LINKS };
+enum service_link_kind { LINK_WRITE, LINK_STAGE, LINK_ADDRESS, LINK_PIECE, N_SERVICE_LINKS };
 
 // Each kind of entry begins with its name, as entry_list.h has it, and says whether it is in the
 // list that is being told.
@@ -44,7 +44,6 @@ struct service_entry {
 	struct address leaving[N_FAMILIES]; // And still is, until its status says where it is now.
 	struct address first[N_FAMILIES];   // Of those, the one that its services are called by.
 	enum stage stage;
-	struct kept_piece kept;
 	enum book_answer answer; // About its addresses.
 	bool lacks_nodes;        // As far as people are told.
 	uint64_t since;          // The join by which it is served so, or not any more.
@@ -100,7 +99,12 @@ struct cluster {
 	struct address_book *book;
 	struct entry_list entries[N_CLUSTER_RESOURCES];
 	struct entry_list slice_groups; // By Service; none is empty.
-	struct cluster_ground *ground;  // Of the file and the nodes as they are; or NULL.
+	struct served *served; // [entries[CLUSTER_SERVICES].n], in the same order, as joined last.
+	size_t served_room;
+	struct piece_keeper *keeper;
+	struct cluster_ground *ground;         // Of the file and the nodes as they are; or NULL.
+	const struct node_object **nodes_used; // [n_nodes_used], if there is a ground.
+	size_t n_nodes_used;
 	bool is_listed[N_CLUSTER_RESOURCES];
 	bool is_known;   // Stays true.
 	bool is_leaving; // Nothing is ours any more, until someone says otherwise.
@@ -126,6 +130,8 @@ struct cluster {
 	struct service_list not_in_force; // or in one that not all workers forward by.
 	// By LINK_ADDRESS:
 	struct service_list waiting;
+	// By LINK_PIECE:
+	struct service_list to_be_made; // What the next join has of them may be another.
 };
 
 static inline struct service_entry *cluster_find_service(const struct cluster *c, const char *key)
@@ -159,6 +165,14 @@ bool cluster_is_used(const struct cluster *c, const struct node_object *node);
 // Without a list it is only taken out.
 void cluster_enlist(
 	struct service_entry *e, enum service_link_kind kind, struct service_list *list);
+
+// What a join has of it may be another.
+void cluster_remake(struct cluster *c, struct service_entry *e);
+
+// A place for what joins have of a Service that was put into the entries, and is taken out next.
+// The first returns 0 or -ENOMEM.
+int cluster_put_served(struct cluster *c, const struct service_entry *e);
+void cluster_remove_served(struct cluster *c, const struct service_entry *e);
 
 // Something of it may have to be written.
 void cluster_look_at(struct cluster *c, struct service_entry *e);

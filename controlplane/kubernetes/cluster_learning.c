@@ -64,11 +64,10 @@ static uint64_t told_since(const struct cluster *c, struct service_entry *e, uin
 static bool awaits_nodes(
 	const struct service_entry *e, cluster_awaits_fn *awaits, void *argument, uint64_t since_ns)
 {
-	struct served served = {.object = e->object};
+	struct served served = {.object = e->object, .first = e->first};
 	char name[NAME_TEXT_MAX];
 	bool does = false;
 
-	memcpy(served.first, e->first, sizeof(served.first));
 	for (enum family f = IPV4; f < N_FAMILIES; f++) {
 		for (size_t i = 0; i < e->object->n_ports; i++) {
 			const struct service_port *port = &e->object->ports[i];

@@ -83,7 +83,7 @@ void cluster_settle(struct cluster *c, struct service_entry *e, uint64_t now_ns)
 		return;
 	address_book_settle(c->book, e->key, now_ns);
 	memset(e->leaving, 0, sizeof(e->leaving));
-	e->kept.is_stale = true;
+	cluster_remake(c, e);
 	c->has_changed = true;
 }
 
@@ -336,7 +336,7 @@ void cluster_judge(struct cluster *c, struct service_entry *e, uint64_t now_ns)
 		enter(c, e, STAGE_NONE, NULL);
 		address_book_release(c->book, e->key, now_ns);
 	}
-	e->kept.is_stale = true;
+	cluster_remake(c, e);
 	bool waits = e->stage == STAGE_WAIT && e->admission.is_admitted;
 	cluster_enlist(e, LINK_ADDRESS, waits ? &c->waiting : NULL);
 	cluster_look_at(c, e);

@@ -15,7 +15,6 @@ static void free_service(void *entry)
 	struct service_entry *e = entry;
 
 	service_object_free(e->object);
-	service_piece_release(e->kept.piece);
 	free(e);
 }
 
@@ -25,6 +24,7 @@ static void forget_service(struct cluster *c, struct service_entry *e, uint64_t 
 	address_book_release(c->book, e->key, now_ns);
 	for (int kind = 0; kind < N_SERVICE_LINKS; kind++)
 		cluster_enlist(e, (enum service_link_kind)kind, NULL);
+	cluster_remove_served(c, e);
 	entry_list_remove(&c->entries[CLUSTER_SERVICES], e);
 	free_service(e);
 }
@@ -38,6 +38,11 @@ static struct service_entry *add_service(struct cluster *c, const char *key)
 	strcpy(e->key, key);
 	e->reason = "";
 	if (entry_list_put(&c->entries[CLUSTER_SERVICES], e) < 0) {
+		free(e);
+		return NULL;
+	}
+	if (cluster_put_served(c, e) < 0) {
+		entry_list_remove(&c->entries[CLUSTER_SERVICES], e);
 		free(e);
 		return NULL;
 	}
@@ -96,6 +101,7 @@ static void replace_object(struct cluster *c, struct service_entry *e,
 	if (before != NULL && !asks_alike(before, object))
 		e->conflict = (struct status_conflict){0};
 	e->object = object;
+	cluster_remake(c, e);
 	service_object_free(before);
 	if (cluster_is_known(c))
 		cluster_judge(c, e, now_ns);
@@ -213,7 +219,7 @@ static void slice_changes(struct cluster *c, const struct slice_object *slice)
 
 	if (e == NULL || !e->object->is_local)
 		return;
-	e->kept.is_stale = true;
+	cluster_remake(c, e);
 	c->has_changed |= e->stage == STAGE_SERVE;
 }
 
