@@ -93,9 +93,10 @@ struct grounding {
 	const struct config *file;
 	const struct cluster_view *view;
 	struct cluster_ground *ground;
-	struct claim *claims; // [n_claims], their tree below.
+	struct claim *claims; // [n_claims], and where they are found.
 	size_t n_claims;
-	void *claimed;
+	struct index_slot *slots;
+	struct index claimed;
 };
 
 struct joining {
@@ -125,26 +126,28 @@ void cluster_service_name(const struct served *served, const struct service_port
 
 // Who has which address
 
-static int compare_claims(const void *left, const void *right)
-{
-	return memcmp(left, right, sizeof(struct address));
-}
-
-static void claim(struct grounding *g, const struct address *address, long node)
-{
-	struct claim *new = &g->claims[g->n_claims];
-
-	*new = (struct claim){.address = *address, .node = node};
-	struct claim **place = tsearch(new, &g->claimed, compare_claims);
-	if (place != NULL && *place == new)
-		g->n_claims++;
-}
-
 static struct claim *find_claim(const struct grounding *g, const struct address *address)
 {
-	struct claim **place = tfind(address, &g->claimed, compare_claims);
+	uint64_t hash = index_hash_address(address);
 
-	return place == NULL ? NULL : *place;
+	for (uint32_t i = (uint32_t)hash & g->claimed.mask;; i = (i + 1) & g->claimed.mask) {
+		const struct index_slot *slot = &g->claimed.slots[i];
+
+		if (slot->at == INDEX_EMPTY)
+			return NULL;
+		if (slot->tag == (uint32_t)(hash >> 32) &&
+			address_equal(&g->claims[slot->at].address, address))
+			return &g->claims[slot->at];
+	}
+}
+
+// Whoever was first has it.
+static void claim(struct grounding *g, const struct address *address, long node)
+{
+	if (find_claim(g, address) != NULL)
+		return;
+	g->claims[g->n_claims] = (struct claim){.address = *address, .node = node};
+	index_builder_put(&g->claimed, index_hash_address(address), (uint32_t)g->n_claims++);
 }
 
 static void claim_what_the_file_has(struct grounding *g)
@@ -316,16 +319,15 @@ static bool allocate_ground(struct grounding *g)
 	ground->addresses = array(g->view->n_nodes * N_FAMILIES, sizeof(*ground->addresses));
 	ground->slots = array(n_slots, sizeof(*ground->slots));
 	g->claims = array(n_claims, sizeof(*g->claims));
+	g->slots = array(index_builder_slots(n_claims), sizeof(*g->slots));
 	if (ground->nodes == NULL || ground->used[IPV4].nodes == NULL ||
 		ground->used[IPV6].nodes == NULL || ground->places == NULL ||
-		ground->addresses == NULL || ground->slots == NULL || g->claims == NULL)
+		ground->addresses == NULL || ground->slots == NULL || g->claims == NULL ||
+		g->slots == NULL)
 		return false;
+	g->claimed = index_builder_begin(g->slots, index_builder_slots(n_claims));
 	ground->index = index_builder_begin(ground->slots, n_slots);
 	return true;
-}
-
-static void keep(void *)
-{
 }
 
 static int make_ground(struct grounding *g)
@@ -351,8 +353,8 @@ static struct cluster_ground *create_ground(
 		.file = file, .view = view, .ground = calloc(1, sizeof(struct cluster_ground))};
 	int r = make_ground(&g);
 
-	tdestroy(g.claimed, keep);
 	free(g.claims);
+	free(g.slots);
 	if (r == 0)
 		return g.ground;
 	cluster_ground_release(g.ground);
@@ -1050,6 +1052,10 @@ static int join(struct joining *j)
 	for (size_t i = 0; r == 0 && i < j->view->n_services; i++)
 		r = add_served(j, &j->view->services[i]);
 	return r;
+}
+
+static void keep(void *)
+{
 }
 
 int cluster_config_build(const struct config *file, const struct cluster_view *view,
