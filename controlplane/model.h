@@ -68,6 +68,7 @@ struct model {
 	size_t n_source_lists;
 	const struct address *snat[N_FAMILIES]; // [n_snat[family]]
 	size_t n_snat[N_FAMILIES];
-	uint32_t ring_size; // A prime.
+	bool snat_is_shared; // They are the machine's own: own_address.is_shared.
+	uint32_t ring_size;  // A prime.
 	struct forwarding_settings settings;
 };

@@ -859,7 +859,15 @@ static int write_snat(struct making *m, enum family family)
 				"SNAT address %s comes twice, or among the wrong family's",
 				address_format(address, text));
 		m->snat_rows[family][i] = *address;
-		add_own(m, &(struct own_address){*address, OWN_SNAT, (uint8_t)i, true, true, {0}});
+		add_own(m,
+			&(struct own_address){
+				.address = *address,
+				.kind = OWN_SNAT,
+				.snat_index = (uint8_t)i,
+				.answers_arp = !model->snat_is_shared,
+				.rejects = true,
+				.is_shared = model->snat_is_shared,
+			});
 	}
 	m->built->table.snat[family] = m->snat_rows[family];
 	m->built->table.n_snat[family] = model->n_snat[family];
@@ -877,8 +885,12 @@ static int write_vip(struct making *m, const struct model_service *service)
 		own->answers_arp |= service->answers_arp;
 	else
 		add_own(m,
-			&(struct own_address){service->vip, OWN_VIP, 0, service->answers_arp,
-				service->rejects, {0}});
+			&(struct own_address){
+				.address = service->vip,
+				.kind = OWN_VIP,
+				.answers_arp = service->answers_arp,
+				.rejects = service->rejects,
+			});
 	return 0;
 }
 
@@ -889,8 +901,7 @@ static void write_tunnel_sources(struct making *m)
 		const struct address *source = &m->model->settings.tunnel_source[family];
 
 		if (!address_is_none(source) && find_own(m, source) == NULL)
-			add_own(m,
-				&(struct own_address){*source, OWN_TUNNEL, 0, false, false, {0}});
+			add_own(m, &(struct own_address){.address = *source, .kind = OWN_TUNNEL});
 	}
 }
 

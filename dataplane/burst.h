@@ -163,13 +163,15 @@ struct burst {
 };
 
 // Whether the packet says to be from an address of ours. A flow between two of them would chase its
-// own replies for ever; so whoever begins one asks this, and no other packet need be asked.
+// own replies for ever; so whoever begins one asks this, and no other packet need be asked. The
+// machine itself may be a client, though, by an address that it shares with us.
 static inline bool burst_is_from_us(const struct burst *b, const struct packet *p)
 {
 	struct address source = packet_source(p);
 	const struct own_address *own = forwarding_table_find_own(b->table, &source);
 
-	return own != NULL && own->kind != OWN_TUNNEL;
+	return own_address_is_ours_alone(own) ||
+		(own != NULL && own->is_shared && p->origin != ORIGIN_KERNEL);
 }
 
 // Count one.

@@ -129,7 +129,11 @@ static int choose_steering(struct dataplane *dp, char ret_why[WHY_MAX])
 				"flows are steered by software, since not every port hashes by a "
 				"key that can be read, alike and for every worker");
 	}
-	return dp->owners == NULL ? why(ret_why, -ENOMEM, "no memory for the map of owners") : 0;
+	if (dp->owners == NULL)
+		return why(ret_why, -ENOMEM, "no memory for the map of owners");
+	if (dp->config.snat_port_first != 0)
+		owner_map_narrow(dp->owners, dp->config.snat_port_first, dp->config.snat_port_last);
+	return 0;
 }
 
 // Start

@@ -95,7 +95,11 @@ static enum drop_reason explain_no_service(const struct question *q, struct expl
 
 	if (own == NULL || own->kind == OWN_TUNNEL)
 		return explain_others(q, e);
-	return own->kind == OWN_SNAT ? explain_snat_reply(q, own, e) : DROP_NO_SERVICE;
+	if (own->kind != OWN_SNAT)
+		return DROP_NO_SERVICE;
+
+	enum drop_reason drop = explain_snat_reply(q, own, e);
+	return drop == DROP_NO_FLOW && own->is_shared ? explain_others(q, e) : drop;
 }
 
 static bool look_at(const struct question *q, unsigned worker, struct explanation *e)
@@ -195,7 +199,7 @@ static bool is_from_us(const struct question *q)
 {
 	const struct own_address *own = forwarding_table_find_own(q->table, &q->key->client);
 
-	return own != NULL && own->kind != OWN_TUNNEL;
+	return own_address_is_ours_alone(own);
 }
 
 static enum drop_reason explain_way(

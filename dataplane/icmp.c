@@ -277,7 +277,8 @@ static void follow_from_client(struct burst *b, struct packet *p, const struct r
 		burst_drop(b, p, DROP_NO_FLOW);
 }
 
-static void follow_from_node(
+// Returns false, having done nothing, if it is about no flow.
+static bool follow_from_node(
 	struct burst *b, struct packet *p, const struct returned *r, const struct own_address *own)
 {
 	const struct pipeline *pipeline = b->pipeline;
@@ -288,18 +289,19 @@ static void follow_from_node(
 		.snat_index = own->snat_index,
 		.protocol = r->protocol,
 	};
-	if (back.node == NODE_NONE)
-		return burst_drop(b, p, DROP_NO_FLOW);
+	if (back.node == NODE_NONE || !owner_map_has(pipeline->owners, back.snat_port))
+		return false;
 	if (is_of_another(b, p,
 		    owner_of(pipeline->owners, &r->destination, back.node_port, &r->source,
 			    back.snat_port)))
-		return;
+		return true;
 
 	struct snat_flow flow;
-	if (snat_find_of_node(b, p->family, &back, &flow))
-		send_to_client(b, p, r, &flow);
-	else
-		burst_drop(b, p, DROP_NO_FLOW);
+	if (!snat_find_of_node(b, p->family, &back, &flow))
+		return false;
+	segments_cut(p->mbuf, p->l2_len + p->ip_len);
+	send_to_client(b, p, r, &flow);
+	return true;
 }
 
 // Brings the headers inside together and reads them.
@@ -352,9 +354,10 @@ static void follow(struct burst *b, struct packet *p, const struct own_address *
 		tunnel_take_error(b, p, &r);
 	else if (!has_ports(&r))
 		burst_drop(b, p, DROP_NO_FLOW);
-	else if (own->kind == OWN_SNAT)
-		follow_from_node(b, p, &r, own);
-	else
+	else if (own->kind == OWN_SNAT) {
+		if (!follow_from_node(b, p, &r, own))
+			burst_drop(b, p, DROP_NO_FLOW);
+	} else
 		follow_from_client(b, p, &r);
 }
 
@@ -410,6 +413,8 @@ bool icmp_to_others(struct burst *b, struct packet *p, const struct own_address 
 		tunnel_take_error(b, p, &r);
 		return true;
 	}
+	if (own != NULL && own->is_shared)
+		return has_ports(&r) && follow_from_node(b, p, &r, own);
 	if (!has_ports(&r) || output_is_to_kernel(b, &destination) || !is_of_dnat(b, p, &r))
 		return false;
 

@@ -39,6 +39,8 @@ struct port_classes {
 
 struct owner_map {
 	bool is_rss;
+	uint16_t first; // Of the ports that are owned,
+	uint16_t last;  // and the last.
 	unsigned n_workers;
 	uint32_t n_classes;     // A power of two.
 	uint16_t *workers;      // [n_classes] The owner of a class plus base.
@@ -124,21 +126,25 @@ static void hash_by_bit_field(struct port_classes *classes, enum family family)
 		by_last_byte[byte] = byte % OWNER_CLASSES;
 }
 
-static void sort_ports(struct port_classes *classes, enum family family, uint32_t n_classes)
+static void sort_ports(
+	const struct owner_map *map, struct port_classes *classes, enum family family)
 {
-	for (uint32_t port = SNAT_PORT_MIN; port < N_PORTS; port++)
+	uint32_t n_classes = map->n_classes;
+
+	memset(classes->start, 0, (n_classes + 1) * sizeof(*classes->start));
+	for (uint32_t port = map->first; port <= map->last; port++)
 		classes->start[class_of(classes, family, htons((uint16_t)port)) + 1]++;
 	for (uint32_t i = 0; i < n_classes; i++)
 		classes->start[i + 1] += classes->start[i];
 
 	// Backwards, moving the ends of the classes to their beginnings, and so to 'start'.
-	for (uint32_t port = N_PORTS - 1; port >= SNAT_PORT_MIN; port--) {
+	for (uint32_t port = map->last; port >= map->first; port--) {
 		uint16_t class = class_of(classes, family, htons((uint16_t)port));
 
 		classes->ports[--classes->start[class + 1]] = (uint16_t)port;
 	}
 	memmove(classes->start, classes->start + 1, n_classes * sizeof(*classes->start));
-	classes->start[n_classes] = SNAT_PORTS;
+	classes->start[n_classes] = map->last - map->first + 1u;
 }
 
 static uint32_t class_size(const struct port_classes *classes, uint32_t class)
@@ -204,6 +210,8 @@ static struct owner_map *allocate(unsigned n_workers, uint32_t n_classes)
 
 	if (map == NULL)
 		return NULL;
+	map->first = SNAT_PORT_MIN;
+	map->last = SNAT_PORT_MIN + SNAT_PORTS - 1;
 	map->n_workers = n_workers;
 	map->n_classes = n_classes;
 	map->workers = calloc(n_classes, sizeof(*map->workers));
@@ -228,7 +236,7 @@ static void derive(struct owner_map *map)
 {
 	sort_workers(map);
 	for (enum family family = 0; family < N_FAMILIES; family++) {
-		sort_ports(&map->families[family], family, map->n_classes);
+		sort_ports(map, &map->families[family], family);
 		sum_sizes(map, &map->families[family]);
 	}
 }
@@ -261,6 +269,20 @@ struct owner_map *owner_map_create_rss(unsigned n_workers, const uint8_t *key, s
 		hash_by_toeplitz(&map->families[family], key, key_len, map->n_classes - 1);
 	derive(map);
 	return map;
+}
+
+void owner_map_narrow(struct owner_map *map, uint16_t first, uint16_t last)
+{
+	assert(SNAT_PORT_MIN <= first && first <= last);
+
+	map->first = first;
+	map->last = last;
+	derive(map);
+}
+
+bool owner_map_has(const struct owner_map *map, __be16 snat_port)
+{
+	return map->first <= ntohs(snat_port) && ntohs(snat_port) <= map->last;
 }
 
 unsigned owner_of(const struct owner_map *map, const struct address *target, __be16 node_port,

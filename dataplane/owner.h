@@ -28,6 +28,12 @@ struct owner_map *owner_map_create_rss(unsigned n_workers, const uint8_t *key, s
 
 void owner_map_destroy(struct owner_map *map); // Accepts NULL.
 
+// Leaves the ports below 'first' and above 'last' to others: nobody owns them. Before it is used.
+void owner_map_narrow(struct owner_map *map, uint16_t first, uint16_t last);
+
+// Whether a flow of ours may have the port.
+bool owner_map_has(const struct owner_map *map, __be16 snat_port);
+
 // Who receives, or is to be handed, the reply from (target, node_port) to (snat, snat_port).
 unsigned owner_of(const struct owner_map *map, const struct address *target, __be16 node_port,
 	const struct address *snat, __be16 snat_port);

@@ -13,6 +13,7 @@
 #include "icmp.h"
 #include "neighbour.h"
 #include "output.h"
+#include "owner.h"
 #include "parse.h"
 #include "segments.h"
 #include "snat.h"
@@ -37,7 +38,8 @@
 // Whose a packet is, is asked in this order: a service's, by VIP, port and protocol; an SNAT
 // address; another of our own; the machine's own addresses, which are the kernel's; a reply of a
 // node in the mode dnat, whose destination is the client; the rest is the kernel's, who forwards it
-// if it is a router.
+// if it is a router. An SNAT address that the machine has as well (is_shared) is ours for what
+// comes from a node and is of a flow, and else the kernel's, who answers ARP and ping for it.
 //
 // Whatever ends a packet's way puts it into the outcome, or drops it by its reason: burst.h.
 
@@ -72,8 +74,12 @@ static bool is_fragment_for_us(const struct burst *b, const struct packet *p,
 {
 	if (p->fault != DROP_FRAGMENT)
 		return false;
-	if (own != NULL && own->kind != OWN_TUNNEL)
+	if (own_address_is_ours_alone(own))
 		return true;
+
+	struct address source = packet_source(p);
+	if (own != NULL && own->is_shared)
+		return forwarding_table_find_node(b->table, &source) != NODE_NONE;
 	return dnat_may_be_reply(b, p) && !output_is_to_kernel(b, destination);
 }
 
@@ -84,7 +90,7 @@ static void sort_by_address(struct burst *b, struct packet *p)
 
 	if (is_fragment_for_us(b, p, own, &destination))
 		sort_fragment(b, p);
-	else if (own != NULL && own->kind != OWN_TUNNEL)
+	else if (own_address_is_ours_alone(own))
 		sort_ours(b, p, own);
 	else if (p->kind != KIND_ICMP || p->fault != DROP_NONE || !icmp_to_others(b, p, own))
 		burst_pass_by(b, p);
@@ -165,6 +171,16 @@ static void sort_to_others(struct burst *b, struct packet *p, const struct addre
 		packet_list_add(&b->to_clients[p->family], p);
 }
 
+// To an SNAT address: a reply, or if the kernel has the address as well what may be one. That no
+// flow is its own is found out later.
+static inline bool may_be_reply(
+	const struct burst *b, const struct packet *p, const struct own_address *own)
+{
+	return likely(!own->is_shared) ||
+		(p->node != NODE_NONE && *packet_hop_limit(p) > 1 &&
+			owner_map_has(b->pipeline->owners, packet_destination_port(p)));
+}
+
 // Not to a service.
 static inline void sort_ports(struct burst *b, struct packet *p, const struct address *destination)
 {
@@ -175,10 +191,13 @@ static inline void sort_ports(struct burst *b, struct packet *p, const struct ad
 	if (own->kind != OWN_SNAT)
 		return sort_ours(b, p, own);
 
-	capture_in(b, p);
 	struct address source = packet_source(p);
 	p->snat_index = own->snat_index;
 	p->node = forwarding_table_find_node(b->table, &source);
+	if (unlikely(!may_be_reply(b, p, own)))
+		return sort_to_others(b, p, destination);
+
+	capture_in(b, p);
 	if (unlikely(!may_go_on(b, p)))
 		return;
 

@@ -41,12 +41,24 @@ static inline __attribute__((always_inline)) void turn_back(struct packet *p, en
 	rewrite_packet(p->l3, p->l4, family, p->protocol, &to);
 }
 
+// What is of no flow is the kernel's where the address is, too.
+static __attribute__((noinline)) void leave(struct burst *b, struct packet *p)
+{
+	struct address destination = packet_destination(p);
+	const struct own_address *own = forwarding_table_find_own(b->table, &destination);
+
+	if (own != NULL && own->is_shared)
+		burst_pass_by(b, p);
+	else
+		burst_drop(b, p, DROP_NO_FLOW);
+}
+
 static inline __attribute__((always_inline)) void reply(
 	struct burst *b, struct packet *p, struct flow_table *ft, enum family family)
 {
 	struct flow *flow = find(ft, p, family);
 	if (unlikely(flow == NULL || !snat_has_service(b->table, flow)))
-		return burst_drop(b, p, DROP_NO_FLOW);
+		return leave(b, p);
 
 	p->service = flow->service;
 	p->next_hop = route_find(b->table->routes.steps[family], (const uint8_t *)flow->client);

@@ -298,7 +298,7 @@ static enum trace_whose whose(
 		return TRACE_TO_NOBODY;
 
 	const struct own_address *own = forwarding_table_find_own(b->table, destination);
-	if (own != NULL)
+	if (own != NULL && !own->is_shared)
 		return own->kind == OWN_VIP     ? TRACE_TO_VIP
 			: own->kind == OWN_SNAT ? TRACE_TO_SNAT
 						: TRACE_TO_TUNNEL;

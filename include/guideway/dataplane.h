@@ -59,6 +59,8 @@ struct dataplane_config {
 	size_t nodes_max;             // and node_ids below this: counters have room for as many.
 	size_t packet_buffers; // mbufs, over all workers; 0 to derive it from ports and workers.
 	uint64_t hash_key[2];
+	uint16_t snat_port_first; // SNAT ports are these to that one; 0 for all from 1024 on.
+	uint16_t snat_port_last;
 	bool idle_sleeps; // A worker with nothing to do sleeps, less than 1 ms at a time.
 	bool hugepages;   // Use them if enough are free; else 4 kB pages, always.
 };

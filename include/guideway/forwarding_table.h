@@ -114,8 +114,16 @@ struct own_address {
 	uint8_t snat_index; // Of OWN_SNAT: its place in snat[family].
 	bool answers_arp;   // ARP and neighbour solicitations.
 	bool rejects;       // What is to no service's port is answered, else dropped in silence.
-	uint8_t unused[4];
+	bool is_shared;     // Of OWN_SNAT: the kernel has it as well, as an address of the machine.
+	uint8_t unused[3];
 };
+
+// Whether all that is to it is our business. What is to another, and about no flow of ours, is the
+// kernel's.
+static inline bool own_address_is_ours_alone(const struct own_address *own)
+{
+	return own != NULL && own->kind != OWN_TUNNEL && !own->is_shared;
+}
 
 enum { SNAT_ADDRESSES_MAX = 256 };
 

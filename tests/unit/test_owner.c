@@ -130,9 +130,10 @@ static void rss_is_what_dpdk_computes_for_any_key_and_table(void **)
 	}
 }
 
-// Every worker's ports are his, each once, and all together are all.
-static void assert_ports_are_shared_out(const struct owner_map *map, unsigned n_workers,
-	const struct address *target, __be16 node_port, const struct address *snat)
+// Every worker's ports are his, each once, and all together are those from 'first' to 'last'.
+static void assert_range_is_shared_out(const struct owner_map *map, unsigned n_workers,
+	const struct address *target, __be16 node_port, const struct address *snat, uint16_t first,
+	uint16_t last)
 {
 	static bool taken[65536];
 	uint32_t sum = 0;
@@ -144,7 +145,8 @@ static void assert_ports_are_shared_out(const struct owner_map *map, unsigned n_
 		for (uint32_t i = 0; i < n; i++) {
 			__be16 port = owner_port(map, w, target, node_port, snat, i);
 
-			assert_true(ntohs(port) >= SNAT_PORT_MIN && !taken[ntohs(port)]);
+			assert_in_range(ntohs(port), first, last);
+			assert_true(owner_map_has(map, port) && !taken[ntohs(port)]);
 			taken[ntohs(port)] = true;
 			assert_int_equal(owner_of(map, target, node_port, snat, port), w);
 		}
@@ -153,7 +155,14 @@ static void assert_ports_are_shared_out(const struct owner_map *map, unsigned n_
 				owner_port(map, w, target, node_port, snat, 1));
 		sum += n;
 	}
-	assert_int_equal(sum, SNAT_PORTS);
+	assert_int_equal(sum, last - first + 1);
+}
+
+static void assert_ports_are_shared_out(const struct owner_map *map, unsigned n_workers,
+	const struct address *target, __be16 node_port, const struct address *snat)
+{
+	assert_range_is_shared_out(map, n_workers, target, node_port, snat, SNAT_PORT_MIN,
+		SNAT_PORT_MIN + SNAT_PORTS - 1);
 }
 
 static void the_bit_field_shares_out_all_ports_evenly(void **)
@@ -201,6 +210,29 @@ static void rss_shares_out_all_ports_for_any_target(void **)
 	}
 }
 
+static void ports_may_be_left_to_others(void **)
+{
+	uint16_t reta[128];
+
+	for (size_t i = 0; i < 128; i++)
+		reta[i] = i % 3;
+	struct owner_map *maps[] = {
+		owner_map_create(3), owner_map_create_rss(3, microsoft_key, 40, reta, 128)};
+
+	for (size_t m = 0; m < 2; m++) {
+		owner_map_narrow(maps[m], 1024, 32767);
+		owner_map_narrow(maps[m], 61000, 65535);
+		for (int i = 0; i < 4; i++) {
+			struct address target = random_address(i % 2), snat = random_address(i % 2);
+
+			assert_range_is_shared_out(
+				maps[m], 3, &target, (__be16)random_word(), &snat, 61000, 65535);
+		}
+		assert_false(owner_map_has(maps[m], htons(60999)));
+		owner_map_destroy(maps[m]);
+	}
+}
+
 static void a_worker_without_a_queue_owns_no_port(void **)
 {
 	uint16_t reta[128] = {0};
@@ -221,6 +253,7 @@ int main(void)
 		cmocka_unit_test(rss_is_what_dpdk_computes_for_any_key_and_table),
 		cmocka_unit_test(the_bit_field_shares_out_all_ports_evenly),
 		cmocka_unit_test(rss_shares_out_all_ports_for_any_target),
+		cmocka_unit_test(ports_may_be_left_to_others),
 		cmocka_unit_test(a_worker_without_a_queue_owns_no_port),
 	};
 

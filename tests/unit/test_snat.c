@@ -31,7 +31,7 @@ enum {
 	REST_S = 60,
 };
 
-enum way { NOWHERE, SENT, DROPPED, REJECTED, PASSED_ON };
+enum way { NOWHERE, SENT, DROPPED, REJECTED, PASSED_BY, PASSED_ON };
 
 struct wire {
 	struct packet p;
@@ -68,6 +68,11 @@ bool burst_reject(struct burst *, struct packet *p, enum drop_reason reason)
 void burst_count(struct burst *b, enum event event)
 {
 	counter_add(&b->pipeline->counters->events[event], 1);
+}
+
+void burst_pass_by(struct burst *, struct packet *p)
+{
+	wire_of(p)->way = PASSED_BY;
 }
 
 bool burst_pass_on(struct burst *, struct packet *p)

@@ -216,10 +216,28 @@ static void a_packet_finds_its_service_node_and_own_address(void **state)
 	assert_int_equal(forwarding_table_find_own(table, &vip)->kind, OWN_VIP);
 	assert_false(forwarding_table_find_own(table, &vip)->answers_arp);
 	assert_int_equal(forwarding_table_find_own(table, &snat)->kind, OWN_SNAT);
+	assert_true(forwarding_table_find_own(table, &snat)->answers_arp);
+	assert_false(forwarding_table_find_own(table, &snat)->is_shared);
 	assert_null(forwarding_table_find_own(table, &other));
 	assert_int_equal(table->n_own, 4);
 	assert_int_equal(table->generation, 1);
 	assert_int_equal(table->settings.snat_rest_s, 60);
+}
+
+static void the_kernel_answers_for_snat_addresses_that_it_has_too(void **state)
+{
+	struct world *world = *state;
+	struct address snat = address("192.0.2.10");
+
+	want(&world->wanted, 1);
+	world->wanted.model.snat_is_shared = true;
+	const struct forwarding_table *table = build(world);
+	const struct own_address *own = forwarding_table_find_own(table, &snat);
+
+	assert_int_equal(own->kind, OWN_SNAT);
+	assert_true(own->is_shared);
+	assert_false(own->answers_arp);
+	table_builder_release(world->builder, table);
 }
 
 static const struct service *web_of(const struct forwarding_table *table)
@@ -762,6 +780,7 @@ int main(void)
 		TEST(a_packet_finds_its_service_node_and_own_address),
 		TEST(a_client_meets_the_same_node_at_both_addresses_of_a_service),
 		TEST(the_order_of_the_model_does_not_matter),
+		TEST(the_kernel_answers_for_snat_addresses_that_it_has_too),
 		TEST(a_service_that_leaves_snat_keeps_its_flows_until_none_is_held),
 		TEST(rings_and_states_are_there_once),
 		TEST(each_state_of_a_node_is_told_and_only_those_up_have_slots),
