@@ -332,8 +332,12 @@ static int compare_ports(
 }
 
 // Flows name an SNAT address by its place: those that are there must stay where they are.
+// Those of a twin do so by themselves.
 static bool keeps_snat(const struct config *now, const struct config *wanted)
 {
+	if (now->snat_twin[0] != '\0' || wanted->snat_twin[0] != '\0')
+		return strcmp(now->snat_twin, wanted->snat_twin) == 0;
+
 	for (enum family family = IPV4; family < N_FAMILIES; family++) {
 		size_t n = now->n_snat[family];
 
@@ -372,7 +376,10 @@ int config_needs_restart(
 	if (r == 0 && !same_hash_key(now, wanted))
 		r = text_lines_add(ret_keys, "hash_key");
 	if (r == 0 && !keeps_snat(now, wanted))
-		r = text_lines_add(ret_keys, "snat (but for addresses after those it had)");
+		r = text_lines_add(ret_keys,
+			now->snat_twin[0] != '\0' || wanted->snat_twin[0] != '\0'
+				? "snat"
+				: "snat (but for addresses after those it had)");
 	return r;
 }
 

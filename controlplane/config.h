@@ -1,6 +1,7 @@
 #pragma once
 
 #include <limits.h>
+#include <net/if.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -115,6 +116,7 @@ struct config {
 	enum tunnel_kind tunnel_kind;
 	uint32_t drain_s; // A draining node's flows may go on so long; 0 for as long as they like.
 
+	char snat_twin[IFNAMSIZ]; // Whose addresses the next are: snat_twin.h. Empty for none's.
 	struct address snat[N_FAMILIES][SNAT_ADDRESSES_MAX];
 	size_t n_snat[N_FAMILIES];
 

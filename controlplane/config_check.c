@@ -550,7 +550,8 @@ static void check_mode(struct reading *reading, size_t i)
 
 	if (address_is_none(&service->vip))
 		return;
-	if (service->mode == MODE_SNAT && config->n_snat[family] == 0)
+	if (service->mode == MODE_SNAT && config->n_snat[family] == 0 &&
+		config->snat_twin[0] == '\0')
 		mistake(reading, setting, "vip",
 			"found an %s address, but snat has none; must be of a family that snat has",
 			family_word(family));

@@ -425,11 +425,10 @@ static const struct key whole[] = {
 	{"memory", "memory for the rest", VALUE_GROUP, 0, .keys = KEYS(memory)},
 	{"snat",
 		"addresses that nodes see as the client's, of each family that services use; "
-		"nobody "
-		"else's",
+		"nobody else's, or this machine's own, by the name of the twin that has them",
 		VALUE_OTHER, 0, .text = "none",
 		.must = "a list of at most 256 unicast addresses of each family, such as [ "
-			"\"192.0.2.10\" ]",
+			"\"192.0.2.10\" ], or \"twin\", of several ports \"twin:NAME\"",
 		.parse = parse_snat},
 	{"mode",
 		"how packets reach nodes: snat and dnat to their NodePorts and back through here, "

@@ -511,7 +511,8 @@ static void add_snat(
 
 	if (!is_address(setting, &address)) {
 		mistake(reading, setting, NULL,
-			"found %s; must be a unicast IPv4 or IPv6 address, such as \"192.0.2.10\"",
+			"found %s; must be a unicast IPv4 or IPv6 address, such as \"192.0.2.10\", "
+			"or \"twin\" alone",
 			found(setting, text));
 		return;
 	}
@@ -538,10 +539,42 @@ static void add_each(struct reading *reading, const config_setting_t *setting,
 		add(reading, config_setting_get_elem(setting, (unsigned)i), config);
 }
 
+// "twin", or of several ports "twin:fab". Ports that were no good are passed over.
+static void set_snat_twin(
+	struct reading *reading, const config_setting_t *setting, struct config *config)
+{
+	const struct dataplane_config *dataplane = &config->dataplane;
+	const char *text = string_of(setting), *name = strchr(text, ':');
+
+	if (dataplane->n_ports == 0)
+		return;
+	if (name == NULL && dataplane->n_ports > 1) {
+		mistake(reading, setting, NULL,
+			"found \"twin\" with %zu ports; must name the twin of one, such as "
+			"\"twin:%s\"",
+			dataplane->n_ports, dataplane->ports[0].twin);
+		return;
+	}
+	name = name == NULL ? dataplane->ports[0].twin : name + 1;
+	for (size_t i = 0; i < dataplane->n_ports; i++) {
+		if (strcmp(dataplane->ports[i].twin, name) == 0)
+			strcpy(config->snat_twin, name);
+	}
+	if (config->snat_twin[0] == '\0')
+		mistake(reading, setting, NULL,
+			"found \"%s\", but no port has that twin; must be such as \"twin:%s\"",
+			text, dataplane->ports[0].twin);
+}
+
 void parse_snat(
 	struct reading *reading, const config_setting_t *setting, const struct key *, void *base)
 {
-	add_each(reading, setting, base, add_snat);
+	const char *text = string_of(setting);
+
+	if (text != NULL && (strcmp(text, "twin") == 0 || strncmp(text, "twin:", 5) == 0))
+		set_snat_twin(reading, setting, base);
+	else
+		add_each(reading, setting, base, add_snat);
 }
 
 static void add_tunnel_source(

@@ -12,6 +12,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "address_text.h"
 #include "alarms.h"
 #include "clock.h"
 #include "config.h"
@@ -26,6 +27,7 @@
 #include "loop.h"
 #include "notify.h"
 #include "reconcile.h"
+#include "snat_twin.h"
 #include "state_directory.h"
 
 // Start and end are one list, read down and up:
@@ -41,9 +43,11 @@
 
 #define LOCK_PATIENCE_NS (2 * NSEC_PER_SEC)
 #define KERNEL_TICK_NS (100 * NSEC_PER_MSEC)
+#define LOCAL_PORTS_FILE "/proc/sys/net/ipv4/ip_local_port_range"
 
 enum {
 	UNRESOLVED_PER_STEP = 256,
+	TWIN_ADDRESSES_MAX = N_FAMILIES * SNAT_ADDRESSES_MAX,
 };
 
 struct daemon {
@@ -62,6 +66,7 @@ struct daemon {
 	struct control_server *server;
 	int signal_fd;
 	uint64_t started_ns;
+	bool snat_is_new; // Of a twin, and in no table yet.
 	struct load load;
 	struct alarms alarms;
 	uint64_t alarms_due_ns;
@@ -128,9 +133,62 @@ static bool begins_with(const struct config *config, const struct config *with, 
 			n * sizeof(with->snat[family][0])) == 0;
 }
 
+// SNAT addresses of a twin
+
+static void say_snat(const struct config *config)
+{
+	char text[ADDRESS_TEXT_MAX], line[WHY_MAX] = "";
+	size_t len = 0;
+
+	for (enum family f = IPV4; f < N_FAMILIES; f++) {
+		for (size_t i = 0; i < config->n_snat[f] && len < sizeof(line); i++)
+			len += (size_t)snprintf(&line[len], sizeof(line) - len, "%s%s",
+				len == 0 ? "" : ", ", address_format(&config->snat[f][i], text));
+	}
+	log_info("snat: nodes see the addresses of %s: %s", config->snat_twin,
+		len == 0 ? "none" : line);
+	for (enum family f = IPV4; f < N_FAMILIES; f++) {
+		if (config->n_snat[f] == 0)
+			log_line(config->n_snat[IPV4] + config->n_snat[IPV6] == 0 ? LEVEL_WARNING
+										  : LEVEL_INFO,
+				"snat: %s has no %s address: services of that family in mode snat "
+				"are not served until it has one",
+				config->snat_twin, f == IPV4 ? "IPv4" : "IPv6");
+	}
+	for (size_t i = 0; i < config->n_nodes; i++) {
+		if (config->nodes[i].is_out)
+			log_warning("node %s is this machine, and is not used: what it gets from "
+				    "its own address (snat = \"twin\") cannot come back",
+				config->nodes[i].name);
+	}
+}
+
+static bool take_snat(const struct daemon *d, struct config *config)
+{
+	struct address addresses[TWIN_ADDRESSES_MAX];
+	size_t n = kernel_addresses_of(d->kernel, config->snat_twin, addresses, TWIN_ADDRESSES_MAX);
+
+	return snat_twin_follow(config, addresses, n);
+}
+
+static void keep_twin(const struct daemon *d, struct config *wanted)
+{
+	if (strcmp(wanted->snat_twin, d->wanted->snat_twin) != 0)
+		log_warning("snat: whose addresses are taken stays as it is until a restart");
+	strcpy(wanted->snat_twin, d->wanted->snat_twin);
+	memcpy(wanted->snat, d->wanted->snat, sizeof(wanted->snat));
+	memcpy(wanted->n_snat, d->wanted->n_snat, sizeof(wanted->n_snat));
+	if (wanted->snat_twin[0] != '\0')
+		(void)take_snat(d, wanted);
+}
+
 // A flow knows its SNAT address by its place in the list: what is there stays in its place.
 static void keep_snat(const struct daemon *d, struct config *wanted)
 {
+	if (wanted->snat_twin[0] != '\0' || d->wanted->snat_twin[0] != '\0') {
+		keep_twin(d, wanted);
+		return;
+	}
 	for (enum family f = IPV4; f < N_FAMILIES; f++) {
 		if (begins_with(wanted, d->wanted, f))
 			continue;
@@ -167,6 +225,21 @@ static int want(struct daemon *d, const struct config *wanted, char ret_why[WHY_
 {
 	return d->kubernetes == NULL ? reconcile_want(d->reconcile, wanted, ret_why)
 				     : kubernetes_want(d->kubernetes, wanted, ret_why);
+}
+
+static void follow_snat(struct daemon *d)
+{
+	char why[WHY_MAX];
+
+	if (d->wanted->snat_twin[0] == '\0' || (!take_snat(d, d->wanted) && !d->snat_is_new))
+		return;
+	if (!d->snat_is_new)
+		say_snat(d->wanted);
+	int r = want(d, d->wanted, why);
+	d->snat_is_new = r < 0;
+	if (r < 0)
+		log_about("snat", LEVEL_ERROR, "the addresses of %s are not taken for snat yet: %s",
+			d->wanted->snat_twin, why);
 }
 
 static bool apply(struct daemon *d, struct config *wanted)
@@ -266,6 +339,7 @@ static void tick_kernel(void *argument, uint64_t now_ns)
 	struct daemon *d = argument;
 
 	kernel_tick(d->kernel, now_ns);
+	follow_snat(d);
 	reconcile_routes_changed(d->reconcile);
 	loop_timer_set(d->loop, &d->kernel_tick, now_ns + KERNEL_TICK_NS);
 }
@@ -408,6 +482,35 @@ static size_t find_interfaces(const struct config *config, struct interface_conf
 	return n;
 }
 
+static bool read_local_ports(char *ret_text, size_t room)
+{
+	FILE *file = fopen(LOCAL_PORTS_FILE, "re");
+	bool has_read = file != NULL && fgets(ret_text, (int)room, file) != NULL;
+
+	if (file != NULL)
+		fclose(file);
+	ret_text[strcspn(ret_text, "\n")] = '\0';
+	return has_read;
+}
+
+static int start_snat_ports(struct daemon *d)
+{
+	struct dataplane_config *dataplane = &d->started->dataplane;
+	char text[64] = "";
+
+	if (d->started->snat_twin[0] == '\0')
+		return 0;
+	int r = read_local_ports(text, sizeof(text))
+		? snat_twin_ports(text, &dataplane->snat_port_first, &dataplane->snat_port_last)
+		: -ENOENT;
+	if (r < 0)
+		log_error("snat = \"twin\" takes ports that the kernel leaves, whose own are "
+			  "\"%s\" (" LOCAL_PORTS_FILE "): must be such that %d are left below "
+			  "or above, as net.ipv4.ip_local_port_range=\"32768 60999\"",
+			text, SNAT_TWIN_PORTS_MIN);
+	return r;
+}
+
 static int start_dataplane(struct daemon *d)
 {
 	struct interface_config interfaces[PORTS_MAX];
@@ -533,6 +636,10 @@ static int start_reconcile(struct daemon *d)
 	};
 	char why[WHY_MAX];
 
+	if (d->started->snat_twin[0] != '\0') {
+		(void)take_snat(d, d->started);
+		say_snat(d->started);
+	}
 	int r = reconcile_create(&config, &d->reconcile);
 	if (r == 0)
 		r = reconcile_want(d->reconcile, d->wanted, why);
@@ -589,8 +696,8 @@ static void raise_limits(void)
 static int start(struct daemon *d)
 {
 	int (*const steps[])(struct daemon *) = {start_signals, start_state, start_hash_key,
-		start_dataplane, start_kernel, start_reconcile, start_kubernetes, start_server,
-		start_watches};
+		start_snat_ports, start_dataplane, start_kernel, start_reconcile, start_kubernetes,
+		start_server, start_watches};
 
 	raise_limits();
 	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {

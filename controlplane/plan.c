@@ -385,7 +385,8 @@ int plan_announced(const struct plan *plan, struct address **ret_addresses, size
 		if (config->services[i]->announce && plan->pools[plan->pool_of[i]].settled)
 			found[n_found++] = config->services[i]->vip;
 	}
-	for (enum family f = IPV4; f < N_FAMILIES; f++) {
+	// Those of a twin the kernel announces as it likes.
+	for (enum family f = IPV4; config->snat_twin[0] == '\0' && f < N_FAMILIES; f++) {
 		memcpy(&found[n_found], config->snat[f], config->n_snat[f] * sizeof(*found));
 		n_found += config->n_snat[f];
 	}
@@ -501,6 +502,10 @@ static bool copy_nodes(struct making *m)
 	if (before == NULL || before->config->nodes != plan->config->nodes ||
 		n != plan->config->n_nodes || before->config->n_nodes != n)
 		return false;
+	for (size_t i = 0; i < n; i++) {
+		if (before->nodes[i].is_out != plan->config->nodes[i].is_out)
+			return false;
+	}
 	memcpy(plan->names, before->names, n * sizeof(*plan->names));
 	memcpy(plan->nodes, before->nodes, n * sizeof(*plan->nodes));
 	memcpy(plan->nodes_by_name, before->nodes_by_name, n * sizeof(size_t));
@@ -1045,6 +1050,7 @@ static void fill_model(const struct making *m)
 		.n_source_lists = config->n_source_lists,
 		.snat = {config->snat[IPV4], config->snat[IPV6]},
 		.n_snat = {config->n_snat[IPV4], config->n_snat[IPV6]},
+		.snat_is_shared = config->snat_twin[0] != '\0',
 		.ring_size = config->ring_size,
 		.settings = config->settings,
 	};

@@ -112,8 +112,8 @@ bool plan_drain_ended(const struct plan *plan, uint64_t after_ns, uint64_t now_n
 void plan_set_drained(struct plan *plan, size_t node, bool drained, uint64_t since_ns);
 
 // The addresses to be announced, each once: VIPs that are not told to be quiet, of services whose
-// pools are settled, and those of SNAT. 'ret_addresses' is the caller's to free. Returns 0 or
-// -ENOMEM.
+// pools are settled, and those of SNAT that are ours alone. 'ret_addresses' is the caller's to
+// free. Returns 0 or -ENOMEM.
 int plan_announced(const struct plan *plan, struct address **ret_addresses, size_t *ret_n);
 
 // Indexes of the nodes of that name, the configured one first; they are the plan's. Returns how

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/random.h>
 #include <time.h>
 
@@ -248,6 +249,30 @@ bool kernel_is_neighbour(const struct kernel *k, const struct address *address)
 
 	return way_find_neighbour(&k->tables, address, &port, &neighbour) &&
 		address_equal(&neighbour, address);
+}
+
+static int compare_addresses(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct address));
+}
+
+size_t kernel_addresses_of(
+	const struct kernel *k, const char *twin, struct address *ret_addresses, size_t n)
+{
+	const struct tables *t = &k->tables;
+	size_t found = 0;
+
+	for (struct map_link *at = map_after(&t->locals, NULL); at != NULL && found < n;
+		at = map_after(&t->locals, at)) {
+		const struct rtnl_address *is = &MAP_THING(at, struct local, link)->is;
+		int port = tables_find_port(t, is->ifindex);
+
+		if (port >= 0 && strcmp(t->twins[port].name, twin) == 0 && is->is_lasting &&
+			!way_is_of_one_link(&is->address))
+			ret_addresses[found++] = is->address;
+	}
+	qsort(ret_addresses, found, sizeof(*ret_addresses), compare_addresses);
+	return found;
 }
 
 void kernel_resolve(struct kernel *k, const struct address *address, uint64_t now_ns)

@@ -77,6 +77,11 @@ int kernel_want(
 // to a router.
 bool kernel_is_neighbour(const struct kernel *k, const struct address *address);
 
+// The lasting addresses that the machine has on a twin, but for those of one link alone, at most
+// 'n', sorted. Returns how many.
+size_t kernel_addresses_of(
+	const struct kernel *k, const char *twin, struct address *ret_addresses, size_t n);
+
 // Makes the kernel resolve a neighbour that packets wait for. May be called for anything, as often
 // as packets come: it is asked once a second for an address, and so often for all together that a
 // flood to addresses nobody has does not fill the kernel's table.

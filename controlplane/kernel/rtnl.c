@@ -86,6 +86,14 @@ bool rtnl_parse_link(const struct nlmsghdr *message, struct rtnl_link *ret_link)
 	return true;
 }
 
+// Of IPv4 the bit IFA_F_TEMPORARY says that there is another of the same network (IFA_F_SECONDARY).
+static bool is_lasting(uint8_t family, uint32_t flags)
+{
+	if (family == AF_INET6 && (flags & IFA_F_TEMPORARY))
+		return false;
+	return !(flags & (IFA_F_DEPRECATED | IFA_F_TENTATIVE | IFA_F_DADFAILED));
+}
+
 bool rtnl_parse_address(const struct nlmsghdr *message, struct rtnl_address *ret_address)
 {
 	const struct ifaddrmsg *header = mnl_nlmsg_get_payload(message);
@@ -97,6 +105,8 @@ bool rtnl_parse_address(const struct nlmsghdr *message, struct rtnl_address *ret
 	by_type(message, sizeof(*header), table, IFA_MAX + 1);
 	ret_address->ifindex = (int)header->ifa_index;
 	ret_address->length = header->ifa_prefixlen;
+	ret_address->is_lasting =
+		is_lasting(header->ifa_family, u32_or(table[IFA_FLAGS], header->ifa_flags));
 	// With a peer, IFA_ADDRESS is the peer's.
 	return read_address(table[IFA_LOCAL], &ret_address->address) ||
 		read_address(table[IFA_ADDRESS], &ret_address->address);

@@ -26,6 +26,7 @@ struct rtnl_address {
 	int ifindex;
 	struct address address; // The local one.
 	uint8_t length;
+	bool is_lasting; // Else it is temporary, deprecated, or not known to be nobody else's.
 };
 
 struct rtnl_neighbour {

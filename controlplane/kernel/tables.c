@@ -224,8 +224,11 @@ enum change tables_put_local(struct tables *t, const struct rtnl_address *a)
 	struct local *l = find_exact(t, a);
 
 	if (l != NULL) {
+		bool same = l->is.is_lasting == a->is_lasting;
+
+		l->is = *a;
 		l->epoch = t->epoch;
-		return CHANGE_NONE;
+		return same ? CHANGE_NONE : CHANGE_MADE;
 	}
 	l = calloc(1, sizeof(*l));
 	if (l == NULL || map_put(&t->locals, &l->link, hash_address(t, &a->address, 0)) < 0) {

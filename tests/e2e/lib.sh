@@ -41,6 +41,7 @@ LAB_ADOPT=${LAB_ADOPT:-false} # Whether it takes over the addresses of a kernel 
 LAB_VLAN=${LAB_VLAN:-0}       # The tag that packets carry on Guideway's side of the wire.
 LAB_FLOWS=65536               # Of each family.
 LAB_MODE=${LAB_MODE:-snat}    # Of all services.
+LAB_SNAT=${LAB_SNAT:-}        # As in guideway.conf; the addresses above if empty.
 LAB_CHECK_STATUS=200          # What the nodes' answer to a check has to be.
 LAB_CHECK_INTERVAL=0.5
 LAB_CHECK_TIMEOUT=0.5
@@ -649,7 +650,7 @@ guideway_config()
 		workers = { cpus = [ ${LAB_WORKERS// /, } ]; idle = "$LAB_IDLE"; };
 		flows = { ipv4 = $LAB_FLOWS; ipv6 = $LAB_FLOWS; };
 		memory = { services = 64; nodes = 64; hugepages = false; };
-		snat = [ "192.0.2.10$guideway_number", "2001:db8:2::10$guideway_number" ];
+		snat = $(snat_config);
 		health = {
 			kind = "http"; port = 30080; status = $LAB_CHECK_STATUS;
 			interval = $LAB_CHECK_INTERVAL; timeout = $LAB_CHECK_TIMEOUT; rise = 1; fall = 2;
@@ -666,6 +667,11 @@ guideway_config()
 		);
 		$guideway_more
 	CONFIG
+}
+
+snat_config()
+{
+	[ -z "$LAB_SNAT" ] && echo "[ \"192.0.2.10$guideway_number\", \"2001:db8:2::10$guideway_number\" ]" || echo "$LAB_SNAT"
 }
 
 # A list's elements.

@@ -346,6 +346,11 @@ nothing_was_forbidden()
 
 # --- Guideway ------------------------------------------------------------------------------------
 
+snat_config()
+{
+	echo "[ \"$snat4\", \"$snat6\" ]"
+}
+
 # What a case adds to it is in guideway_more.
 guideway_config()
 {
@@ -359,7 +364,7 @@ guideway_config()
 		workers = { cpus = [ 0 ]; idle = "sleep"; };
 		flows = { ipv4 = 65536; ipv6 = 65536; };
 		memory = { hugepages = false; };
-		snat = [ "$snat4", "$snat6" ];
+		snat = $(snat_config);
 		control = { socket = "$lab_folder/$lab_guideway.sock"; };
 		state = "$lab_folder/$lab_guideway.state";
 		$guideway_more

@@ -7,7 +7,13 @@
 #               └──────── wan0 edge2 fab0 ──────────┘
 #                         .240       .240
 #
-# Their names among instances are edge and edge2. A Lease lasts for 4 s, so that cases are short.
+# Their names among instances are edge and edge2; but for these, sockets and state, both are told the
+# same. A Lease lasts for 4 s, so that cases are short.
+
+snat_config()
+{
+	echo '"twin:fab"'
+}
 
 second_edge_add()
 {
@@ -34,7 +40,7 @@ second_edge_forget()
 # second COMMAND...: of the second one.
 second()
 {
-	local lab_guideway=guideway2 edge=edge2 snat4=$inside4.241 snat6=$inside6:241
+	local lab_guideway=guideway2 edge=edge2
 
 	"$@"
 }

@@ -743,7 +743,17 @@ static const struct mistake_case {
 	 "];",
 		"a.conf:2: snat.[0]: found \"192.0.2\"; must be a unicast IPv4 or IPv6 address, "
 		"such as "
-		"\"192.0.2.10\""},
+		"\"192.0.2.10\", or \"twin\" alone"},
+	{"ports = ( { device = \"eth1\"; } ); workers = { cpus = [ 1 ]; };\nsnat = [ \"twin\" ];",
+		"a.conf:2: snat.[0]: found \"twin\"; must be a unicast IPv4 or IPv6 address, such "
+		"as \"192.0.2.10\", or \"twin\" alone"},
+	{"ports = ( { device = \"eth1\"; } ); workers = { cpus = [ 1 ]; };\nsnat = \"twin:eth1\";",
+		"a.conf:2: snat: found \"twin:eth1\", but no port has that twin; must be such as "
+		"\"twin:gw0\""},
+	{"ports = ( { device = \"eth1\"; }, { device = \"eth2\"; } ); workers = { cpus = [ 1 ]; "
+	 "};\nsnat = \"twin\";",
+		"a.conf:2: snat: found \"twin\" with 2 ports; must name the twin of one, such as "
+		"\"twin:gw0\""},
 };
 
 static void each_mistake_is_one_line_that_says_what_would_be_right(void **)
@@ -900,6 +910,26 @@ static void what_a_reload_changes_is_not(void **)
 		""));
 	assert_false(needs(PORT("") REST "snat = [ \"192.0.2.1\" ];",
 		PORT("") REST "snat = [ \"192.0.2.1\", \"192.0.2.2\", \"2001:db8::1\" ];", ""));
+}
+
+static void snat_may_have_the_addresses_of_a_twin(void **)
+{
+	struct config *config = parse(PORT("") REST "snat = \"twin\";" NODES SERVICE(WEB));
+
+	assert_string_equal(config->snat_twin, "gw0");
+	assert_int_equal(config->n_snat[IPV4] + config->n_snat[IPV6], 0);
+	config_free(config);
+
+	config = parse(
+		"ports = ( { device = \"eth1\"; }, { device = \"eth2\"; twin = \"fab\"; } );" REST
+		"snat = \"twin:fab\";");
+	assert_string_equal(config->snat_twin, "fab");
+	config_free(config);
+
+	assert_true(needs(PORT("") REST "snat = \"twin\";",
+		PORT("") REST "snat = [ \"192.0.2.1\" ];", "snat"));
+	assert_false(
+		needs(PORT("") REST "snat = \"twin\";", PORT("") REST "snat = \"twin:gw0\";", ""));
 }
 
 static void the_shipped_file_has_no_mistake(void **)
@@ -1125,6 +1155,7 @@ int main(void)
 		TEST(a_file_that_is_not_there_is_said),
 		TEST(what_a_reload_cannot_change_is_named),
 		TEST(what_a_reload_changes_is_not),
+		TEST(snat_may_have_the_addresses_of_a_twin),
 		TEST(the_shipped_file_has_no_mistake),
 		TEST(every_key_is_in_the_shipped_file),
 		TEST(the_shipped_file_shows_the_defaults),

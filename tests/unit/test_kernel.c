@@ -301,6 +301,49 @@ static void routes_that_go_with_an_address_are_missed(void **)
 	kernel_stop(k);
 }
 
+static bool come_to_be(struct kernel *k, const char *twin, const char *want)
+{
+	struct address addresses[8];
+	uint64_t end = now_ns() + 3000 * MS;
+	char all[256], text[INET6_ADDRSTRLEN];
+
+	do {
+		turn(k, 2);
+		size_t n = kernel_addresses_of(k, twin, addresses, 8);
+
+		all[0] = '\0';
+		for (size_t i = 0; i < n; i++) {
+			bool is_ipv4 = address_is_ipv4(&addresses[i]);
+
+			inet_ntop(is_ipv4 ? AF_INET : AF_INET6,
+				is_ipv4 ? &addresses[i].words[3] : (void *)&addresses[i], text,
+				sizeof(text));
+			strcat(strcat(all, i == 0 ? "" : " "), text);
+		}
+	} while (strcmp(all, want) != 0 && now_ns() < end);
+	return strcmp(all, want) == 0;
+}
+
+// An IPv4 address beside another of its network is one, too, but nothing of one link alone, and
+// nothing temporary or deprecated.
+static void the_lasting_addresses_of_a_twin_are_known(void **)
+{
+	struct kernel *k = start_with(0);
+
+	assert_true(come_to_be(k, "tw0", "192.0.2.1 2001:db8::1"));
+	assert_true(come_to_be(k, "tw1", "198.51.100.1"));
+	assert_true(come_to_be(k, "other", ""));
+	run("ip addr add 192.0.2.7/24 dev tw0 && "
+	    "ip addr add 2001:db8::7/64 dev tw0 nodad");
+	assert_true(come_to_be(k, "tw0", "192.0.2.1 192.0.2.7 2001:db8::1 2001:db8::7"));
+	run("ip addr change 2001:db8::7/64 dev tw0 preferred_lft 0 && ip addr del 192.0.2.7/24 dev "
+	    "tw0");
+	assert_true(come_to_be(k, "tw0", "192.0.2.1 2001:db8::1"));
+	run("ip addr change 2001:db8::7/64 dev tw0 preferred_lft forever");
+	assert_true(come_to_be(k, "tw0", "192.0.2.1 2001:db8::1 2001:db8::7"));
+	kernel_stop(k);
+}
+
 static void an_ipv4_route_may_have_an_ipv6_gateway(void **)
 {
 	run("ip route add 10.0.0.0/8 via inet6 2001:db8::9 dev tw0");
@@ -840,6 +883,7 @@ int main(void)
 		IN_A_LAB(the_least_metric_wins_and_the_next_takes_over),
 		IN_A_LAB(routes_that_go_with_their_interface_are_missed),
 		IN_A_LAB(routes_that_go_with_an_address_are_missed),
+		IN_A_LAB(the_lasting_addresses_of_a_twin_are_known),
 		IN_A_LAB(an_ipv4_route_may_have_an_ipv6_gateway),
 		IN_A_LAB(prefixes_spread_over_several_ways_by_weight),
 		IN_A_LAB(a_way_whose_gateway_is_dead_is_left),

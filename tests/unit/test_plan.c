@@ -773,6 +773,15 @@ static void each_address_is_announced_once_and_quiet_ones_are_not(void **state)
 	assert_true(address_equal(&addresses[0], &config->services[0]->vip));
 	assert_true(address_equal(&addresses[1], &config->snat[IPV4][0]));
 	free(addresses);
+	assert_false(p->plan->model.snat_is_shared);
+
+	strcpy(config->snat_twin, "gw0"); // The kernel announces its own.
+	plan(p, config, 0);
+	assert_int_equal(plan_announced(p->plan, &addresses, &n), 0);
+	assert_int_equal(n, 1);
+	assert_true(address_equal(&addresses[0], &config->services[0]->vip));
+	free(addresses);
+	assert_true(p->plan->model.snat_is_shared);
 }
 
 static void stop(void *argument, uint64_t)

@@ -1,6 +1,6 @@
 # The shipped DaemonSet's capabilities, read-only root, ServiceAccount and ConfigMap are enough: with
-# them alone, and other interfaces, CPUs and SNAT addresses, Guideway takes over an interface, finds the
-# API server as every pod does, and serves; its probes say so; its end leaves the interface as it was.
+# them alone, and other interfaces and CPUs, Guideway takes over an interface, finds the API server as
+# every pod does, and serves; its probes say so; its end leaves the interface as it was.
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/../in_a_cluster.sh"
 
@@ -32,7 +32,7 @@ ports='ports = (
 );
 memory = { hugepages = false; };
 log = "debug";'
-awk -v ports="$ports" -v snat="snat = [ \"$snat4\", \"$snat6\" ];" \
+awk -v ports="$ports" -v snat='snat = "twin:fab";' \
 	-v workers='workers = { cpus = [ 0 ]; idle = "sleep"; };' '
 	/^ports = /   { print ports; next }
 	/^workers = / { print workers; next }

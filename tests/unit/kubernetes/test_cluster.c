@@ -832,6 +832,24 @@ static void what_there_is_no_room_for_is_left_out_and_named(void **state)
 	assert_non_null(strstr(p->left_out.lines[1], "default/b:80/tcp"));
 }
 
+// Its addresses come and go, and with them the node.
+static void a_node_whose_address_is_for_snat_is_left_out(void **state)
+{
+	struct place *p = *state;
+
+	strcpy(p->file.snat_twin, "gw0");
+	p->file.snat[IPV4][0] = address_of("10.0.0.2");
+	two_nodes(p);
+	tell_service(p, "web", CLAIMED, LB);
+	assert_string_equal(served(p), "default/web:80/tcp 203.0.113.1 n1");
+	assert_int_equal(p->left_out.n, 1);
+	assert_non_null(strstr(p->left_out.lines[0], "node n2 is this machine"));
+
+	p->file.snat[IPV4][0] = address_of("10.0.0.99");
+	assert_int_equal(cluster_set_file(p->cluster, &p->file, p->now_ns), 0);
+	assert_string_equal(served(p), "default/web:80/tcp 203.0.113.1 n1 n2");
+}
+
 static void kube_proxy_is_asked_about_nodes_or_about_a_local_service(void **state)
 {
 	struct place *p = *state;
@@ -1553,6 +1571,7 @@ int main(void)
 		AT_PLACE(what_the_file_has_stays_beside_the_cluster),
 		AT_PLACE(a_node_of_the_file_and_the_cluster_is_one),
 		AT_PLACE(what_there_is_no_room_for_is_left_out_and_named),
+		AT_PLACE(a_node_whose_address_is_for_snat_is_left_out),
 		AT_PLACE(kube_proxy_is_asked_about_nodes_or_about_a_local_service),
 		AT_PLACE(annotations_tune_a_service),
 		AT_PLACE(an_annotation_that_is_no_good_degrades_that_service_alone),
