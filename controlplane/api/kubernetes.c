@@ -28,19 +28,36 @@ static json_t *watch_of(const struct kubernetes_status *status, enum cluster_res
 		(json_int_t)s->n_events, "failures", (json_int_t)s->n_failures);
 }
 
-static void add_instance(void *argument, const struct instance_seen *seen)
+// Seconds since then; null for never.
+static json_t *ago(uint64_t then_ns, uint64_t now_ns)
 {
-	json_array_append_new(argument,
-		json_pack("{s:s, s:s, s:I, s:b}", "name", seen->name, "holder", seen->holder,
-			"in_force", (json_int_t)seen->in_force, "own", seen->is_own));
+	return then_ns == 0 ? json_null() : json_real((double)(now_ns - then_ns) / NSEC_PER_SEC);
 }
 
-static json_t *instances_of(const struct kubernetes *k)
-{
-	json_t *list = json_array();
+struct instance_list {
+	json_t *list;
+	const char *leader;
+	uint64_t now_ns;
+};
 
-	instance_each(kubernetes_instance(k), add_instance, list);
-	return list;
+static void add_instance(void *argument, const struct instance_seen *seen)
+{
+	const struct instance_list *to = argument;
+	bool leads = to->leader[0] != '\0' && strcmp(seen->holder, to->leader) == 0;
+
+	json_array_append_new(to->list,
+		json_pack("{s:s, s:s, s:b, s:o, s:I, s:b}", "name", seen->name, "holder",
+			seen->holder, "leads", leads, "renewed_s",
+			ago(seen->renewed_ns, to->now_ns), "in_force", (json_int_t)seen->in_force,
+			"own", seen->is_own));
+}
+
+static json_t *instances_of(const struct kubernetes *k, const struct instance_status *s)
+{
+	struct instance_list to = {json_array(), s->leader, loop_clock_ns()};
+
+	instance_each(kubernetes_instance(k), add_instance, &to);
+	return to.list;
 }
 
 static json_t *instance_of(const struct instance_status *s)
@@ -49,8 +66,9 @@ static json_t *instance_of(const struct instance_status *s)
 
 	const char *key = s->shares_key ? shared_key_word(s->key) : "configured";
 
-	return json_pack("{s:s, s:b, s:b, s:s?, s:s}", "name", s->name, "election", s->election,
-		"leads", s->leads, "leader", leader, "hash_key", key);
+	return json_pack("{s:s, s:b, s:b, s:s?, s:o, s:s}", "name", s->name, "election",
+		s->election, "leads", s->leads, "leader", leader, "leader_renewed_s",
+		ago(s->leader_renewed_ns, loop_clock_ns()), "hash_key", key);
 }
 
 static json_t *addresses_of(const struct cluster_service *service)
@@ -158,14 +176,15 @@ static json_t *summary_of(const struct kubernetes *k)
 	return json_pack("{s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:f, s:I, s:I, "
 			 "s:o, s:o, s:o}",
 		"synced", s.is_synced, "claiming", s.is_claiming, "instance",
-		instance_of(&s.instance), "instances", instances_of(k), "watch_services",
-		watch_of(&s, CLUSTER_SERVICES), "watch_nodes", watch_of(&s, CLUSTER_NODES),
-		"watch_endpointslices", watch_of(&s, CLUSTER_SLICES), "watch_namespaces",
-		watch_of(&s, CLUSTER_NAMESPACES), "nodes", (json_int_t)s.counts.n_nodes,
-		"nodes_used", (json_int_t)s.counts.n_nodes_used, "joins", (json_int_t)s.n_joins,
-		"last_join_ms", (double)s.took_ns / NSEC_PER_MSEC, "writes", (json_int_t)s.n_writes,
-		"writes_failed", (json_int_t)s.n_writes_failed, "stages", stages_of(&s.counts),
-		"pools", pools_of(cluster), "refusals", refusals_of(cluster));
+		instance_of(&s.instance), "instances", instances_of(k, &s.instance),
+		"watch_services", watch_of(&s, CLUSTER_SERVICES), "watch_nodes",
+		watch_of(&s, CLUSTER_NODES), "watch_endpointslices", watch_of(&s, CLUSTER_SLICES),
+		"watch_namespaces", watch_of(&s, CLUSTER_NAMESPACES), "nodes",
+		(json_int_t)s.counts.n_nodes, "nodes_used", (json_int_t)s.counts.n_nodes_used,
+		"joins", (json_int_t)s.n_joins, "last_join_ms", (double)s.took_ns / NSEC_PER_MSEC,
+		"writes", (json_int_t)s.n_writes, "writes_failed", (json_int_t)s.n_writes_failed,
+		"stages", stages_of(&s.counts), "pools", pools_of(cluster), "refusals",
+		refusals_of(cluster));
 }
 
 static void begin(struct api_call *call)

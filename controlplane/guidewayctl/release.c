@@ -133,6 +133,28 @@ static enum client_result begin(const char *socket)
 	return r;
 }
 
+// They do not know that all was given up here.
+static void warn_of_others(const char *socket)
+{
+	json_t *summary, *instance;
+	const char *before = "guidewayctl: each other instance has to be told the same before this "
+			     "one ends, or else the one that leads next claims all again: ";
+	size_t i;
+
+	if (client_ask(socket, "GET", "/v1/kubernetes/summary", &summary) != CLIENT_OK)
+		return;
+	json_array_foreach(json_object_get(summary, "instances"), i, instance)
+	{
+		if (is_true(instance, "own"))
+			continue;
+		fprintf(stderr, "%s%s", before, text_of(instance, "name"));
+		before = ", ";
+	}
+	if (*before == ',')
+		fprintf(stderr, "\n");
+	json_decref(summary);
+}
+
 int release_all(const char *socket, bool is_meant)
 {
 	struct progress progress;
@@ -153,5 +175,6 @@ int release_all(const char *socket, bool is_meant)
 		return say_all_left(socket);
 	printf("all are released; none is claimed before a restart, or guidewayctl kubernetes "
 	       "claim\n");
+	warn_of_others(socket);
 	return 0;
 }

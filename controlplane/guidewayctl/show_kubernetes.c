@@ -162,29 +162,44 @@ static void show_instance(const json_t *instance)
 		printf("%s writes to Services, without an election\n", name);
 	else if (is_true(instance, "leads"))
 		printf("%s leads: it writes to Services\n", name);
+	else if (*leader == '\0')
+		printf("%s does not lead, and nobody else does: nothing is written to Services\n",
+			name);
 	else
-		printf("%s does not lead; the leader is %s\n", name,
-			*leader == '\0' ? "nobody" : leader);
+		printf("%s does not lead; the leader is %s, whose Lease was renewed %.1f s ago\n",
+			name, leader, real_of(instance, "leader_renewed_s"));
 	show_key(text_of(instance, "hash_key"));
 }
 
-static void show_instances(const json_t *instances)
+static void show_instance_row(struct table *table, const json_t *instance)
 {
+	bool has_said = json_is_real(json_object_get(instance, "renewed_s"));
+
+	table_cell(table, "%s%s", text_of(instance, "holder"),
+		is_true(instance, "own") ? " (this one)" : "");
+	table_cell(table, "%s", is_true(instance, "leads") ? "leads" : "follows");
+	table_cell(table, has_said ? "%.1f s ago" : "-", real_of(instance, "renewed_s"));
+}
+
+// Those that live.
+static void show_instance_table(const json_t *instances)
+{
+	static const char *const headers[] = {"INSTANCE", "ROLE", ">RENEWED", NULL};
+	struct table table;
 	size_t i;
 	json_t *instance;
 
-	if (json_array_size(instances) < 2)
+	if (json_array_size(instances) == 0)
 		return;
-	printf("%zu instances:", json_array_size(instances));
-	json_array_foreach(instances, i, instance)
-		printf("%s %s", i == 0 ? "" : ",", text_of(instance, "holder"));
+	table_begin(&table, headers);
+	json_array_foreach(instances, i, instance) show_instance_row(&table, instance);
 	printf("\n");
+	table_print(&table);
 }
 
 void show_kubernetes(const json_t *answer)
 {
 	show_instance(json_object_get(answer, "instance"));
-	show_instances(json_object_get(answer, "instances"));
 	show_watch(answer, "Services", "watch_services");
 	show_watch(answer, "Nodes", "watch_nodes");
 	show_watch(answer, "EndpointSlices", "watch_endpointslices");
@@ -194,6 +209,7 @@ void show_kubernetes(const json_t *answer)
 		number_of(answer, "writes"), number_of(answer, "writes_failed"));
 	show_leaving(answer);
 	show_refusals(json_object_get(answer, "refusals"));
+	show_instance_table(json_object_get(answer, "instances"));
 	show_pool_table(json_object_get(answer, "pools"));
 	show_service_table(json_object_get(answer, "services"));
 }

@@ -545,6 +545,7 @@ void instance_stop(struct instance *instance)
 
 void instance_read_status(const struct instance *instance, struct instance_status *ret_status)
 {
+	const struct lease_keeper *leader = instance->errands[LEADER].keeper;
 	struct instance_status status = {
 		.election = instance->config.file->election,
 		.leads = instance_leads(instance, loop_clock_ns()),
@@ -555,7 +556,9 @@ void instance_read_status(const struct instance *instance, struct instance_statu
 	strcpy(status.name, instance->name);
 	if (status.leads)
 		strcpy(status.leader, status.name);
-	else if (instance->errands[LEADER].keeper != NULL)
-		strcpy(status.leader, lease_keeper_holder(instance->errands[LEADER].keeper));
+	else if (leader != NULL)
+		strcpy(status.leader, lease_keeper_holder(leader));
+	if (leader != NULL)
+		status.leader_renewed_ns = lease_keeper_changed_ns(leader);
 	*ret_status = status;
 }

@@ -61,6 +61,7 @@ struct instance_status {
 	bool election;
 	bool leads;
 	char leader[LEASE_HOLDER_MAX]; // Who is known to lead; empty for nobody.
+	uint64_t leader_renewed_ns;    // When its Lease was last seen to be renewed; 0 for never.
 	bool shares_key;
 	enum shared_key_state key; // If it does.
 };

@@ -161,6 +161,7 @@ void instances_each(
 			.name = seen->name + strlen(INSTANCE_LEASE_PREFIX),
 			.holder = seen->lease.holder,
 			.in_force = seen->lease.in_force,
+			.renewed_ns = seen->changed_ns,
 			.is_own = is_own(instances, seen),
 		};
 

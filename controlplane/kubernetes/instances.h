@@ -40,6 +40,7 @@ struct instance_seen {
 	const char *name; // Of its Lease, without the prefix.
 	const char *holder;
 	uint64_t in_force;
+	uint64_t renewed_ns; // When its Lease was seen to change, by our own clock.
 	bool is_own;
 };
 

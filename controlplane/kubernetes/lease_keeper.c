@@ -90,6 +90,11 @@ const char *lease_keeper_holder(const struct lease_keeper *keeper)
 	return keeper->seen == NULL ? "" : keeper->lease.holder;
 }
 
+uint64_t lease_keeper_changed_ns(const struct lease_keeper *keeper)
+{
+	return keeper->seen == NULL ? 0 : keeper->changed_ns;
+}
+
 uint64_t lease_keeper_due_ns(const struct lease_keeper *keeper)
 {
 	return keeper->is_asking || keeper->ask == ASK_NOTHING ? UINT64_MAX : keeper->due_ns;

@@ -98,6 +98,26 @@ static void one_that_is_not_renewed_lives_no_more(void **state)
 	assert_string_equal(live(i, NOW_NS + 20 * SECONDS), "east! west ");
 }
 
+static void note_renewal(void *argument, const struct instance_seen *seen)
+{
+	uint64_t *renewed_ns = argument;
+
+	if (!seen->is_own)
+		*renewed_ns = seen->renewed_ns;
+}
+
+static void it_is_known_when_one_was_renewed(void **state)
+{
+	struct instances *i = *state;
+	uint64_t renewed_ns = 0;
+
+	tell(i, "guideway-instance-west", "west_1", "1", "41", NOW_NS);
+	tell(i, "guideway-instance-west", "west_1", "2", "41", NOW_NS + 5 * SECONDS);
+	tell(i, "guideway-instance-west", "west_1", "2", "42", NOW_NS + 6 * SECONDS);
+	instances_each(i, NOW_NS + 7 * SECONDS, note_renewal, &renewed_ns);
+	assert_true(renewed_ns == NOW_NS + 5 * SECONDS);
+}
+
 static void one_that_gave_up_its_lease_is_gone_at_once(void **state)
 {
 	struct instances *i = *state;
@@ -129,6 +149,7 @@ int main(void)
 		TEST(alone_it_waits_for_nobody),
 		TEST(the_least_of_the_others_counts),
 		TEST(one_that_is_not_renewed_lives_no_more),
+		TEST(it_is_known_when_one_was_renewed),
 		TEST(one_that_gave_up_its_lease_is_gone_at_once),
 		TEST(what_a_new_list_does_not_have_is_gone),
 	};
