@@ -105,21 +105,34 @@ struct inner {
 static inline struct inner inner_of(
 	const struct burst *b, const struct packet *p, const struct service *service)
 {
-	uint32_t outer_len = p->ip_len + overhead_of(service);
-
 	const struct rte_ipv4_hdr *ip = (const struct rte_ipv4_hdr *)p->l3;
 
 	if (p->family == IPV6)
 		return (struct inner){(uint8_t)(p->l3[0] << 4 | p->l3[1] >> 4), IPPROTO_IPV6,
-			outer_len > known_mtu(b, p->node, service->target_family)};
+			p->ip_len + overhead_of(service) >
+				known_mtu(b, p->node, service->target_family)};
 	return (struct inner){ip->type_of_service, IPPROTO_IPIP,
 		!(ip->fragment_offset & RTE_BE16(RTE_IPV4_HDR_DF_FLAG))};
+}
+
+// Headers are written in place, field by field: one made elsewhere would be copied by loads of
+// several fields at once, which wait until all the stores of them are in the cache.
+
+// Of the words of a header whose checksum is 0, from its fields for the same reason.
+static inline uint64_t ipv4_sum(const struct rte_ipv4_hdr *ip)
+{
+	return rte_cpu_to_be_16(ip->version_ihl << 8 | ip->type_of_service) + ip->total_length +
+		ip->packet_id + ip->fragment_offset +
+		rte_cpu_to_be_16(ip->time_to_live << 8 | ip->next_proto_id) +
+		(uint64_t)ip->src_addr + ip->dst_addr;
 }
 
 static void write_ipv4(struct burst *b, struct packet *p, const struct inner *inner)
 {
 	const struct node *node = &b->table->nodes[p->node];
-	struct rte_ipv4_hdr ip = {
+	struct rte_ipv4_hdr *ip = (struct rte_ipv4_hdr *)p->l3;
+
+	*ip = (struct rte_ipv4_hdr){
 		.version_ihl = RTE_IPV4_VHL_DEF,
 		.type_of_service = inner->traffic_class,
 		.total_length = rte_cpu_to_be_16(p->ip_len),
@@ -131,11 +144,10 @@ static void write_ipv4(struct burst *b, struct packet *p, const struct inner *in
 
 	// RFC 6864: only what may be fragmented needs an identification.
 	if (inner->may_be_split)
-		ip.packet_id = rte_cpu_to_be_16((uint16_t)pipeline_next_id(b->pipeline));
+		ip->packet_id = rte_cpu_to_be_16((uint16_t)pipeline_next_id(b->pipeline));
 	else
-		ip.fragment_offset = RTE_BE16(RTE_IPV4_HDR_DF_FLAG);
-	ip.hdr_checksum = (uint16_t)~checksum_fold(checksum_sum(&ip, sizeof(ip)));
-	memcpy(p->l3, &ip, sizeof(ip));
+		ip->fragment_offset = RTE_BE16(RTE_IPV4_HDR_DF_FLAG);
+	ip->hdr_checksum = (uint16_t)~checksum_fold(ipv4_sum(ip));
 }
 
 static void write_ipv6(struct burst *b, struct packet *p, const struct inner *inner)
@@ -143,32 +155,28 @@ static void write_ipv6(struct burst *b, struct packet *p, const struct inner *in
 	const struct node *node = &b->table->nodes[p->node];
 	uint32_t flow_label = ((uint32_t)p->hash + 1) & RTE_IPV6_HDR_FL_MASK;
 	uint32_t first = 6u << 28 | (uint32_t)inner->traffic_class << 20 | flow_label;
-	struct rte_ipv6_hdr ip = {
-		.vtc_flow = rte_cpu_to_be_32(first),
-		.payload_len = rte_cpu_to_be_16(p->ip_len - sizeof(ip)),
-		.proto = p->protocol,
-		.hop_limits = OUTER_HOP_LIMIT,
-	};
+	struct rte_ipv6_hdr *ip = (struct rte_ipv6_hdr *)p->l3;
 
-	memcpy(&ip.src_addr, &b->table->settings.tunnel_source[IPV6], sizeof(struct address));
-	memcpy(&ip.dst_addr, &node->ipv6, sizeof(struct address));
-	memcpy(p->l3, &ip, sizeof(ip));
+	ip->vtc_flow = rte_cpu_to_be_32(first);
+	ip->payload_len = rte_cpu_to_be_16(p->ip_len - sizeof(*ip));
+	ip->proto = p->protocol;
+	ip->hop_limits = OUTER_HOP_LIMIT;
+	memcpy(&ip->src_addr, &b->table->settings.tunnel_source[IPV6], sizeof(struct address));
+	memcpy(&ip->dst_addr, &node->ipv6, sizeof(struct address));
 }
 
 // Behind the IP header, which is written.
 static void write_gue(struct burst *b, struct packet *p, enum family outer, uint8_t protocol)
 {
 	uint16_t len = p->ip_len - ip_header_len(outer);
-	struct rte_udp_hdr udp = {
-		.src_port =
-			rte_cpu_to_be_16(GUE_PORT_MIN | (p->hash & (UINT16_MAX - GUE_PORT_MIN))),
-		.dst_port = b->table->settings.gue_port,
-		.dgram_len = rte_cpu_to_be_16(len),
-	};
+	struct rte_udp_hdr *udp = (struct rte_udp_hdr *)p->l4;
 	const struct gue_header gue = {.protocol = protocol};
 
-	memcpy(p->l4, &udp, sizeof(udp));
-	memcpy(p->l4 + sizeof(udp), &gue, sizeof(gue));
+	udp->src_port = rte_cpu_to_be_16(GUE_PORT_MIN | (p->hash & (UINT16_MAX - GUE_PORT_MIN)));
+	udp->dst_port = b->table->settings.gue_port;
+	udp->dgram_len = rte_cpu_to_be_16(len);
+	udp->dgram_cksum = 0;
+	memcpy(udp + 1, &gue, sizeof(gue));
 	if (outer == IPV4)
 		return;
 
@@ -176,10 +184,8 @@ static void write_gue(struct burst *b, struct packet *p, enum family outer, uint
 	uint64_t sum = segments_sum(p->mbuf, from, len) + checksum_sum(p->l3 + 8, 32) +
 		rte_cpu_to_be_16(len) + rte_cpu_to_be_16(IPPROTO_UDP);
 
-	udp.dgram_cksum = (uint16_t)~checksum_fold(sum);
-	if (udp.dgram_cksum == 0)
-		udp.dgram_cksum = UINT16_MAX;
-	memcpy(p->l4, &udp, sizeof(udp));
+	uint16_t checksum = (uint16_t)~checksum_fold(sum);
+	udp->dgram_cksum = checksum != 0 ? checksum : UINT16_MAX;
 }
 
 // Returns false where the mbuf has no room for the outer header.
