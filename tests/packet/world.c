@@ -176,32 +176,39 @@ static struct little_table *make_table(void)
 	return t;
 }
 
-static void make_flows(struct world *w, unsigned worker, enum family family)
+// Where all that a worker has to itself is to be.
+struct room {
+	struct pipeline *pipeline;
+	struct worker_counters *counters;
+	void **flow_memory; // [N_FAMILIES]
+	void **affinity_memory;
+};
+
+static void make_flows(const struct world *w, const struct room *room, enum family family)
 {
 	size_t bytes = flow_table_bytes(family, N_FLOWS);
 	void *memory = aligned_alloc(64, bytes);
 
 	require(memory != NULL, "out of memory");
 	memset(memory, 0, bytes);
-	w->flow_memory[worker][family] = memory;
-	w->pipelines[worker].flows[family] = flow_table_create(
+	room->flow_memory[family] = memory;
+	room->pipeline->flows[family] = flow_table_create(
 		memory, family, N_FLOWS, hash_key, (uint32_t)(w->now_ns / 1000000000));
 }
 
-static void make_worker(struct world *w, unsigned worker, bool rss)
+static void make_worker(struct world *w, unsigned worker, bool rss, const struct room *room)
 {
-	w->counters[worker].services = calloc(SERVICES_MAX, sizeof(struct traffic_counters));
-	w->counters[worker].nodes = calloc(NODES_MAX, sizeof(struct traffic_counters));
-	require(w->counters[worker].services != NULL && w->counters[worker].nodes != NULL,
-		"out of memory");
+	room->counters->services = calloc(SERVICES_MAX, sizeof(struct traffic_counters));
+	room->counters->nodes = calloc(NODES_MAX, sizeof(struct traffic_counters));
+	require(room->counters->services != NULL && room->counters->nodes != NULL, "out of memory");
 
-	w->pipelines[worker] = (struct pipeline){
+	*room->pipeline = (struct pipeline){
 		.worker = worker,
 		.n_workers = w->n_workers,
 		.rss = rss,
-		.counters = &w->counters[worker],
+		.counters = room->counters,
 		.owners = w->owners,
-		.reassembly = reassembly_create(64, 512, w->counters[worker].drops),
+		.reassembly = reassembly_create(64, 512, room->counters->drops),
 		.buffers = w->buffers,
 		.next_hops = w->next_hops,
 		.path_mtus = w->path_mtus,
@@ -209,13 +216,54 @@ static void make_worker(struct world *w, unsigned worker, bool rss)
 		.n_ports = WORLD_PORTS,
 		.hash_key = {hash_key[0], hash_key[1]},
 	};
-	w->affinity_memory[worker] = aligned_alloc(64, affinity_bytes(N_CLIENTS));
-	require(w->affinity_memory[worker] != NULL, "out of memory");
-	memset(w->affinity_memory[worker], 0, affinity_bytes(N_CLIENTS));
-	w->pipelines[worker].affinity = affinity_create(w->affinity_memory[worker], N_CLIENTS);
-	make_flows(w, worker, IPV4);
-	make_flows(w, worker, IPV6);
-	pipeline_prepare(&w->pipelines[worker]);
+	*room->affinity_memory = aligned_alloc(64, affinity_bytes(N_CLIENTS));
+	require(*room->affinity_memory != NULL, "out of memory");
+	memset(*room->affinity_memory, 0, affinity_bytes(N_CLIENTS));
+	room->pipeline->affinity = affinity_create(*room->affinity_memory, N_CLIENTS);
+	make_flows(w, room, IPV4);
+	make_flows(w, room, IPV6);
+	pipeline_prepare(room->pipeline);
+}
+
+static void free_worker(const struct room *room)
+{
+	free(room->counters->services);
+	free(room->counters->nodes);
+	free(room->flow_memory[IPV4]);
+	free(room->flow_memory[IPV6]);
+	free(*room->affinity_memory);
+	reassembly_destroy(room->pipeline->reassembly);
+}
+
+static struct room room_of(struct world *w, unsigned worker)
+{
+	return (struct room){&w->pipelines[worker], &w->counters[worker], w->flow_memory[worker],
+		&w->affinity_memory[worker]};
+}
+
+static struct room room_of_worker(struct world_worker *worker)
+{
+	return (struct room){&worker->pipeline, &worker->counters, worker->flow_memory,
+		&worker->affinity_memory};
+}
+
+struct world_worker *world_create_worker(struct world *w, unsigned worker, bool rss)
+{
+	struct world_worker *made = aligned_alloc(64, RTE_ALIGN(sizeof(*made), 64));
+
+	require(made != NULL, "out of memory");
+	memset(made, 0, sizeof(*made));
+	const struct room room = room_of_worker(made);
+	make_worker(w, worker, rss, &room);
+	return made;
+}
+
+void world_destroy_worker(struct world_worker *worker)
+{
+	const struct room room = room_of_worker(worker);
+
+	free_worker(&room);
+	free(worker);
 }
 
 // The buffers of the last world, all there: to make them takes most of a world's time.
@@ -258,8 +306,11 @@ static void fill(struct world *w, bool rss)
 	w->now_ns = 1000000000000;
 	w->table = make_table();
 	make_ports(w);
-	for (unsigned i = 0; i < w->n_workers; i++)
-		make_worker(w, i, rss);
+	for (unsigned i = 0; i < w->n_workers; i++) {
+		const struct room room = room_of(w, i);
+
+		make_worker(w, i, rss, &room);
+	}
 }
 
 struct world *world_create(unsigned n_workers, bool rss)
@@ -282,12 +333,9 @@ struct world *world_create(unsigned n_workers, bool rss)
 static void clear(struct world *w)
 {
 	for (unsigned i = 0; i < w->n_workers; i++) {
-		free(w->counters[i].services);
-		free(w->counters[i].nodes);
-		free(w->flow_memory[i][IPV4]);
-		free(w->flow_memory[i][IPV6]);
-		free(w->affinity_memory[i]);
-		reassembly_destroy(w->pipelines[i].reassembly);
+		const struct room room = room_of(w, i);
+
+		free_worker(&room);
 	}
 	free(w->next_hops);
 	free(w->path_mtus);

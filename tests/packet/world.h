@@ -105,6 +105,20 @@ void world_destroy(struct world *w);
 // Makes all anew except who owns which flow, which takes longest.
 void world_renew(struct world *w, bool rss);
 
+// All that one worker has to itself.
+struct world_worker {
+	struct pipeline pipeline;
+	struct worker_counters counters;
+	void *flow_memory[N_FAMILIES];
+	void *affinity_memory;
+	struct outcome out;
+};
+
+// One beside those of 'w', of whom nothing lies in 'w' and who shares with them all that workers
+// share.
+struct world_worker *world_create_worker(struct world *w, unsigned worker, bool rss);
+void world_destroy_worker(struct world_worker *worker);
+
 struct rte_ether_addr world_hop_mac(next_hop_id hop);
 
 // 'flags' as in its word.
