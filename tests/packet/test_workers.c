@@ -1,5 +1,7 @@
 #include "check.h"
 
+#include <rte_thash.h>
+
 // Who owns a flow is found from wherever its packets arrive.
 
 enum { N_CLIENTS = 64 };
@@ -138,6 +140,72 @@ static void with_rss_a_packet_that_strays_is_passed_round(void **)
 	world_destroy(w);
 }
 
+// A card of which DPDK's own arithmetic says where each packet arrives.
+struct card {
+	uint8_t key[40];
+	uint16_t reta[128];
+};
+
+static struct card make_card(unsigned n_workers, unsigned seed)
+{
+	struct card card;
+	uint32_t random = seed;
+
+	for (size_t i = 0; i < sizeof(card.key); i++)
+		card.key[i] = (uint8_t)((random = random * 1664525 + 1013904223) >> 24);
+	for (size_t i = 0; i < sizeof(card.reta) / sizeof(card.reta[0]); i++)
+		card.reta[i] = (uint16_t)(i % n_workers);
+	return card;
+}
+
+static unsigned worker_of_card(
+	const struct card *card, const struct frame *frame, uint16_t snat_port)
+{
+	const struct layer *ip = &frame->layers[0], *tcp = &frame->layers[1];
+	struct address source = address_of(ip->source), destination = address_of(ip->destination);
+	uint16_t to = tcp->ports[1] == SNAT_PORT ? snat_port : tcp->ports[1];
+	uint32_t tuple[] = {rte_be_to_cpu_32(source.words[3]),
+		rte_be_to_cpu_32(destination.words[3]), (uint32_t)tcp->ports[0] << 16 | to};
+
+	return card->reta[rte_softrss(tuple, 3, card->key) % 128];
+}
+
+static void use_card(struct world *w, const struct card *card)
+{
+	owner_map_destroy(w->owners);
+	w->owners =
+		owner_map_create_rss(w->n_workers, card->key, sizeof(card->key), card->reta, 128);
+	for (unsigned i = 0; i < w->n_workers; i++)
+		w->pipelines[i].owners = w->owners;
+}
+
+static void where_a_card_hashes_no_packet_of_a_flow_is_handed_over(void **)
+{
+	for (unsigned n_workers = 2; n_workers <= WORLD_WORKERS; n_workers++) {
+		struct world *w = world_create(n_workers, true);
+		struct card card = make_card(n_workers, n_workers);
+		unsigned owned[WORLD_WORKERS] = {0};
+
+		use_card(w, &card);
+		for (uint16_t i = 0; i < N_CLIENTS; i++) {
+			struct frame in = from_port(&syn, 1000 + i);
+			unsigned worker = worker_of_card(&card, &in, 0);
+			uint16_t snat_port;
+
+			assert_int_equal(open_flow(w, worker, 1000 + i, &snat_port), worker);
+			owned[worker]++;
+			const struct frame *reply = &arrivals[0].frame;
+			assert_int_equal(worker_of_card(&card, reply, snat_port), worker);
+			const struct ending *e = put(w, worker, ORIGIN_PORT, 1, reply, snat_port);
+			assert_int_equal(e->handed, 0);
+			assert_int_equal(e->way, WAY_PORT);
+		}
+		for (unsigned worker = 0; worker < n_workers; worker++)
+			assert_true(owned[worker] > 0);
+		world_destroy(w);
+	}
+}
+
 static void what_nobody_knows_is_passed_round_once(void **)
 {
 	struct world *w = world_create(3, true);
@@ -268,6 +336,7 @@ int main(void)
 		cmocka_unit_test(replies_and_errors_find_the_owner),
 		cmocka_unit_test(with_rss_who_receives_the_syn_owns_the_flow),
 		cmocka_unit_test(with_rss_a_packet_that_strays_is_passed_round),
+		cmocka_unit_test(where_a_card_hashes_no_packet_of_a_flow_is_handed_over),
 		cmocka_unit_test(what_nobody_knows_is_passed_round_once),
 		cmocka_unit_test(a_packet_of_the_kernels_stays_one_when_handed_over),
 		cmocka_unit_test(all_workers_together_answer_as_often_as_is_set),

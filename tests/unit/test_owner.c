@@ -130,6 +130,45 @@ static void rss_is_what_dpdk_computes_for_any_key_and_table(void **)
 	}
 }
 
+// A reply has the node as its source and, as its destination, the port that the worker took.
+static void assert_reply_comes_to(const struct owner_map *map, unsigned worker, enum family family,
+	const uint8_t *key, const uint16_t *reta, size_t size)
+{
+	struct address target = random_address(family), snat = random_address(family);
+	__be16 node_port = (__be16)random_word();
+	__be16 port = owner_port(map, worker, &target, node_port, &snat, random_word());
+
+	assert_int_not_equal(port, 0);
+	assert_int_equal(reta[softrss(&target, node_port, &snat, port, key) % size], worker);
+}
+
+static void a_reply_to_a_port_comes_to_the_worker_that_took_it(void **)
+{
+	enum { ROUNDS = 64, REPLIES = 64 };
+	static const size_t sizes[] = {64, 128, 256, 512};
+
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		uint8_t key[52];
+		uint16_t reta[512];
+		size_t size = sizes[round % 4];
+		unsigned n_workers = 1 + random_word() % 32;
+
+		for (size_t i = 0; i < sizeof(key); i++)
+			key[i] = (uint8_t)random_word();
+		// Some have more of the table than others, and none has nothing.
+		for (size_t i = 0; i < size; i++)
+			reta[i] = (uint16_t)(i < n_workers ? i : random_word() % n_workers);
+		struct owner_map *map =
+			owner_map_create_rss(n_workers, key, sizeof(key), reta, size);
+
+		assert_non_null(map);
+		for (unsigned i = 0; i < REPLIES; i++)
+			assert_reply_comes_to(
+				map, i % n_workers, i / n_workers % 2, key, reta, size);
+		owner_map_destroy(map);
+	}
+}
+
 // Every worker's ports are his, each once, and all together are those from 'first' to 'last'.
 static void assert_range_is_shared_out(const struct owner_map *map, unsigned n_workers,
 	const struct address *target, __be16 node_port, const struct address *snat, uint16_t first,
@@ -251,6 +290,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(rss_is_what_microsoft_says),
 		cmocka_unit_test(rss_is_what_dpdk_computes_for_any_key_and_table),
+		cmocka_unit_test(a_reply_to_a_port_comes_to_the_worker_that_took_it),
 		cmocka_unit_test(the_bit_field_shares_out_all_ports_evenly),
 		cmocka_unit_test(rss_shares_out_all_ports_for_any_target),
 		cmocka_unit_test(ports_may_be_left_to_others),
