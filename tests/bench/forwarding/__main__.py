@@ -61,7 +61,7 @@ def measure_case(case, options, lab, progress):
     procedure = Procedure(lab, options.effort)
     progress.say(case.name)
     result = procedure.measure(case)
-    for forwarder in [] if options.no_search else lab.with_flows():
+    for forwarder in [] if options.no_search else lab.searched():
         progress.say(f"{case.name}: highest rate of {forwarder.name} without loss")
         procedure.search(case, forwarder, result)
     progress.step()
@@ -94,7 +94,7 @@ def measure_all(chosen, options, processes, document, end):
 def run(options, chosen, processes, document):
     end = time.monotonic() + options.minutes * 60
     if not options.quick and not options.no_stages:
-        document["stages"] = stages.measure(options.build)
+        document["stages"] = stages.measure(options.build, max(options.flows))
     document["own_rate"] = own_rate.measure(processes, KINDS[options.port_kind], options.build,
                                              document["cpus"])
     report.print_machine(document)

@@ -36,6 +36,13 @@ def row(result, name):
         latency_text(of.get("latency_ns")))
 
 
+def ceiling_row(result):
+    """What stands beside the highest rate without loss."""
+    of = result["forwarders"]["macswap"]
+    return COLUMNS.format("    macswap of the same", "", "", "", "", "", "",
+                          mpps(of["loss_free_pps"]), latency_text(of["latency_ns"]))
+
+
 def guideways_of(result):
     return [name for name in result["forwarders"] if name not in ("macswap", "io")]
 
@@ -48,6 +55,8 @@ def print_heading():
 def print_result(result):
     for name in guideways_of(result):
         print(row(result, name), flush=True)
+    if "loss_free_pps" in result["forwarders"]["macswap"]:
+        print(ceiling_row(result), flush=True)
 
 
 def print_notes(results):

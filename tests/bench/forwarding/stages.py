@@ -5,10 +5,13 @@ import subprocess
 
 from processes import Failure
 
+USUAL_MAX = 1 << 20
 
-def measure(build):
+
+def measure(build, flows_max):
     print("Measuring stages, without ports", flush=True)
-    done = subprocess.run([f"{build}/tests/bench/bench", "--json", "--skip-machine"],
+    done = subprocess.run([f"{build}/tests/bench/bench", "--json", "--skip-machine",
+                           "--flows-max", str(max(flows_max, USUAL_MAX))],
                           capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise Failure("the bench of stages failed: " + done.stderr)

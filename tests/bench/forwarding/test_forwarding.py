@@ -132,6 +132,16 @@ def a_figure_of_a_forwarder_that_was_not_saturated_is_marked():
     assert "100*" in report.row(shown["cases"][0], "guideway")
 
 
+def the_ceiling_s_highest_rate_without_loss_stands_below():
+    (result,) = document(sizes=("64",), flows=(1,))["cases"]
+    assert "macswap of the same" not in printed(report.print_result, result)
+    latency = {"50": 1e4, "90": 2e4, "99": 3e4, "99.9": 4e4}
+    for of in result["forwarders"].values():
+        of.update(loss_free_pps=7e6, latency_ns={"50%": latency, "90%": latency})
+    (_, below) = printed(report.print_result, result).splitlines()
+    assert below.split()[-11:-8] == ["same", "7.000", "10,"], below
+
+
 def a_full_run_has_every_mode_family_and_direction():
     chosen = cases.choose(options.parse([]))
     usual = {(c.mode, c.direction, c.family) for c in chosen}
