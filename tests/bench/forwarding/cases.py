@@ -10,7 +10,8 @@ FLOWS = (1, 1 << 10, 1 << 16, 1 << 20, 1 << 24)
 USUAL_SIZE = "64"
 USUAL_FLOWS = 1 << 16
 # What a tunnel puts around its packets has to fit the port's MTU: GUE over IPv6 takes most.
-TUNNEL_LARGEST = 1518 - 52
+LARGEST = 1518
+TUNNEL_LARGEST = LARGEST - 52
 # Of headers and a time stamp; with the frame's checksum, as sizes are told.
 LEAST = {(4, "tcp"): 64, (4, "udp"): 64, (6, "tcp"): 84, (6, "udp"): 72}
 
@@ -31,7 +32,12 @@ class Case:
         if self.size == "imix":
             return "imix"
         size = max(int(self.size), LEAST[self.family, self.protocol])
-        return min(size, TUNNEL_LARGEST) if self.mode == "tunnel" else size
+        return min(size, self.largest)
+
+    @property
+    def largest(self):
+        """Of a mix."""
+        return TUNNEL_LARGEST if self.mode == "tunnel" else LARGEST
 
     @property
     def name(self):
@@ -66,9 +72,7 @@ def usual_cases(modes, families, protocols):
 
 
 def with_sizes(cases, sizes):
-    return [replace(case, size=size) for case in cases for size in sizes
-            # A tunnel's packets of mixed sizes would not fit.
-            if not (case.mode == "tunnel" and size == "imix")]
+    return [replace(case, size=size) for case in cases for size in sizes]
 
 
 def with_flows(cases, flows):

@@ -148,6 +148,7 @@ def generator_options(case, world):
     """Of a case, for the generator (tests/support/generator)."""
     options = {
         "family": case.family, "protocol": case.protocol, "size": case.bytes,
+        "largest": case.largest,
         "flows": case.flows, "vips": world.vips_of(case.mode), "direction": case.direction,
         "vip": vip(case.mode, case.protocol, case.family), "vip-port": VIP_PORT,
         "node-port": node_port(case.mode, case.protocol),

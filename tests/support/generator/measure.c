@@ -89,7 +89,7 @@ static void make_mix(struct run *r)
 		return;
 	}
 	for (unsigned i = 0; i < SIZES_MAX; i++)
-		make_frame(r, i, sizes[i]);
+		make_frame(r, i, RTE_MIN(sizes[i], r->plan->largest));
 	for (unsigned i = 0; i < MIX_MAX; i++)
 		r->mix[r->n_mix++] = &r->frames[order[i]];
 }

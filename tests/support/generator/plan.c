@@ -104,6 +104,11 @@ static bool parse_size(struct plan *p, const char *value)
 	return parse_u16(value, 64, RTE_ETHER_MAX_LEN, &p->size) && p->size % 2 == 0;
 }
 
+static bool parse_largest(struct plan *p, const char *value)
+{
+	return parse_u16(value, 64, RTE_ETHER_MAX_LEN, &p->largest) && p->largest % 2 == 0;
+}
+
 static bool parse_flows(struct plan *p, const char *value)
 {
 	return parse_count(value, 1, 1 << 24, &p->n_flows);
@@ -206,6 +211,7 @@ static const struct option_kind {
 		"can "
 		"be;\n"
 		"                             imix is 64, 594 and 1518 bytes, 7 to 4 to 1"},
+	{"largest", "BYTES", parse_largest, "of imix: what is larger is so large (1518)"},
 	{"flows", "N", parse_flows, "so many, each packet's one picked at random (1)"},
 	{"vips", "N", parse_vips, "so many VIPs, which flows have in turn (1)"},
 	{"direction", "forward|return", parse_direction,
@@ -234,6 +240,7 @@ struct plan plan_default(void)
 	return (struct plan){
 		.protocol = IPPROTO_TCP,
 		.size = 64,
+		.largest = RTE_ETHER_MAX_LEN,
 		.n_flows = 1,
 		.n_vips = 1,
 		.seconds = 1,

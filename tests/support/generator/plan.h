@@ -21,7 +21,8 @@ struct plan {
 
 	bool ipv6;
 	uint8_t protocol;
-	uint16_t size; // Of a frame with its checksum of Ethernet, or PLAN_IMIX.
+	uint16_t size;    // Of a frame with its checksum of Ethernet, or PLAN_IMIX.
+	uint16_t largest; // Of PLAN_IMIX.
 	uint64_t n_flows;
 	uint32_t n_vips;
 	enum plan_direction direction;

@@ -95,6 +95,8 @@ def imix_is_seven_to_four_to_one():
     _, packets = run("--size", "imix", "--packets", "120")
     assert Counter(map(len, packets)) == {60: 70, 590: 40, 1514: 10}
     assert all(map(checksums_are_right, packets))
+    _, packets = run("--size", "imix", "--largest", "1466", "--packets", "120")
+    assert Counter(map(len, packets)) == {60: 70, 590: 40, 1462: 10}
 
 
 def flows_are_picked_at_random_and_each_keeps_its_vip():
