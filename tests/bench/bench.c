@@ -252,6 +252,7 @@ int main(int argc, char **argv)
 	bench_snat(&b);
 	bench_modes(&b);
 	bench_growth(&b);
+	bench_lookups(&b);
 	bench_sources(&b);
 	bench_tables(&b);
 	bench_cluster(&b);

@@ -72,6 +72,7 @@ void bench_flow_table(struct bench *b);
 void bench_snat(struct bench *b);
 void bench_modes(struct bench *b);
 void bench_growth(struct bench *b);
+void bench_lookups(struct bench *b);
 void bench_sources(struct bench *b);
 void bench_tables(struct bench *b);
 void bench_cluster(struct bench *b);
