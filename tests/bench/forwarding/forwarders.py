@@ -1,4 +1,4 @@
-"""What is measured, each behind a port of its own (ports.py), of one kind and the same arguments."""
+"""What is measured, each behind a port of its own (ports.py), all of one kind."""
 
 import json
 import socket

@@ -8,7 +8,8 @@ import ports
 
 HELP = """\
 Sends whole packets from a generator, which is their sink too, through Guideway and back over memif (or
-ports of the kernel), in turn with testpmd's macswap and io on ports alike. Sizes count the frame's checksum.
+ports of the kernel), in turn with testpmd's macswap and io on ports alike. Sizes count the frame's
+checksum.
 """
 MORE = """\
 scripts/bench stages [OPTION]...   cycles by pipeline stage and by table, without ports (see there)

@@ -1,4 +1,4 @@
-"""What lies between generator and forwarder: ports of one kind in a run, the same for all forwarders.
+"""What lies between generator and forwarders: ports of one kind in a run.
 
     memif                generator ───────── memif ───────── forwarder
     af_packet, af_xdp    generator ── g2 ── veth pair ── f ── forwarder
@@ -14,7 +14,7 @@ import subprocess
 from processes import Failure
 from world import FORWARDER_MAC
 
-# Without this libxdp puts a program of its own before ours, which needs bpffs; Guideway does the same.
+# Else libxdp puts a program of its own before ours, which needs bpffs; Guideway does the same.
 ENVIRONMENT = ("env", "LIBXDP_SKIP_DISPATCHER=1")
 RING_BITS = 11  # 2048 packets, as a card's queue.
 
