@@ -6,14 +6,14 @@
 
 sctp=$kubernetes_folder/cluster/sctp.py
 
-# Pod N answers with the tag N. Pods have the machine's files.
+# Pod N answers with the tag N. Pods have the machine's files, but for its /tmp, where a clone may be.
 pods_answer_sctp()
 {
 	local pod n=0
 
 	for pod in $(pods_of web); do
 		spawn "sctp-$((++n))" control "$bin/kubectl" --kubeconfig "$cluster_folder/kubeconfig.admin" \
-			--namespace "$namespace" exec "$pod" -- /usr/bin/python3 "$sctp" answer 9000 "$n"
+			--namespace "$namespace" exec "$pod" -- /usr/bin/python3 -c "$(cat "$sctp")" answer 9000 "$n"
 	done
 }
 
