@@ -364,6 +364,17 @@ static bool same_hash_key(const struct config *a, const struct config *b)
 				sizeof(a->dataplane.hash_key)) == 0);
 }
 
+bool config_has_snat(const struct config *config, const struct address *address)
+{
+	enum family family = address_family(address);
+
+	for (size_t i = 0; i < config->n_snat[family]; i++) {
+		if (address_equal(&config->snat[family][i], address))
+			return true;
+	}
+	return false;
+}
+
 int config_needs_restart(
 	const struct config *now, const struct config *wanted, struct text_lines *ret_keys)
 {

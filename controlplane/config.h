@@ -155,6 +155,9 @@ int config_warnings(const struct config *config, struct text_lines *ret_warnings
 // Accepts NULL.
 void config_free(struct config *config);
 
+// Whether nodes see it as a client's.
+bool config_has_snat(const struct config *config, const struct address *address);
+
 // The keys of which the two differ and that only a restart applies ("ports.[0].mtu"). Returns 0 or
 // -ENOMEM.
 int config_needs_restart(

@@ -157,9 +157,7 @@ static void say_snat(const struct config *config)
 	}
 	for (size_t i = 0; i < config->n_nodes; i++) {
 		if (config->nodes[i].is_out)
-			log_warning("node %s is this machine, and is not used: what it gets from "
-				    "its own address (snat = \"twin\") cannot come back",
-				config->nodes[i].name);
+			log_warning(SNAT_TWIN_IS_NODE, config->nodes[i].name);
 	}
 }
 

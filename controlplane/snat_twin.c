@@ -48,7 +48,7 @@ static const struct address *next_newcomer(struct newcomers *new)
 		const struct address *address = &new->addresses[new->at++];
 
 		if (address_family(address) == new->family && !is_services(config, address) &&
-			!has(config->snat[new->family], config->n_snat[new->family], address))
+			!config_has_snat(config, address))
 			return address;
 	}
 	return NULL;
@@ -84,8 +84,8 @@ static bool follow_family(
 
 static bool is_this_machine(const struct config *config, const struct node_config *node)
 {
-	return has(config->snat[IPV4], config->n_snat[IPV4], &node->address[IPV4]) ||
-		has(config->snat[IPV6], config->n_snat[IPV6], &node->address[IPV6]);
+	return config_has_snat(config, &node->address[IPV4]) ||
+		config_has_snat(config, &node->address[IPV6]);
 }
 
 bool snat_twin_follow(struct config *config, const struct address *addresses, size_t n_addresses)

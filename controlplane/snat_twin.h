@@ -15,6 +15,11 @@
 
 enum { SNAT_TWIN_PORTS_MIN = 4096 };
 
+// Why a node is left out, with its name.
+#define SNAT_TWIN_IS_NODE                                                      \
+	"node %s is this machine, and is not used: what it gets from its own " \
+	"address (snat = \"twin\") cannot come back"
+
 // Brings 'config->snat' in line with 'addresses', in any order, and says of each of its nodes
 // whether it is this machine: nothing that leaves for it from its own address would come back, so
 // it is out. Addresses that stay keep their places, by which flows know them; a new one takes the

@@ -10,6 +10,7 @@
 
 #include "address_text.h"
 #include "index_builder.h"
+#include "snat_twin.h"
 
 #define HEALTHZ "/healthz"
 
@@ -206,28 +207,14 @@ static struct claim *find_twin(const struct grounding *g, const struct node_obje
 		: NULL;
 }
 
-static bool is_for_snat(const struct config *file, const struct address *address)
-{
-	enum family family = address_family(address);
-
-	for (size_t i = 0; i < file->n_snat[family]; i++) {
-		if (address_equal(&file->snat[family][i], address))
-			return true;
-	}
-	return false;
-}
-
 static int say_conflict(struct grounding *g, const struct node_object *node, enum family family)
 {
 	char why[128], text[ADDRESS_TEXT_MAX];
 	const struct claim *other = find_claim(g, &node->address[family]);
-	bool is_snat = is_for_snat(g->file, &node->address[family]);
+	bool is_snat = config_has_snat(g->file, &node->address[family]);
 
 	if (is_snat && g->file->snat_twin[0] != '\0')
-		return text_lines_add(&g->ground->left_out,
-			"node %s is this machine, and is not used: what it gets from its own "
-			"address (snat = \"twin\") cannot come back",
-			node->name);
+		return text_lines_add(&g->ground->left_out, SNAT_TWIN_IS_NODE, node->name);
 	g->ground->meets_a_vip |= other->node == NOT_A_NODE && !is_snat;
 	snprintf(why, sizeof(why), "its address %s is %s%.40s; must be its own",
 		address_format(&node->address[family], text),

@@ -671,7 +671,7 @@ guideway_config()
 
 snat_config()
 {
-	[ -z "$LAB_SNAT" ] && echo "[ \"192.0.2.10$guideway_number\", \"2001:db8:2::10$guideway_number\" ]" || echo "$LAB_SNAT"
+	echo "${LAB_SNAT:-[ \"192.0.2.10$guideway_number\", \"2001:db8:2::10$guideway_number\" ]}"
 }
 
 # A list's elements.
