@@ -379,7 +379,10 @@ void mirror_ask_for_neighbour(
 	struct mirror *m, int ifindex, const struct address *address, bool managed)
 {
 	char buffer[MNL_SOCKET_BUFFER_SIZE];
-	const struct nlmsghdr *request = rtnl_neighbour_request(buffer, ifindex, address, managed);
+	// The operator may have fixed it just now, which the request would undo.
+	bool is_new = tables_find_neighbour(m->tables, ifindex, address) == NULL;
+	const struct nlmsghdr *request =
+		rtnl_neighbour_request(buffer, ifindex, address, managed, is_new);
 
 	// A refusal is no news: the neighbour stays unknown, and who needs it asks again.
 	(void)mnl_socket_sendto(m->socket, request, request->nlmsg_len);

@@ -218,12 +218,17 @@ static bool is_fixed(const struct neighbour *n)
 	return n != NULL && (n->is.state & (NUD_PERMANENT | NUD_NOARP));
 }
 
+static bool is_under_way(const struct neighbour *n)
+{
+	return n != NULL && (n->is.state & NUD_INCOMPLETE);
+}
+
 static bool is_due(const struct resolver *r, const struct wanted *w, uint64_t now_ns)
 {
 	const struct neighbour *n = known(r, w);
 	uint64_t since_ns = w->asked_ns == 0 ? UINT64_MAX : now_ns - w->asked_ns;
 
-	if (!r->tables->twins[w->port].up || is_fixed(n))
+	if (!r->tables->twins[w->port].up || is_fixed(n) || is_under_way(n))
 		return false;
 	if (!neighbour_is_usable(n))
 		return since_ns >= SECOND_NS;
@@ -320,11 +325,6 @@ static bool was_asked(const struct asked *a, const struct address *address,
 	// Whoever did not answer for three seconds is given a rest as long.
 	bool failed = n != NULL && (n->is.state & NUD_FAILED);
 	return now_ns - a->at_ns < (failed ? 4 : 1) * SECOND_NS;
-}
-
-static bool is_under_way(const struct neighbour *n)
-{
-	return n != NULL && (n->is.state & NUD_INCOMPLETE);
 }
 
 void resolver_ask(struct resolver *r, const struct address *address, uint64_t now_ns)

@@ -323,12 +323,12 @@ static void put_address(struct nlmsghdr *message, uint16_t type, const struct ad
 }
 
 struct nlmsghdr *rtnl_neighbour_request(
-	void *buffer, int ifindex, const struct address *address, bool managed)
+	void *buffer, int ifindex, const struct address *address, bool managed, bool is_new)
 {
 	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
 
 	message->nlmsg_type = RTM_NEWNEIGH;
-	message->nlmsg_flags = NLM_F_REQUEST | NLM_F_CREATE;
+	message->nlmsg_flags = NLM_F_REQUEST | NLM_F_CREATE | (is_new ? NLM_F_EXCL : 0);
 
 	struct ndmsg *header = mnl_nlmsg_put_extra_header(message, sizeof(*header));
 	header->ndm_family = address_is_ipv4(address) ? AF_INET : AF_INET6;

@@ -80,9 +80,10 @@ bool rtnl_parse_nexthop(const struct nlmsghdr *message, struct rtnl_nexthop *ret
 struct nlmsghdr *rtnl_dump_request(void *buffer, uint16_t type, uint8_t family, uint32_t seq);
 
 // The same for telling the kernel to look after a neighbour: to resolve it now, and if 'managed' to
-// keep it resolved, which kernels before 5.16 do not know and ignore.
+// keep it resolved, which kernels before 5.16 do not know and ignore. One that 'is_new' is left as
+// it is if the kernel has it after all.
 struct nlmsghdr *rtnl_neighbour_request(
-	void *buffer, int ifindex, const struct address *address, bool managed);
+	void *buffer, int ifindex, const struct address *address, bool managed, bool is_new);
 
 // The error in a message of type NLMSG_ERROR or NLMSG_DONE: 0 or -errno.
 int rtnl_error(const struct nlmsghdr *message);

@@ -750,6 +750,22 @@ static void a_neighbour_that_the_operator_fixed_is_left_alone(void **)
 	kernel_stop(k);
 }
 
+static void a_neighbour_that_the_operator_fixes_just_now_stays_so(void **)
+{
+	const struct address nodes[] = {text_address("192.0.2.50"), text_address("192.0.2.51")};
+	struct kernel *k = start_with(0);
+
+	run("for i in 0 1; do ip neigh add 192.0.2.5$i lladdr 02:00:00:00:00:50 dev tw0 nud "
+	    "permanent; "
+	    "done");
+	assert_int_equal(kernel_want(k, &nodes[0], 1, now_ns()), 0); // Before it is told.
+	kernel_resolve(k, &nodes[1], now_ns());
+	turn(k, 300);
+	run("for i in 0 1; do ip neigh show 192.0.2.5$i | grep -q PERMANENT || exit 1; done");
+	assert_true(comes_to_go_by(k, "192.0.2.50", 32, "02:00:00:00:00:50", 0, 500));
+	kernel_stop(k);
+}
+
 // Announcements
 
 static bool is_gratuitous_arp(const uint8_t *f, ssize_t len, const struct address *a)
@@ -903,6 +919,7 @@ int main(void)
 		IN_A_LAB(a_client_that_moves_without_a_word_is_found_again),
 		IN_A_LAB(stale_neighbours_are_verified_in_measure),
 		IN_A_LAB(a_neighbour_that_the_operator_fixed_is_left_alone),
+		IN_A_LAB(a_neighbour_that_the_operator_fixes_just_now_stays_so),
 		IN_A_LAB(a_new_address_is_announced_three_times),
 		IN_A_LAB(an_ipv6_address_is_announced_by_advertisement),
 		IN_A_LAB(
