@@ -113,11 +113,11 @@ static void say_failing(struct watch *w, uint64_t pause_ns)
 	if (w->status.failing && strcmp(w->status.why, w->why) == 0)
 		return;
 	if (w->is_forbidden)
-		log_error("%s cannot be followed, and what is known of them stays in force: %s; "
+		log_error("%s cannot be followed, and what was heard last stays in force: %s; "
 			  "the role of this account must allow get, list and watch of %s",
 			w->config.name, w->why, w->config.name);
 	else
-		log_warning("%s cannot be followed, and what is known of them stays in force: %s; "
+		log_warning("%s cannot be followed, and what was heard last stays in force: %s; "
 			    "trying again in %.1f s",
 			w->config.name, w->why, (double)pause_ns / NSEC_PER_SEC);
 }

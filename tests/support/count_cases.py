@@ -3,7 +3,7 @@
 
 usage: count_cases.py testlog.json
 
-Prints "PASSED FAILED". A program that reports no cases of its own counts as one; one that failed
+Prints "PASSED FAILED", and a line for each program that failed, with its cases. A program that reports no cases of its own counts as one; one that failed
 otherwise than by a case (a crash, a timeout) counts as one that failed besides those it reported.
 """
 
@@ -34,10 +34,19 @@ def cases(test):
     return passed, failed
 
 
+def failure(test):
+    names = CMOCKA_FAILED.findall(test.get("stdout", "") + test.get("stderr", ""))
+    return f"{test['name']}: {', '.join(dict.fromkeys(names)) or test['result']}"
+
+
 def main():
     with open(sys.argv[1], encoding="utf-8") as log:
-        counts = [cases(json.loads(line)) for line in log]
+        tests = [json.loads(line) for line in log]
+    counts = [cases(test) for test in tests]
     print(sum(c[0] for c in counts), sum(c[1] for c in counts))
+    for test, (_, failed) in zip(tests, counts):
+        if failed:
+            print(failure(test))
 
 
 main()
