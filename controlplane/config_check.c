@@ -9,6 +9,7 @@
 #include "address_text.h"
 #include "guideway/device_name.h"
 #include "maglev.h"
+#include "protocol.h"
 
 static const config_setting_t *node_setting(const struct reading *reading, size_t i)
 {
@@ -471,11 +472,6 @@ static bool same_endpoint(const struct service_config *a, const struct service_c
 {
 	return address_equal(&a->vip, &b->vip) && a->port == b->port && a->port != 0 &&
 		a->protocol == b->protocol && !address_is_none(&a->vip);
-}
-
-static const char *protocol_word(uint8_t protocol)
-{
-	return protocol == IPPROTO_TCP ? "tcp" : protocol == IPPROTO_UDP ? "udp" : "sctp";
 }
 
 static void check_endpoints(struct reading *reading)

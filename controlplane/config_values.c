@@ -11,6 +11,7 @@
 
 #include "address_text.h"
 #include "maglev.h"
+#include "protocol.h"
 
 // Saying what is wrong
 
@@ -809,14 +810,12 @@ void parse_protocol(
 	struct service_config *service = base;
 	const char *text = string_of(setting);
 
-	if (text != NULL && strcmp(text, "tcp") == 0)
-		service->protocol = IPPROTO_TCP;
-	else if (text != NULL && strcmp(text, "udp") == 0)
-		service->protocol = IPPROTO_UDP;
-	else if (text != NULL && strcmp(text, "sctp") == 0)
-		service->protocol = IPPROTO_SCTP;
-	else
+	uint8_t protocol = text == NULL ? 0 : protocol_of_word(text);
+
+	if (protocol == 0)
 		wrong(reading, setting, key);
+	else
+		service->protocol = protocol;
 }
 
 // What a group leaves out stays as it is: as 'health' has it.

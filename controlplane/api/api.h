@@ -114,7 +114,6 @@ json_t *api_address(const struct address *address);
 json_t *api_addresses(const struct model_node *node);
 json_t *api_flow(const struct control_sources *from, const struct flow_view *flow);
 json_t *api_hex(const uint8_t *bytes, size_t len);
-const char *protocol_word(uint8_t protocol);
 const char *forwarding_mode_word(enum forwarding_mode mode);
 const char *tunnel_kind_word(enum tunnel_kind kind);
 const char *family_word(enum family family);
@@ -125,9 +124,6 @@ const char *verdict_word(enum verdict verdict);
 // false, having answered, where they make no sense.
 struct flow_key;
 bool api_flow_key(struct api_call *call, struct flow_key *ret_key);
-
-// Returns 0 for what is neither "tcp" nor "udp" nor "sctp".
-uint8_t protocol_of_word(const char *word);
 
 // The routes
 extern const struct api_route status_route;

@@ -5,6 +5,7 @@
 #include "address_text.h"
 #include "api/api.h"
 #include "clock.h"
+#include "protocol.h"
 
 // Packets are taken from the workers a few at a time, every LOOK_NS, until there are enough or the
 // time is over. Only one request captures at a time.

@@ -4,6 +4,7 @@
 #include "address_text.h"
 #include "api/api.h"
 #include "guideway/flow.h"
+#include "protocol.h"
 
 static bool parse_endpoint(
 	struct api_call *call, const char *argument, struct address *ret_address, __be16 *ret_port)

@@ -5,6 +5,7 @@
 #include "address_text.h"
 #include "api/api.h"
 #include "guideway/flow.h"
+#include "protocol.h"
 
 // Flow memory is read a piece a step: worker by worker, family by family.
 

@@ -1,4 +1,5 @@
 #include "api/api.h"
+#include "protocol.h"
 #include "verdict_log.h"
 
 // What its nodes are to a service, counted.

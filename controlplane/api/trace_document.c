@@ -6,6 +6,7 @@
 #include "address_text.h"
 #include "api/api.h"
 #include "api/trace.h"
+#include "protocol.h"
 
 // What each step is called, and what it says, in the order of the journey.
 

@@ -6,6 +6,7 @@
 #include "address_text.h"
 #include "api/api.h"
 #include "guideway/flow.h"
+#include "protocol.h"
 
 // Pieces that several documents have.
 
@@ -24,29 +25,6 @@ json_t *api_hex(const uint8_t *bytes, size_t len)
 	json_t *text = json_string(hex);
 	free(hex);
 	return text;
-}
-
-const char *protocol_word(uint8_t protocol)
-{
-	switch (protocol) {
-	case IPPROTO_TCP:
-		return "tcp";
-	case IPPROTO_UDP:
-		return "udp";
-	case IPPROTO_SCTP:
-		return "sctp";
-	default:
-		return "none";
-	}
-}
-
-uint8_t protocol_of_word(const char *word)
-{
-	if (strcasecmp(word, "tcp") == 0)
-		return IPPROTO_TCP;
-	if (strcasecmp(word, "sctp") == 0)
-		return IPPROTO_SCTP;
-	return strcasecmp(word, "udp") == 0 ? IPPROTO_UDP : 0;
 }
 
 const char *forwarding_mode_word(enum forwarding_mode mode)

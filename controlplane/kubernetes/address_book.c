@@ -11,6 +11,7 @@
 #include "address_text.h"
 #include "clock.h"
 #include "kubernetes/address_shelf.h"
+#include "kubernetes/service_object.h"
 
 // Who has what
 // ============
@@ -126,11 +127,6 @@ static void say(struct question *q, const char *format, ...)
 static const char *family_word(enum family family)
 {
 	return family == IPV4 ? "IPv4" : "IPv6";
-}
-
-static const char *protocol_word(uint8_t protocol)
-{
-	return protocol == IPPROTO_TCP ? "TCP" : protocol == IPPROTO_UDP ? "UDP" : "SCTP";
 }
 
 // Claims
@@ -344,7 +340,8 @@ static enum book_answer refuse_taken(
 	say(q, "%s of pool %s is held by %s", address_format(&record->address, text),
 		pool == NULL ? "(none)" : pool->name, rival->owner);
 	if (port != NULL && has_key_of(q, rival))
-		say(q, ", which has port %u/%s too", port->port, protocol_word(port->protocol));
+		say(q, ", which has port %u/%s too", port->port,
+			service_protocol_word(port->protocol));
 	return BOOK_TAKEN;
 }
 

@@ -10,6 +10,7 @@
 
 #include "address_text.h"
 #include "index_builder.h"
+#include "protocol.h"
 #include "snat_twin.h"
 
 #define HEALTHZ "/healthz"
@@ -113,15 +114,12 @@ struct joining {
 void cluster_service_name(const struct served *served, const struct service_port *port,
 	const struct address *vip, char ret_name[NAME_TEXT_MAX])
 {
-	const char *protocol = port->protocol == IPPROTO_TCP ? "tcp"
-		: port->protocol == IPPROTO_UDP              ? "udp"
-							     : "sctp";
 	enum family family = address_family(vip);
 	bool is_first = address_equal(vip, &served->first[family]);
 	char text[ADDRESS_TEXT_MAX];
 
 	snprintf(ret_name, NAME_TEXT_MAX, "%s:%u/%s%s%s%s", served->object->key, port->port,
-		protocol, family == IPV6 ? "6" : "", is_first ? "" : "@",
+		protocol_word(port->protocol), family == IPV6 ? "6" : "", is_first ? "" : "@",
 		is_first ? "" : address_format(vip, text));
 }
 
