@@ -251,6 +251,7 @@ int main(int argc, char **argv)
 	bench_flow_table(&b);
 	bench_snat(&b);
 	bench_modes(&b);
+	bench_fragments(&b);
 	bench_growth(&b);
 	bench_lookups(&b);
 	bench_sources(&b);

@@ -71,6 +71,7 @@ void bench_machine(struct bench *b);
 void bench_flow_table(struct bench *b);
 void bench_snat(struct bench *b);
 void bench_modes(struct bench *b);
+void bench_fragments(struct bench *b);
 void bench_growth(struct bench *b);
 void bench_lookups(struct bench *b);
 void bench_sources(struct bench *b);
