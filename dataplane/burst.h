@@ -64,6 +64,12 @@ struct packet {
 };
 static_assert(sizeof(struct packet) == 64);
 
+// Nearly all have, and nothing is wrong with them.
+static inline bool packet_has_ports(const struct packet *p)
+{
+	return p->kind == KIND_PORTS && p->fault == DROP_NONE;
+}
+
 static inline struct address packet_source(const struct packet *p)
 {
 	const struct rte_ipv4_hdr *ip = (const struct rte_ipv4_hdr *)p->l3;

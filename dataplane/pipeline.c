@@ -4,6 +4,7 @@
 
 #include <rte_branch_prediction.h>
 
+#include "ask.h"
 #include "capture.h"
 #include "choose.h"
 #include "clock.h"
@@ -23,6 +24,7 @@
 // ===============================================
 //
 //     parse      headers                what nobody here is to see is dropped
+//     ask        whose it may be        of thousands of services: asks for their memory
 //     sort       whose it is            a service's, an SNAT address's, ours, or the kernel's
 //     steer      whose flow it is       another worker's is handed over
 //     forward    client -> node         snat: finds or begins the flow, rewrites, sends
@@ -221,7 +223,7 @@ static inline __attribute__((always_inline)) void sort_family(
 
 static inline __attribute__((always_inline)) void sort_packet(struct burst *b, struct packet *p)
 {
-	if (unlikely(p->kind != KIND_PORTS || p->fault != DROP_NONE))
+	if (unlikely(!packet_has_ports(p)))
 		sort_rare(b, p);
 	else if (p->family == IPV4)
 		sort_family(b, p, IPV4);
@@ -331,6 +333,8 @@ static inline __attribute__((always_inline)) void go_on(
 	if (unlikely(b->table == NULL))
 		return pass_all_by(b);
 
+	if (ask_pays(b))
+		ask_for_services(b);
 	sort(b);
 	show(b, watcher, STAGE_SORTED);
 	steer(b);

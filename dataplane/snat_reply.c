@@ -1,5 +1,6 @@
 #include "snat.h"
 
+#include "ask.h"
 #include "mss.h"
 #include "rewrite.h"
 #include "snat_flow.h"
@@ -10,7 +11,12 @@
 //
 //     (snat_prepare_reply)   hash                    asks for the bucket
 //     guess                  bucket                  asks for the flow
+//     (ask)                  flow                    of thousands of services: asks for its own
 //     reply                  flow, service, route    rewrites, sends
+
+// How many packets ahead of the one at work the service is asked for: the flow that names it, asked
+// for four times as far ahead, has come by then.
+enum { ASK_AHEAD = SNAT_GUESS_AHEAD / 4 };
 
 // NULL where there is no flow, or only a resting port.
 static inline __attribute__((always_inline)) struct flow *find(
@@ -72,16 +78,26 @@ static inline __attribute__((always_inline)) void reply(
 	burst_send(b, p);
 }
 
+static inline __attribute__((always_inline)) void ask(const struct burst *b,
+	const struct flow_table *ft, enum family family, const struct packet *p)
+{
+	if (p->flow != FLOW_NONE)
+		ask_for_service(b, flow_table_flow(ft, family, p->flow)->service);
+}
+
 static inline __attribute__((always_inline)) void reply_family(
 	struct burst *b, const struct packet_list *list, enum family family)
 {
 	struct flow_table *ft = b->pipeline->flows[family];
+	uint16_t n_to_ask = ask_pays(b) ? list->n : 0;
 
 	for (uint16_t i = 0; i < RTE_MIN(list->n, SNAT_GUESS_AHEAD); i++)
 		snat_guess(ft, family, FLOW_BACK, list->at[i]);
 	for (uint16_t i = 0; i < list->n; i++) {
 		if (i + SNAT_GUESS_AHEAD < list->n)
 			snat_guess(ft, family, FLOW_BACK, list->at[i + SNAT_GUESS_AHEAD]);
+		if (i + ASK_AHEAD < n_to_ask)
+			ask(b, ft, family, list->at[i + ASK_AHEAD]);
 		reply(b, list->at[i], ft, family);
 	}
 }

@@ -21,6 +21,24 @@ struct index {
 	const struct index_slot *slots; // [mask + 1]
 };
 
+// Asks for the memory where looking for what has 'hash' begins.
+static inline void index_prefetch(const struct index *index, uint64_t hash)
+{
+	__builtin_prefetch(&index->slots[(uint32_t)hash & index->mask]);
+}
+
+// Where in the array what has 'hash' is, if it is there, but for one guess in four billion: nothing
+// of the array is read. INDEX_EMPTY where it is not, but for as few.
+static inline uint32_t index_guess(const struct index *index, uint64_t hash)
+{
+	for (uint32_t i = (uint32_t)hash & index->mask;; i = (i + 1) & index->mask) {
+		const struct index_slot *slot = &index->slots[i];
+
+		if (slot->at == INDEX_EMPTY || slot->tag == (uint32_t)(hash >> 32))
+			return slot->at;
+	}
+}
+
 // Both halves of a 64 x 64 bit product, folded: every bit of either factor reaches every bit of
 // the result's middle (wyhash, Wang Yi 2019; the same step as in rapidhash and folly).
 static inline uint64_t fold_multiply(uint64_t a, uint64_t b)
