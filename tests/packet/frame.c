@@ -237,3 +237,24 @@ size_t frame_write(const struct frame *frame, const struct rte_ether_addr *from,
 	at += 12 + sizeof(words) - skip;
 	return at - ret_bytes + write_layer(frame->layers, c, at);
 }
+
+static void swap(uint8_t *a, uint8_t *b, size_t len)
+{
+	uint8_t kept[16];
+
+	memcpy(kept, a, len);
+	memcpy(a, b, len);
+	memcpy(b, kept, len);
+}
+
+void frame_turn_round(uint8_t *bytes)
+{
+	uint8_t *ip = bytes + (bytes[12] == 0x81 ? 18 : 14);
+	size_t address_len = *ip >> 4 == 4 ? 4 : 16;
+	uint8_t *addresses = ip + (address_len == 4 ? 12 : 8), *ports = addresses + 2 * address_len;
+
+	swap(bytes, bytes + RTE_ETHER_ADDR_LEN, RTE_ETHER_ADDR_LEN);
+	swap(addresses, addresses + address_len, address_len);
+	swap(ports, ports + 2, 2);
+	ports[13] |= ACK;
+}

@@ -75,3 +75,7 @@ struct frame {
 size_t frame_write(const struct frame *frame, const struct rte_ether_addr *from,
 	const struct rte_ether_addr *to, uint16_t vlan, uint16_t snat_port,
 	uint8_t ret_bytes[FRAME_BYTES_MAX]);
+
+// Makes of a frame to a node what the node answers: both ends change places, and TCP acknowledges.
+// Sums stay right, but for that flag.
+void frame_turn_round(uint8_t *bytes);

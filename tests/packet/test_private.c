@@ -1,6 +1,7 @@
 #include "check.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -13,7 +14,10 @@
 // own memory and packets, may read nothing of the other's, and of all else in the process, shared
 // or not, may only read. The kernel ends it at the first access that is more.
 //
-// A worker's memory is what its thread has allocated: the C library gives each thread an arena.
+// A worker's memory is what its thread has allocated: the C library gives each thread an arena, and
+// a mapping apart only to what is larger than LARGE_BYTES.
+
+enum { LARGE_BYTES = 8 << 20 };
 
 enum { N_WORKERS = 2, MAPPINGS_MAX = 1024, N_BURSTS_MAX = 64 };
 
@@ -159,29 +163,6 @@ static void add_rare(struct scene *s)
 		make_fragment(fragments->mbufs[i]);
 }
 
-// What went to a node, by port 1, comes back from it. Sums stay right, but for the flag.
-static void turn_round(struct rte_mbuf *m)
-{
-	struct rte_ether_hdr *eth = rte_pktmbuf_mtod(m, struct rte_ether_hdr *);
-	size_t l3 = eth->ether_type == RTE_BE16(RTE_ETHER_TYPE_VLAN) ? 18 : 14;
-	uint8_t *ip = rte_pktmbuf_mtod_offset(m, uint8_t *, l3);
-	size_t address_len = *ip >> 4 == 4 ? 4 : 16;
-	uint8_t *addresses = ip + (address_len == 4 ? 12 : 8);
-	uint8_t *ports = addresses + 2 * address_len, kept[16];
-
-	memcpy(kept, &eth->dst_addr, 6);
-	memcpy(&eth->dst_addr, &eth->src_addr, 6);
-	memcpy(&eth->src_addr, kept, 6);
-	memcpy(kept, addresses, address_len);
-	memcpy(addresses, addresses + address_len, address_len);
-	memcpy(addresses + address_len, kept, address_len);
-	memcpy(kept, ports, 2);
-	memcpy(ports, ports + 2, 2);
-	memcpy(ports + 2, kept, 2);
-	ports[13] |= ACK;
-	m->port = 1;
-}
-
 // Pages
 // =====
 
@@ -274,6 +255,15 @@ static void take_outcome(struct outcome *out, unsigned worker, struct on_its_way
 	world_free_outcome(out);
 }
 
+// What went to a node, by port 1, comes back from it.
+static void turn_round(struct on_its_way *next)
+{
+	for (uint16_t i = 0; i < next->n_replies; i++) {
+		frame_turn_round(rte_pktmbuf_mtod(next->replies[i], uint8_t *));
+		next->replies[i]->port = 1;
+	}
+}
+
 static void take_turn(const struct memory *memory, const struct scene *s, unsigned worker,
 	struct rte_mbuf **mbufs, uint16_t n, bool were_handed, struct on_its_way *next)
 {
@@ -298,10 +288,8 @@ static void forward_burst(
 
 	take_turn(memory, s, 0, mbufs, n, false, &by_first);
 	take_turn(memory, s, 1, by_first.handed, by_first.n_handed, true, &by_other);
-	for (uint16_t i = 0; i < by_first.n_replies; i++)
-		turn_round(by_first.replies[i]);
-	for (uint16_t i = 0; i < by_other.n_replies; i++)
-		turn_round(by_other.replies[i]);
+	turn_round(&by_first);
+	turn_round(&by_other);
 	take_turn(memory, s, 0, by_first.replies, by_first.n_replies, false, &rest);
 	rte_pktmbuf_free_bulk(rest.replies, rest.n_replies);
 	take_turn(memory, s, 0, by_other.replies, by_other.n_replies, false, &rest);
@@ -444,6 +432,7 @@ int main(int argc, char **argv)
 		setenv("LD_BIND_NOW", "1", 1);
 		execv("/proc/self/exe", argv);
 	}
+	mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
 	world_start_environment();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

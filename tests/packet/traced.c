@@ -45,7 +45,7 @@ static uint64_t mix_worker(uint64_t digest, const struct world *w, unsigned work
 	digest = mix(digest, p, sizeof(*p));
 	digest = mix(digest, &w->counters[worker], sizeof(w->counters[worker]));
 	digest = mix(digest, w->counters[worker].services,
-		LITTLE_SERVICES * sizeof(struct traffic_counters));
+		w->table->table.n_services * sizeof(struct traffic_counters));
 	digest = mix(
 		digest, w->counters[worker].nodes, LITTLE_NODES * sizeof(struct traffic_counters));
 	for (enum family family = 0; family < N_FAMILIES; family++)

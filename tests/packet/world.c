@@ -10,16 +10,11 @@
 #include <rte_mbuf.h>
 
 #include "affinity.h"
+#include "ask.h"
 #include "reassembly.h"
 #include "traced.h"
 
-enum {
-	BUFFERS_WITHHELD = 32,
-	N_FLOWS = 512,
-	N_CLIENTS = 64,
-	NODES_MAX = LITTLE_NODES,
-	SERVICES_MAX = LITTLE_SERVICES
-};
+enum { BUFFERS_WITHHELD = 32, N_FLOWS = 512, N_CLIENTS = 64, NODES_MAX = LITTLE_NODES };
 
 static const uint64_t hash_key[2] = {0x0123456789abcdef, 0xfedcba9876543210};
 
@@ -37,6 +32,13 @@ static void require(bool condition, const char *what)
 	exit(2);
 }
 
+static bool are_crowded;
+
+void world_crowd(bool is_crowded)
+{
+	are_crowded = is_crowded;
+}
+
 void world_start_environment(void)
 {
 	char *arguments[] = {"test", "--no-huge", "--no-pci", "--no-shconf", "--no-telemetry", "-m",
@@ -44,6 +46,7 @@ void world_start_environment(void)
 
 	require(rte_eal_init(sizeof(arguments) / sizeof(arguments[0]), arguments) >= 0,
 		"DPDK's environment does not start");
+	world_crowd(getenv("WORLD_CROWDED") != NULL);
 }
 
 struct rte_ether_addr world_hop_mac(next_hop_id hop)
@@ -134,7 +137,15 @@ static void add_services_in_modes(struct little_table *t, const char *vip, uint8
 	add_in_mode(t, vip, protocol, PORT_GUE_CROSS, 0, MODE_TUNNEL, true, TUNNEL_GUE);
 }
 
-static struct little_table *make_table(void)
+static void add_crowd(struct little_table *t)
+{
+	service_id n = (service_id)t->table.n_services;
+
+	for (uint16_t i = 0; i < FEW_SERVICES; i++)
+		little_table_add_like(t, i % n, PORT_CROWD + i, WORLD_NODE_PORT + PORT_CROWD + i);
+}
+
+static struct little_table *make_table(bool is_crowded)
 {
 	struct little_table *t = little_table_create();
 
@@ -158,6 +169,8 @@ static struct little_table *make_table(void)
 		add_services_in_modes(t, "10.0.0.1", protocols[i]);
 		add_services_in_modes(t, "2001:db8::1", protocols[i]);
 	}
+	if (is_crowded)
+		add_crowd(t);
 	little_table_add_tunnel_source(t, "192.0.2.2");
 	little_table_add_tunnel_source(t, "2001:db8:2::2");
 
@@ -198,7 +211,8 @@ static void make_flows(const struct world *w, const struct room *room, enum fami
 
 static void make_worker(struct world *w, unsigned worker, bool rss, const struct room *room)
 {
-	room->counters->services = calloc(SERVICES_MAX, sizeof(struct traffic_counters));
+	room->counters->services =
+		calloc(w->table->table.n_services, sizeof(struct traffic_counters));
 	room->counters->nodes = calloc(NODES_MAX, sizeof(struct traffic_counters));
 	require(room->counters->services != NULL && room->counters->nodes != NULL, "out of memory");
 
@@ -304,7 +318,7 @@ static void give_buffers_back(struct rte_mempool *buffers)
 static void fill(struct world *w, bool rss)
 {
 	w->now_ns = 1000000000000;
-	w->table = make_table();
+	w->table = make_table(w->is_crowded);
 	make_ports(w);
 	for (unsigned i = 0; i < w->n_workers; i++) {
 		const struct room room = room_of(w, i);
@@ -319,6 +333,7 @@ struct world *world_create(unsigned n_workers, bool rss)
 
 	require(w != NULL && n_workers <= WORLD_WORKERS, "out of memory");
 	memset(w, 0, sizeof(*w));
+	w->is_crowded = are_crowded;
 	w->n_workers = n_workers;
 	w->buffers = take_buffers();
 	w->owners = owner_map_create(n_workers);

@@ -21,6 +21,10 @@
 //     addresses 192.0.2.1, 2001:db8:2::1. Tunnels come from 192.0.2.2, 2001:db8:2::2. Ports 80/tcp
 //     and 53/udp lead to node 0, others to what is special about them. This machine itself is
 //     198.51.100.1 and 2001:db8:c::1.
+//
+// In a crowded world there are as many services more, like these at ports from PORT_CROWD on, as it
+// takes for the pipeline to ask for services ahead (ask.h). Nothing else is different there, and a
+// packet is to fare as in any other.
 
 enum {
 	WORLD_PORTS = 3,
@@ -49,6 +53,8 @@ enum {
 	PORT_GUE_CROSS = 1006, // node 0, in GUE of the other family,
 	PORT_DSR_BIG = 1007,   // node 1.
 
+	PORT_CROWD = 20000,
+
 	// Next hops.
 	HOP_GATEWAY = 0,
 	HOP_NODE0 = 1,
@@ -59,6 +65,7 @@ enum {
 };
 
 struct world {
+	bool is_crowded;
 	struct little_table *table;
 	struct port_facts ports[WORLD_PORTS];
 	_Atomic uint64_t *next_hops; // [NEXT_HOP_MAX]
@@ -95,8 +102,12 @@ struct ending {
 	uint8_t bytes[FRAME_BYTES_MAX];
 };
 
-// Starts DPDK's environment for tests. Ends the program on failure.
+// Starts DPDK's environment for tests. Ends the program on failure. If the variable WORLD_CROWDED
+// is in the program's environment, worlds are crowded.
 void world_start_environment(void);
+
+// Whether worlds that are created from now on are.
+void world_crowd(bool is_crowded);
 
 // With 'rss' the ports are said to have a say in who owns a flow.
 struct world *world_create(unsigned n_workers, bool rss);

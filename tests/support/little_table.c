@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static void require(bool condition, const char *what)
 {
@@ -78,10 +79,15 @@ node_id little_table_add_node(
 	return (node_id)t->table.n_nodes++;
 }
 
+static uint64_t salt_of(service_id id)
+{
+	return 0x9e3779b97f4a7c15 * (id + 1);
+}
+
 service_id little_table_add_service(struct little_table *t, const char *vip, uint16_t port,
 	uint8_t protocol, uint16_t node_port, const node_id *nodes, size_t n)
 {
-	require(t->table.n_services < LITTLE_SERVICES, "too many services");
+	require(t->table.n_services < LITTLE_RINGS, "too many services");
 	service_id id = (service_id)t->table.n_services++;
 	struct address address = address_of(vip);
 
@@ -93,7 +99,7 @@ service_id little_table_add_service(struct little_table *t, const char *vip, uin
 		.vip = address,
 		.ring = n > 0 ? t->rings[id] : NULL,
 		.states = t->states[id],
-		.salt = 0x9e3779b97f4a7c15 * (id + 1),
+		.salt = salt_of(id),
 		.ring_size = LITTLE_RING,
 		.idle_s = 300,
 		.port = htons(port),
@@ -102,6 +108,22 @@ service_id little_table_add_service(struct little_table *t, const char *vip, uin
 		.target_family = address_family(&address),
 	};
 	return id;
+}
+
+service_id little_table_add_like(
+	struct little_table *t, service_id id, uint16_t port, uint16_t node_port)
+{
+	require(t->table.n_services < LITTLE_SERVICES, "too many services");
+	service_id added = (service_id)t->table.n_services++;
+	struct service *service = &t->services[added];
+
+	memcpy(t->states[added], t->states[id], sizeof(t->states[id]));
+	*service = t->services[id];
+	service->states = t->states[added];
+	service->salt = salt_of(added);
+	service->port = htons(port);
+	service->node_port = htons(node_port);
+	return added;
 }
 
 void little_table_set_mode(struct little_table *t, service_id id, enum forwarding_mode mode,
@@ -181,52 +203,67 @@ void little_table_add_route(struct little_table *t, const char *prefix, next_hop
 	}
 }
 
-static struct index empty_index(struct index_slot *slots)
+// Of LITTLE_SLOTS at least, and at most half full.
+static struct index empty_index(struct index_slot *slots, size_t n_keys)
 {
-	for (size_t i = 0; i < LITTLE_SLOTS; i++)
+	size_t n_slots = LITTLE_SLOTS;
+
+	while (n_slots < 2 * n_keys)
+		n_slots *= 2;
+	for (size_t i = 0; i < n_slots; i++)
 		slots[i] = (struct index_slot){.at = INDEX_EMPTY};
-	return (struct index){.mask = LITTLE_SLOTS - 1, .slots = slots};
+	return (struct index){.mask = (uint32_t)n_slots - 1, .slots = slots};
 }
 
-static void index_put(struct index_slot *slots, uint64_t hash, size_t at)
+static void index_put(const struct index *index, uint64_t hash, size_t at)
 {
-	uint32_t i = (uint32_t)hash & (LITTLE_SLOTS - 1);
+	struct index_slot *slots = (struct index_slot *)index->slots; // The table's, who lets us.
+	uint32_t i = (uint32_t)hash & index->mask;
 
 	while (slots[i].at != INDEX_EMPTY)
-		i = (i + 1) & (LITTLE_SLOTS - 1);
+		i = (i + 1) & index->mask;
 	slots[i] = (struct index_slot){.tag = (uint32_t)(hash >> 32), .at = (uint32_t)at};
 }
 
 static void index_nodes(struct little_table *t)
 {
+	const struct index *index = &t->table.node_index;
+
 	for (size_t i = 0; i < t->table.n_nodes; i++) {
 		struct address ipv4 = address_from_ipv4(t->nodes[i].ipv4);
 
 		if (t->nodes[i].ipv4 != 0)
-			index_put(t->node_slots, index_hash_address(&ipv4), i);
+			index_put(index, index_hash_address(&ipv4), i);
 		if (!address_is_none(&t->nodes[i].ipv6))
-			index_put(t->node_slots, index_hash_address(&t->nodes[i].ipv6), i);
+			index_put(index, index_hash_address(&t->nodes[i].ipv6), i);
 	}
+}
+
+static void index_service(struct little_table *t, size_t i)
+{
+	const struct service *s = &t->services[i];
+
+	index_put(&t->table.service_index, index_hash_endpoint(&s->vip, s->port, s->protocol), i);
+	if (s->mode != MODE_DNAT)
+		return;
+	t->table.n_returns++;
+	index_put(&t->table.return_index,
+		index_hash_node_port(s->target_family, s->node_port, s->protocol), i);
 }
 
 void little_table_finish(struct little_table *t)
 {
-	t->table.service_index = empty_index(t->service_slots);
-	t->table.node_index = empty_index(t->node_slots);
-	t->table.own_index = empty_index(t->own_slots);
-	t->table.return_index = empty_index(t->return_slots);
-	t->table.n_returns = 0;
+	struct forwarding_table *table = &t->table;
 
-	for (size_t i = 0; i < t->table.n_services; i++) {
-		const struct service *s = &t->services[i];
-		index_put(t->service_slots, index_hash_endpoint(&s->vip, s->port, s->protocol), i);
-		if (s->mode != MODE_DNAT)
-			continue;
-		t->table.n_returns++;
-		index_put(t->return_slots,
-			index_hash_node_port(s->target_family, s->node_port, s->protocol), i);
-	}
-	for (size_t i = 0; i < t->table.n_own; i++)
-		index_put(t->own_slots, index_hash_address(&t->own[i].address), i);
+	table->service_index = empty_index(t->service_slots, table->n_services);
+	table->node_index = empty_index(t->node_slots, N_FAMILIES * table->n_nodes);
+	table->own_index = empty_index(t->own_slots, table->n_own);
+	table->return_index = empty_index(t->return_slots, table->n_services);
+	table->n_returns = 0;
+
+	for (size_t i = 0; i < table->n_services; i++)
+		index_service(t, i);
+	for (size_t i = 0; i < table->n_own; i++)
+		index_put(&table->own_index, index_hash_address(&t->own[i].address), i);
 	index_nodes(t);
 }

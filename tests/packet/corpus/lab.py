@@ -134,8 +134,15 @@ class Mismatch(Exception):
     """The pipeline did something else than a case expects."""
 
 
-# The lengths of the segments that frames arrive in. 0 is whole. 13 is not even an Ethernet header.
-SEGMENTS = [0, 13, 50]
+# Where the same frames have to fare alike, and what the runner is told before. 13 bytes are not
+# even an Ethernet header.
+WHOLE = ("whole", "segments 0")
+WORLDS = [
+    WHOLE,
+    ("in segments of 13", "segments 13"),
+    ("in segments of 50", "segments 50"),
+    ("among thousands of services", "crowd"),
+]
 
 
 class Lab:
@@ -306,16 +313,16 @@ class Lab:
 
 class PipelineLab(Lab):
     """A conversation with the pipeline through runner.c: with several, which must agree, that get
-    the same frames in other segments."""
+    the same frames in other worlds."""
 
-    def __init__(self, runner, segments=SEGMENTS):
-        self.segments = segments
+    def __init__(self, runner, worlds=WORLDS):
+        self.worlds = worlds
         self.processes = [
             subprocess.Popen([runner], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-            for _ in segments
+            for _ in worlds
         ]
-        for process, length in zip(self.processes, segments):
-            self.say(process, "segments %d" % length)
+        for process, (_, line) in zip(self.processes, worlds):
+            self.say(process, line)
             self.hear(process)
 
     def say(self, process, line):
@@ -332,11 +339,10 @@ class PipelineLab(Lab):
         for process in self.processes:
             self.say(process, line)
         answers = [self.hear(process) for process in self.processes]
-        for length, answer in zip(self.segments, answers):
+        for (name, _), answer in zip(self.worlds, answers):
             if answer != answers[0]:
                 raise Mismatch(
-                    "in segments of %d the answer is\n    %s\n    and not\n    %s"
-                    % (length, answer, answers[0])
+                    "%s the answer is\n    %s\n    and not\n    %s" % (name, answer, answers[0])
                 )
         return answers[0]
 

@@ -3,6 +3,7 @@
 //     world [starved]           a new world; starved of SNAT ports
 //     segments LEN              frames arrive in segments of so many bytes, 0 for whole, here
 //                               and in later worlds
+//     crowd                     later worlds are crowded
 //     advance SECONDS
 //     node ID STATE             enum target_state, for all services
 //     set KEY VALUE             of the settings
@@ -298,6 +299,8 @@ static struct world *obey(struct world *w, const char *line)
 		w = renew(w, line);
 	else if (strncmp(line, "segments ", 9) == 0)
 		w->segment_len = strtoul(line + 9, NULL, 10);
+	else if (strcmp(line, "crowd\n") == 0)
+		world_crowd(true);
 	else if (strncmp(line, "advance ", 8) == 0)
 		advance(w, line);
 	else if (strncmp(line, "node ", 5) == 0)

@@ -5,7 +5,7 @@ import hashlib
 import os
 import shutil
 
-from lab import CLIENTS, VLANS, PipelineLab
+from lab import CLIENTS, VLANS, WHOLE, PipelineLab
 
 # Longer inputs make a fuzzer slow, and are no more to it.
 FRAME_MAX, SEED_MAX, STEPS_MAX = 1599, 4096, 64
@@ -56,7 +56,7 @@ class SeedLab(PipelineLab):
     tells_what_passed = False
 
     def __init__(self, runner, folder):
-        super().__init__(runner, [0])
+        super().__init__(runner, [WHOLE])
         self.folder = folder
         self.forget()
         for name in ("parse", "pipeline"):
