@@ -2,6 +2,7 @@
 
 #include "choose.h"
 #include "mss.h"
+#include "output.h"
 #include "rewrite.h"
 #include "traffic.h"
 
@@ -10,6 +11,7 @@ static inline __attribute__((always_inline)) void forward(
 {
 	const struct node *node = &b->table->nodes[p->node];
 	const struct service *service = choose_service(b, p);
+	uint64_t hop = output_hop(b->pipeline, p->next_hop);
 
 	if (unlikely(!burst_fits(b, p)))
 		return;
@@ -18,7 +20,7 @@ static inline __attribute__((always_inline)) void forward(
 	traffic_count_in(b, p->service, p->node, p->ip_len);
 	rewrite_end(p->l3, p->l4, family, p->protocol, DESTINATION_END,
 		family == IPV4 ? (const void *)&node->ipv4 : &node->ipv6, service->node_port);
-	burst_send(b, p);
+	output_send(b, p, hop);
 }
 
 void dnat_forward(struct burst *b, enum family family, const struct packet_list *list)

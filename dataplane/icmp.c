@@ -231,14 +231,16 @@ static void follow_by_slot(struct burst *b, struct packet *p, const struct retur
 		return send_to_dnat_node(b, p, r);
 	if (mode == MODE_TUNNEL && *packet_hop_limit(p) <= 1)
 		return burst_drop(b, p, DROP_HOP_LIMIT);
-	if (mode == MODE_DSR ? output_returns(b, p) : tunnel_returns(b, p))
+
+	uint64_t hop = output_hop(b->pipeline, p->next_hop);
+	if (mode == MODE_DSR ? output_returns(p, hop) : tunnel_returns(b, p))
 		return burst_drop(b, p, DROP_LOOP);
 
 	burst_count(b, EVENT_ICMP_ERRORS_TRANSLATED);
 	if (mode == MODE_TUNNEL)
 		tunnel_send(b, p);
 	else
-		output_send_to_node(b, p);
+		output_send_to_node(b, p, hop);
 }
 
 static void follow_from_client(struct burst *b, struct packet *p, const struct returned *r)

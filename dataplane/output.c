@@ -179,14 +179,17 @@ static __attribute__((noinline)) void send_to_destination(
 	send_rare(b, p, hop, &destination);
 }
 
-void burst_send(struct burst *b, struct packet *p)
+void output_send(struct burst *b, struct packet *p, uint64_t hop)
 {
-	uint64_t hop = output_hop(b->pipeline, p->next_hop);
-
 	if (likely(output_is_known(hop)))
 		send_plain(b, p, hop);
 	else
 		send_to_destination(b, p, hop);
+}
+
+void burst_send(struct burst *b, struct packet *p)
+{
+	output_send(b, p, output_hop(b->pipeline, p->next_hop));
 }
 
 // While its node is not resolved it waits for that: its destination is our own address.
@@ -197,10 +200,8 @@ static __attribute__((noinline)) void send_to_node(struct burst *b, struct packe
 	send_rare(b, p, hop, &node);
 }
 
-void output_send_to_node(struct burst *b, struct packet *p)
+void output_send_to_node(struct burst *b, struct packet *p, uint64_t hop)
 {
-	uint64_t hop = output_hop(b->pipeline, p->next_hop);
-
 	if (likely(output_is_known(hop)))
 		send_plain(b, p, hop);
 	else

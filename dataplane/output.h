@@ -15,9 +15,12 @@ bool output_may_split(const struct packet *p);
 unsigned output_split(struct burst *b, struct packet *p, uint16_t mtu,
 	struct rte_mbuf *ret_fragments[FRAGMENTS_MAX]);
 
-// Sends the finished packet as burst_send() does, to 'p->node', whose next hop is 'p->next_hop',
-// whatever its destination is.
-void output_send_to_node(struct burst *b, struct packet *p);
+// Sends the finished packet as burst_send() does, where 'hop', the word of its next hop, has been
+// read: the earlier, the less it is waited for.
+void output_send(struct burst *b, struct packet *p, uint64_t hop);
+
+// The same, to 'p->node', whatever the packet's destination is.
+void output_send_to_node(struct burst *b, struct packet *p, uint64_t hop);
 
 // The word of a next hop; 0, as of one that is not resolved, where 'id' says that there is none.
 static inline uint64_t output_hop(const struct pipeline *pipeline, next_hop_id id)
@@ -35,11 +38,11 @@ static inline bool output_is_known(uint64_t hop)
 	return hop >> NEXT_HOP_FLAGS_AT == NEXT_HOP_RESOLVED >> NEXT_HOP_FLAGS_AT;
 }
 
-// Whether the packet, as it came from a port, would go back to the MAC address that it came from.
-static inline bool output_returns(const struct burst *b, const struct packet *p)
+// Whether the packet, as it came from a port, would go back to the MAC address that it came from:
+// 'hop' is its next hop's word.
+static inline bool output_returns(const struct packet *p, uint64_t hop)
 {
 	const struct rte_ether_hdr *eth = (const struct rte_ether_hdr *)(p->l3 - p->l2_len);
-	uint64_t hop = output_hop(b->pipeline, p->next_hop);
 
 	return p->origin == ORIGIN_PORT && output_is_known(hop) &&
 		mac_is_same(mac_word(&eth->src_addr), hop);

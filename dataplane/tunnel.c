@@ -284,8 +284,9 @@ void tunnel_send(struct burst *b, struct packet *p)
 bool tunnel_returns(const struct burst *b, const struct packet *p)
 {
 	enum family outer = choose_service(b, p)->target_family;
+	uint64_t hop = output_hop(b->pipeline, p->next_hop);
 
-	return unlikely(output_returns(b, p)) && b->table->nodes[p->node].is_neighbour[outer];
+	return unlikely(output_returns(p, hop)) && b->table->nodes[p->node].is_neighbour[outer];
 }
 
 static inline void forward(struct burst *b, struct packet *p)
