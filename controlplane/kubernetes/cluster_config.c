@@ -863,14 +863,23 @@ static int copy_sources(const struct source_list *from, struct source_list *to)
 }
 
 // At how many addresses it may be served.
-enum { ADDRESSES_MAX = 2 * N_FAMILIES };
+static size_t count_addresses(const struct served *served)
+{
+	size_t n = 0;
+
+	for (enum family f = IPV4; f < N_FAMILIES; f++)
+		n += (size_t)!address_is_none(&served->address[f]) +
+			!address_is_none(&served->leaving[f]);
+	return n;
+}
 
 static struct service_piece *create_piece(
 	const struct joining *j, const struct served *served, size_t sources_at)
 {
 	const struct service_object *object = served->object;
-	struct service_piece *piece = calloc(
-		1, sizeof(*piece) + ADDRESSES_MAX * object->n_ports * sizeof(piece->services[0]));
+	size_t n_max = count_addresses(served) * object->n_ports;
+	struct service_piece *piece =
+		calloc(1, sizeof(*piece) + n_max * sizeof(piece->services[0]));
 
 	if (piece == NULL)
 		return NULL;
@@ -1002,7 +1011,7 @@ static size_t count_ports(const struct cluster_view *view)
 	for (size_t i = 0; i < view->n_services; i++) {
 		const struct served *served = &view->services[i];
 
-		n += is_to_be_made(served) ? served->object->n_ports * ADDRESSES_MAX
+		n += is_to_be_made(served) ? count_addresses(served) * served->object->n_ports
 					   : served->n_services;
 	}
 	return n;
