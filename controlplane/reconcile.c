@@ -20,6 +20,11 @@
 // always the state of that moment. A reload is the exception: its table is built at once, since a
 // configuration that has no table is refused, and the one before stays.
 //
+// A table makes only so many rings as take a few milliseconds: where a thousand sets of nodes
+// change at once, some are made for each table, and the others are as they were until then
+// (table_builder_limit_rings()). Only the table that has all of them is one of what is wanted: is
+// in force, announced, or says that nothing begins at a node that leaves.
+//
 // Before the first of them each probe has had its first check: what is announced then is served.
 // One that serves nothing is out even before the checks begin: it tells workers who the nodes are,
 // whose answers a flood of others is not to push out on their way to the kernel (output.c).
@@ -38,6 +43,9 @@ enum {
 	WAITING_WITH_RELOADS_MAX = 64,
 };
 
+// Of the rings that one table makes: about 4 ms.
+enum { SLOTS_A_TABLE = 1 << 19 };
+
 #define ANNOUNCED_NOTHING SIZE_MAX
 
 struct reconcile {
@@ -48,7 +56,7 @@ struct reconcile {
 	struct plan *plan;
 	struct reconcile_status status;
 	uint64_t published_ns;         // When the last table was.
-	uint64_t plan_generation;      // The first one built from this plan, or 0.
+	uint64_t plan_generation;      // The first whole one built from this plan, or 0.
 	uint64_t settled_generation;   // The first with all of its first verdicts, or 0.
 	size_t n_announced;            // Pools of it whose VIPs were told, or ANNOUNCED_NOTHING.
 	uint64_t aged_ns;              // When age() ran last.
@@ -98,6 +106,11 @@ static int take_routes(struct reconcile *r)
 	return 0;
 }
 
+static size_t rings_a_table(uint32_t ring_size)
+{
+	return ring_size < SLOTS_A_TABLE ? SLOTS_A_TABLE / ring_size : 1;
+}
+
 static int build_model(struct reconcile *r, const struct model *model,
 	const struct forwarding_table **ret_table, char ret_why[WHY_MAX])
 {
@@ -106,6 +119,7 @@ static int build_model(struct reconcile *r, const struct model *model,
 		snprintf(ret_why, WHY_MAX, "the kernel's routes do not fit: %s", strerror(-e));
 		return e;
 	}
+	table_builder_limit_rings(r->builder, rings_a_table(model->ring_size));
 	return table_builder_build(r->builder, model, NULL, ret_table, &r->status.report, ret_why);
 }
 
@@ -139,6 +153,12 @@ static int build(struct reconcile *r, struct plan *plan, const struct forwarding
 	return e;
 }
 
+// The table built last has all its rings.
+static bool is_whole(const struct reconcile *r)
+{
+	return r->status.report.n_services_late == 0;
+}
+
 // What is served now is announced, once the table that serves it is out and the nodes of a new
 // service have had their first checks.
 static void announce(struct reconcile *r)
@@ -146,7 +166,7 @@ static void announce(struct reconcile *r)
 	struct address *addresses;
 	size_t n;
 
-	if (r->config.kernel == NULL || r->plan_generation == 0 ||
+	if (r->config.kernel == NULL || r->plan_generation == 0 || !is_whole(r) ||
 		r->n_announced == r->plan->n_settled)
 		return;
 
@@ -214,7 +234,7 @@ static void publish_nodes(struct reconcile *r)
 // The table in force has all first verdicts of the plan.
 static void note_settled(struct reconcile *r)
 {
-	if (r->settled_generation == 0 && r->plan_generation != 0 &&
+	if (r->settled_generation == 0 && r->plan_generation != 0 && is_whole(r) &&
 		r->plan->n_settled == r->plan->n_pools)
 		r->settled_generation = r->status.generation;
 }
@@ -226,6 +246,10 @@ static void publish(struct reconcile *r, const struct forwarding_table *table)
 	put_out(r, table);
 	if (r->plan->learning != NULL)
 		learning_ask(r->plan->learning, r->plan);
+	if (!is_whole(r)) {
+		touch(r);
+		return;
+	}
 	tell_of_rings(r);
 	if (r->plan_generation == 0)
 		r->plan_generation = table->generation;

@@ -46,7 +46,8 @@ void reconcile_destroy(struct reconcile *r);
 
 // Makes 'config' what is wanted; it stays the caller's, and outlives the next call of this that
 // returns 0. Nodes and services that it does not name any more end as said in plan.h. Once ready,
-// the table of 'config' is out when this returns; before, one that only knows its nodes.
+// the table of 'config' is out when this returns, though services may be late with their rings;
+// before, one that only knows its nodes.
 //
 // On failure all is as before, and 'ret_why' says why. Returns 0; -EBUSY if workers hang;
 // otherwise, what table_builder_build() returns.

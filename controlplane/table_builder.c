@@ -57,6 +57,7 @@ struct routes {
 struct known_service {
 	const char *name;
 	uint64_t name_hash;
+	struct part *ring; // What its row has, or NULL.
 	uint32_t id;
 	bool answers_arp;
 	bool rejects;
@@ -68,6 +69,8 @@ struct built {
 	struct built *next;
 	struct routes *routes;
 	struct made_sets *sets;
+	struct part **late_rings; // [n_late_rings] What services have that are late.
+	size_t n_late_rings;
 	struct part **sources; // [n_sources], or NULL of one not taken.
 	size_t n_sources;
 	struct known_service *known; // [n_known]
@@ -88,6 +91,8 @@ struct table_builder {
 	struct routes *routes;
 	struct built *built; // Newest first.
 	uint64_t generation; // Of the last table built.
+	size_t n_rings_max;  // Of a table,
+	size_t late_from; // and whose ring is the next to be made: index into the model's services.
 };
 
 static void release_routes(struct routes *routes)
@@ -110,6 +115,7 @@ int table_builder_create(size_t services_max, size_t nodes_max, struct table_bui
 
 	b->services_max = services_max;
 	b->nodes_max = nodes_max;
+	b->n_rings_max = SIZE_MAX;
 	b->services = id_store_create(services_max);
 	b->nodes = id_store_create(nodes_max);
 	b->node_names = calloc(nodes_max, sizeof(*b->node_names));
@@ -130,6 +136,8 @@ int table_builder_create(size_t services_max, size_t nodes_max, struct table_bui
 static void destroy_built(struct table_builder *b, struct built *built)
 {
 	made_sets_destroy(built->sets, b->rings, b->states);
+	for (size_t i = 0; i < built->n_late_rings; i++)
+		part_store_release(b->rings, built->late_rings[i]);
 	for (size_t i = 0; built->sources != NULL && i < built->n_sources; i++)
 		part_store_release(b->sources, built->sources[i]);
 	free(built->sources);
@@ -177,6 +185,12 @@ int table_builder_set_routes(struct table_builder *b, const struct route *routes
 	release_routes(b->routes);
 	b->routes = made;
 	return 0;
+}
+
+void table_builder_limit_rings(struct table_builder *b, size_t n)
+{
+	assert(n > 0);
+	b->n_rings_max = n;
 }
 
 void table_builder_release(struct table_builder *b, const struct forwarding_table *table)
@@ -242,6 +256,8 @@ struct making {
 	struct own_address *own;
 	struct known_service *known;
 	uint32_t *place_of;
+	struct part **late_rings;
+	size_t late_from; // As in the builder, for the next table.
 	struct service *service_rows;
 	struct node *node_rows;
 	struct address *snat_rows[N_FAMILIES];
@@ -559,6 +575,7 @@ static size_t lay_out(struct making *m, uint8_t *memory, size_t *ret_len_rows)
 	*ret_len_rows = at;
 	m->known = cut(memory, &at, m->model->n_services * sizeof(*m->known));
 	m->place_of = cut(memory, &at, n->services * sizeof(*m->place_of));
+	m->late_rings = cut(memory, &at, m->model->n_services * sizeof(struct part *));
 	m->service_slots = cut(memory, &at, n->service_slots * sizeof(*m->service_slots));
 	m->node_slots = cut(memory, &at, n->node_slots * sizeof(*m->node_slots));
 	m->own_slots = cut(memory, &at, n->own_slots * sizeof(*m->own_slots));
@@ -596,6 +613,7 @@ static int create_built(struct making *m)
 	table->source_sets = m->source_rows;
 	table->node_index = index_builder_begin(m->node_slots, m->sizes.node_slots);
 	table->return_index = index_builder_begin(m->return_slots, m->sizes.return_slots);
+	m->built->late_rings = m->late_rings;
 	share_routes(m);
 	return 0;
 }
@@ -665,6 +683,23 @@ static bool keeps_flows(const struct making *m, uint32_t id, enum forwarding_mod
 	return before->mode == MODE_SNAT || (before->keeps_flows && !m->builder->has_ended[id]);
 }
 
+// The ring that a service had, which is late with its own. NULL if that is of no use any more.
+static struct part *keep_ring(struct making *m, size_t i)
+{
+	uint32_t id = m->services.ids[i];
+	const struct service *before = row_before(m->before, id);
+	struct part *ring = before == NULL ? NULL : m->before->known[m->before->place_of[id]].ring;
+
+	if (m->report.n_services_late++ == 0)
+		m->late_from = i;
+	if (ring == NULL || before->target_family != m->model->services[i].target_family ||
+		!target_sets_has_all(&m->sets, ring))
+		return NULL;
+	part_store_refer(ring);
+	m->late_rings[m->built->n_late_rings++] = ring;
+	return ring;
+}
+
 static int write_service(struct making *m, size_t i)
 {
 	const struct model_service *from = &m->model->services[i];
@@ -673,12 +708,14 @@ static int write_service(struct making *m, size_t i)
 	if (r < 0)
 		return r;
 
+	struct part *ring = set->is_late ? keep_ring(m, i) : set->ring;
+	m->known[i].ring = ring;
 	m->service_rows[m->services.ids[i]] = (struct service){
 		.vip = from->vip,
-		.ring = target_set_ring(set),
+		.ring = target_ring_slots(ring),
 		.states = set->states->value,
 		.salt = salt_of(from),
-		.ring_size = m->model->ring_size,
+		.ring_size = ring == NULL ? m->model->ring_size : target_ring_size(ring),
 		.idle_s = from->idle_s,
 		.port = __builtin_bswap16(from->port),
 		.node_port = __builtin_bswap16(from->node_port),
@@ -686,13 +723,13 @@ static int write_service(struct making *m, size_t i)
 		.mode = from->mode,
 		.target_family = from->target_family,
 		.tunnel_kind = from->tunnel_kind & 1,
-		.is_awaited = set->ring == NULL && set->is_awaited,
+		.is_awaited = ring == NULL && (set->is_awaited || set->is_late),
 		.keeps_flows = keeps_flows(m, m->services.ids[i], from->mode),
 		.mss = from->mss,
 		.affinity_s = from->affinity_s,
 		.sources = (uint16_t)from->sources,
 	};
-	if (set->ring == NULL)
+	if (ring == NULL)
 		m->report.n_services_unserved++;
 	return 0;
 }
@@ -813,11 +850,16 @@ static int write_sources(struct making *m)
 	return 0;
 }
 
+// Begins where the table before could make no more rings.
 static int write_services(struct making *m)
 {
+	size_t n = m->model->n_services;
+	size_t first = m->builder->late_from < n ? m->builder->late_from : 0;
 	int r = write_sources(m);
 
-	for (size_t i = 0; i < m->model->n_services && r == 0; i++) {
+	for (size_t j = 0; j < n && r == 0; j++) {
+		size_t i = j < n - first ? first + j : j - (n - first);
+
 		m->service_of[m->services.ids[i]] = &m->model->services[i];
 		r = write_service(m, i);
 	}
@@ -991,6 +1033,7 @@ static int begin(struct making *m)
 		.identities = m->identities,
 		.n_nodes = m->built->table.n_nodes,
 		.before = m->before == NULL ? NULL : m->before->sets,
+		.n_rings_max = m->builder->n_rings_max,
 	};
 	m->service_of = calloc(m->built->table.n_services + 1, sizeof(*m->service_of));
 	if (m->service_of == NULL)
@@ -1034,6 +1077,7 @@ static void know_services(struct making *m)
 		built->known[i] = (struct known_service){
 			.name = service->name,
 			.name_hash = service->name_hash,
+			.ring = built->known[i].ring,
 			.id = m->services.ids[i],
 			.answers_arp = service->answers_arp,
 			.rejects = service->rejects,
@@ -1047,6 +1091,7 @@ static void commit(struct making *m)
 	struct table_builder *b = m->builder;
 
 	b->generation = m->built->table.generation;
+	b->late_from = m->late_from;
 	mark_keys(&m->services, b->generation);
 	mark_keys(&m->nodes, b->generation);
 	for (size_t i = 0; i < m->nodes.n; i++) {

@@ -41,7 +41,15 @@ struct build_report {
 	size_t n_rings_scaled;      // Sets whose ring cannot do justice to their weights,
 	size_t n_targets_left_out;  // and members of them without a slot.
 	size_t n_services_unserved; // Services without a ring: no node may be used.
+	size_t n_services_late;     // As of table_builder_limit_rings().
 };
+
+// From now on a table makes so many rings at most, and the rest of it is as wanted: services whose
+// ring is not made then are late. They keep the ring that they had, as long as all of its nodes are
+// in the model; without one their packets are dropped, not rejected. The next tables make what
+// lacks, each going on where the last one had to stop, so that whatever changes meanwhile no
+// service waits longer than for all others. At first there is no limit; 'n' is not 0.
+void table_builder_limit_rings(struct table_builder *builder, size_t n);
 
 // The table of 'model', with the next generation. It is the builder's, and lent until
 // table_builder_release(). 'finder' may be NULL.

@@ -4,9 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-// A ring and what it is worth.
+// A ring and what it is worth. It is made of a maglev_member that has its size for an identity, and
+// then its members.
 struct ring {
 	struct maglev_fit fit;
+	uint32_t size;
 	_Alignas(64) node_id slots[];
 };
 
@@ -143,12 +145,17 @@ int target_sets_create(struct target_sets *sets)
 	// One more, in front, for the size of the ring: a ring is found by both together.
 	sets->spare = array(model->n_nodes, sizeof(*sets->spare));
 	sets->state_of = array(sets->n_nodes, sizeof(*sets->state_of));
+	sets->is_there = array(sets->n_nodes, sizeof(*sets->is_there));
 	sets->same = array(model->n_sets, sizeof(*sets->same));
 	sets->made = calloc(1, sizeof(*sets->made));
-	if (sets->spare == NULL || sets->state_of == NULL || sets->same == NULL ||
-		sets->made == NULL || take_down(sets, sets->made) < 0)
+	if (sets->spare == NULL || sets->state_of == NULL || sets->is_there == NULL ||
+		sets->same == NULL || sets->made == NULL || take_down(sets, sets->made) < 0)
 		return -ENOMEM;
 	match(sets);
+	for (size_t i = 0; i < model->n_nodes * N_FAMILIES; i++) {
+		if (!address_is_none(&model->nodes[i / N_FAMILIES].address[i % N_FAMILIES]))
+			sets->is_there[sets->ids[i]] = true;
+	}
 	return 0;
 }
 
@@ -157,6 +164,7 @@ void target_sets_destroy(struct target_sets *sets)
 	made_sets_destroy(sets->made, sets->rings, sets->states);
 	free(sets->spare);
 	free(sets->state_of);
+	free(sets->is_there);
 	free(sets->same);
 }
 
@@ -182,9 +190,35 @@ void made_sets_count(const struct made_sets *made, size_t *ret_n_scaled, size_t 
 	*ret_n_left_out = n_left_out;
 }
 
-const node_id *target_set_ring(const struct target_set *set)
+const node_id *target_ring_slots(const struct part *ring)
 {
-	return set->ring == NULL ? NULL : ((const struct ring *)set->ring->value)->slots;
+	return ring == NULL ? NULL : ((const struct ring *)ring->value)->slots;
+}
+
+uint32_t target_ring_size(const struct part *ring)
+{
+	return ((const struct ring *)ring->value)->size;
+}
+
+static bool has_all(const struct target_sets *sets, const struct part *ring)
+{
+	const struct maglev_member *members = ring->key;
+
+	for (size_t i = 1; i < ring->key_len / sizeof(*members); i++) {
+		if (members[i].node >= sets->n_nodes || !sets->is_there[members[i].node])
+			return false;
+	}
+	return true;
+}
+
+// Services beside each other mostly share their ring.
+bool target_sets_has_all(struct target_sets *sets, const struct part *ring)
+{
+	if (sets->looked_at != ring) {
+		sets->looked_at = ring;
+		sets->had_all = has_all(sets, ring);
+	}
+	return sets->had_all;
 }
 
 static bool is_of(
@@ -271,9 +305,15 @@ static int build_ring(struct target_sets *sets, const void *key, size_t key_len,
 		part_store_release(sets->rings, part);
 		return r;
 	}
+	ring->size = ring_size;
 	sets->n_rings_built++;
 	*ret_part = part;
 	return 0;
+}
+
+static bool may_build(const struct target_sets *sets)
+{
+	return sets->n_rings_built < sets->n_rings_max;
 }
 
 // The ring of sets->spare[1] on.
@@ -287,6 +327,9 @@ static int take_ring(struct target_sets *sets, size_t n_members, struct target_s
 	maglev_sort(&sets->spare[1], n_members);
 	sets->spare[0] = (struct maglev_member){.identity = sets->model->ring_size};
 	set->ring = part_store_find(sets->rings, sets->spare, key_len);
+	set->is_late = set->ring == NULL && !may_build(sets);
+	if (set->is_late)
+		return 0;
 	if (set->ring == NULL) {
 		int r = build_ring(sets, sets->spare, key_len, n_members, &set->ring);
 		if (r < 0)
@@ -310,7 +353,8 @@ static int take_states(struct target_sets *sets, struct target_set *set)
 	return 0;
 }
 
-// Makes it what it was before. Returns false if there was none.
+// Makes it what it was before. Returns false if there was none, or its ring was late and can be
+// made now.
 static bool keep(
 	const struct target_sets *sets, size_t set, enum family family, struct target_set *ret_set)
 {
@@ -319,7 +363,7 @@ static bool keep(
 	if (sets->same[set] == SIZE_MAX)
 		return false;
 	before = &sets->before->sets[sets->same[set] * N_FAMILIES + family];
-	if (!before->made)
+	if (!before->made || (before->is_late && may_build(sets)))
 		return false;
 	*ret_set = *before;
 	if (before->ring != NULL)

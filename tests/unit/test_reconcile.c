@@ -304,6 +304,61 @@ static void changes_that_come_together_share_a_table_of_the_newest_state(void **
 	assert_int_equal(state_of(p, id_of(p, "b")), TARGET_DRAINING);
 }
 
+static size_t count_late(const struct place *p)
+{
+	struct reconcile_status status;
+
+	reconcile_read_status(p->reconcile, &status);
+	return status.report.n_services_late;
+}
+
+// With rings so large that a table makes just one.
+static void a_table_makes_few_rings_and_what_is_wanted_is_in_force_with_the_last_of_them(
+	void **state)
+{
+	struct place *p = *state;
+	struct config *config = configure(p, "a b c");
+
+	config->ring_size = 524309;
+	add_service(config, "web", "abc");
+	add_service(config, "dns", "ab");
+	add_service(config, "mail", "bc");
+	want(p, config);
+	run_for(p, 1000);
+	assert_int_equal(p->dp.n_published, 4); // One of the nodes alone, then a ring each.
+	assert_int_equal(p->n_ready, 1);
+	assert_true(reconcile_is_in_force(p->reconcile));
+
+	assert_int_equal(reconcile_drain(p->reconcile, "b"), 0);
+	run_for(p, 1000);
+	assert_int_equal(p->dp.n_published, 7);
+	assert_int_equal(count_late(p), 0);
+}
+
+// By a table that lacks rings, flows may still begin at it.
+static void a_node_leaves_only_when_no_ring_names_it_any_more(void **state)
+{
+	struct place *p = *state;
+	struct config *three = configure(p, "a b c"), *two = configure(p, "a c");
+
+	three->ring_size = two->ring_size = 2097169; // It takes longer than AGE_MS.
+	add_service(three, "web", "abc");
+	add_service(three, "dns", "ab");
+	add_service(two, "web", "ac");
+	add_service(two, "dns", "a");
+	want(p, three);
+	run_for(p, 1000);
+	node_id b = id_of(p, "b");
+
+	want(p, two);
+	assert_int_equal(count_late(p), 1);
+	for (unsigned i = 0; i < 1000 && id_of(p, "b") != NODE_NONE; i++) {
+		assert_true(state_of(p, b) == TARGET_DRAINING || count_late(p) == 0);
+		run_for(p, 1);
+	}
+	assert_int_equal(id_of(p, "b"), NODE_NONE);
+}
+
 struct storm {
 	struct place *place;
 	struct loop_timer timer;
@@ -652,6 +707,9 @@ int main(void)
 		IN_PLACE(checks_begin_at_the_configurations_rate),
 		IN_PLACE(a_service_that_a_reload_adds_is_announced_after_its_first_checks),
 		IN_PLACE(changes_that_come_together_share_a_table_of_the_newest_state),
+		IN_PLACE(
+			a_table_makes_few_rings_and_what_is_wanted_is_in_force_with_the_last_of_them),
+		IN_PLACE(a_node_leaves_only_when_no_ring_names_it_any_more),
 		IN_PLACE(a_storm_of_changes_makes_a_table_every_few_milliseconds),
 		IN_PLACE(
 			tables_do_not_pile_up_while_workers_hang_and_the_newest_state_comes_out_then),

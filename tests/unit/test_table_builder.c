@@ -742,6 +742,132 @@ static void what_a_ring_cannot_represent_is_told(void **state)
 }
 
 // Changes at random, tables given back at random, and every id checked against what it was.
+// Three sets whose ring is another without the first node: of set 0 in both families, and of set 1.
+static void want_three_rings(struct wanted *w)
+{
+	want(w, 4);
+	w->model.n_sets = 2;
+	memcpy(w->targets[1], w->targets[0], sizeof(w->targets[0]));
+	w->targets[1][1].weight = 5;
+	w->sets[1].n_targets = w->sets[0].n_targets;
+	want_service(w, "2001:db8::80", 80);
+	want_service(w, "192.0.2.81", 80)->set = 1;
+}
+
+static void lose_node(struct wanted *w, size_t node)
+{
+	w->targets[0][node].state = w->targets[1][node].state = TARGET_DOWN;
+}
+
+static bool has_node(const struct service *s, node_id node)
+{
+	for (uint32_t i = 0; i < s->ring_size; i++) {
+		if (s->ring[i] == node)
+			return true;
+	}
+	return false;
+}
+
+// How many of the three services still give flows to it.
+static size_t count_users(const struct forwarding_table *table, node_id node)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < 3; i++)
+		n += has_node(&table->services[i], node);
+	return n;
+}
+
+static node_id first_of(const struct world *world)
+{
+	return table_builder_node(world->builder, &world->wanted.nodes[0].address[IPV4]);
+}
+
+static void a_table_makes_as_many_rings_as_it_may_and_the_others_stay_as_they_were(void **state)
+{
+	struct world *world = *state;
+	struct build_report report;
+
+	want_three_rings(&world->wanted);
+	world->wanted.services[1].vip = address("192.0.2.82"); // All in IPv4: two rings.
+	world->wanted.services[1].target_family = IPV4;
+	const struct forwarding_table *first = build(world), *second, *third;
+	node_id lost = first_of(world);
+	assert_int_equal(count_users(first, lost), 3);
+
+	lose_node(&world->wanted, 0);
+	table_builder_limit_rings(world->builder, 1);
+	second = build_reporting(world, NULL, &report);
+	assert_int_equal(report.n_rings_built, 1);
+	assert_int_equal(report.n_services_late, 1);
+	assert_int_equal(count_users(second, lost), 1);
+	assert_ptr_equal(second->services[2].ring, first->services[2].ring);
+	assert_int_equal(second->services[2].states[lost], TARGET_DOWN);
+	table_builder_release(world->builder, first);
+	assert_true(has_node(&second->services[2], lost)); // It is there still.
+
+	third = build_reporting(world, NULL, &report);
+	assert_int_equal(report.n_rings_built, 1);
+	assert_int_equal(report.n_services_late, 0);
+	assert_int_equal(count_users(third, lost), 0);
+}
+
+static void a_late_service_is_not_overtaken_by_others_that_change_again_and_again(void **state)
+{
+	struct world *world = *state;
+
+	want_three_rings(&world->wanted);
+	build(world);
+	lose_node(&world->wanted, 0);
+	table_builder_limit_rings(world->builder, 1);
+	for (unsigned i = 0; i < 2; i++) {
+		build(world);
+		world->wanted.targets[0][1].weight++; // Two of the three rings are others again.
+	}
+	assert_false(has_node(&build(world)->services[2], first_of(world)));
+}
+
+static void a_service_without_any_ring_yet_is_awaited(void **state)
+{
+	struct world *world = *state;
+	struct build_report report;
+
+	want_three_rings(&world->wanted);
+	table_builder_limit_rings(world->builder, 1);
+	const struct forwarding_table *table = build_reporting(world, NULL, &report);
+
+	assert_int_equal(report.n_services_late, 2);
+	assert_non_null(table->services[0].ring);
+	assert_false(table->services[0].is_awaited);
+	assert_null(table->services[2].ring);
+	assert_true(table->services[2].is_awaited);
+	build(world);
+	table = build_reporting(world, NULL, &report);
+	assert_int_equal(report.n_services_late, 0);
+	assert_non_null(table->services[2].ring);
+	assert_false(table->services[2].is_awaited);
+}
+
+// Its id may soon be another's.
+static void a_late_service_does_not_keep_a_ring_with_a_node_that_is_gone(void **state)
+{
+	struct world *world = *state;
+
+	want_three_rings(&world->wanted);
+	build(world);
+	node_id gone = first_of(world);
+	want_three_rings(&world->wanted);
+	world->wanted.nodes[0].address[IPV4] = address("10.0.0.99");
+	table_builder_limit_rings(world->builder, 1);
+	const struct forwarding_table *table = build(world);
+
+	for (size_t i = 0; i < 3; i++)
+		assert_true(
+			table->services[i].ring == NULL || !has_node(&table->services[i], gone));
+	assert_null(table->services[2].ring);
+	assert_non_null(table->services[1].ring); // It is the same at its IPv6 address.
+}
+
 static void ids_survive_any_history(void **state)
 {
 	struct world *world = *state;
@@ -798,6 +924,10 @@ int main(void)
 		TEST(a_node_is_an_address_to_flows_and_a_name_to_rings),
 		TEST(next_hops_come_of_the_routes_or_of_the_caller),
 		TEST(what_a_ring_cannot_represent_is_told),
+		TEST(a_table_makes_as_many_rings_as_it_may_and_the_others_stay_as_they_were),
+		TEST(a_late_service_is_not_overtaken_by_others_that_change_again_and_again),
+		TEST(a_service_without_any_ring_yet_is_awaited),
+		TEST(a_late_service_does_not_keep_a_ring_with_a_node_that_is_gone),
 		TEST(ids_survive_any_history),
 	};
 
