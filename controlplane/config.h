@@ -81,6 +81,7 @@ struct service_config {
 	size_t *nodes; // [n_nodes] indexes into the configuration's nodes, in rising order. All of
 	               // them have an address of 'target_family'.
 	size_t n_nodes;
+	bool uses_cluster; // All that the cluster has of 'target_family', in place of 'nodes'.
 	const uint32_t *weights; // [n_nodes] Its own of each; NULL for those that the nodes have.
 	const bool *reserves; // [n_nodes] Who of them takes new flows only while no other node is
 	                      // up; NULL for nobody.
@@ -99,6 +100,12 @@ struct service_config {
 	bool is_learnt;
 	int learns_with; // Of which service the port is asked: TCP's own, 0, or that of another of
 	                 // the same VIP, so many places further on; LEARNS_ALONE for none.
+};
+
+// Of a configuration's nodes, in rising order.
+struct node_indexes {
+	const size_t *at; // [n]
+	size_t n;
 };
 
 struct config {
@@ -125,6 +132,8 @@ struct config {
 	struct node_config *nodes; // [n_nodes], in the file's order, as are the services.
 	size_t n_nodes;
 	size_t *all_nodes; // [n_nodes] 0, 1, 2, ...: shared by services that use them all.
+	struct node_indexes cluster_nodes[N_FAMILIES]; // By the family of their addresses. So that
+	                                               // services need not change with them.
 	struct service_config **services; // [n_services]; configurations may share them. A file's
 	                                  // are one piece of memory, which the first begins.
 	size_t n_services;
@@ -154,6 +163,13 @@ int config_warnings(const struct config *config, struct text_lines *ret_warnings
 
 // Accepts NULL.
 void config_free(struct config *config);
+
+static inline struct node_indexes config_nodes_of(
+	const struct config *config, const struct service_config *service)
+{
+	return service->uses_cluster ? config->cluster_nodes[service->target_family]
+				     : (struct node_indexes){service->nodes, service->n_nodes};
+}
 
 // Whether nodes see it as a client's.
 bool config_has_snat(const struct config *config, const struct address *address);

@@ -49,6 +49,8 @@ struct making {
 	struct place *places; // [n_places], sorted.
 	size_t n_places;
 	bool same_nodes;               // All that there are, and none else, as before.
+	bool same_cluster[N_FAMILIES]; // Likewise those that the cluster has.
+	bool *carried_pools;           // [before->n_pools]: of a service that is still there.
 	bool *carried;                 // [before->n_nodes][N_FAMILIES]: some service still has it.
 	size_t *now_at;                // [before->n_nodes][N_FAMILIES]: whose address that is, as
 	                               // an index into plan->nodes, or SIZE_MAX.
@@ -447,16 +449,17 @@ static const struct pool *pool_before(const struct making *m, size_t service)
 static void find_carried(struct making *m)
 {
 	const struct plan *before = m->before;
-	const struct pool *last = NULL;
 
 	for (size_t i = 0; i < m->plan->config->n_services; i++) {
 		const struct pool *pool = pool_before(m, i);
 
-		// Services beside each other mostly share their pool.
-		if (pool == NULL || pool == last)
-			continue;
-		last = pool;
-		for (size_t j = 0; j < pool->n_members; j++)
+		if (pool != NULL)
+			m->carried_pools[pool - before->pools] = true;
+	}
+	for (size_t i = 0; i < before->n_pools; i++) {
+		const struct pool *pool = &before->pools[i];
+
+		for (size_t j = 0; m->carried_pools[i] && j < pool->n_members; j++)
 			m->carried[pool->members[j].node * N_FAMILIES + pool->family] |=
 				!pool->members[j].gone;
 	}
@@ -534,6 +537,18 @@ static bool are_same_nodes(const struct making *m)
 	for (size_t i = 0; same && i < m->plan->n_nodes; i++)
 		same = is_same_node(m, i);
 	return same;
+}
+
+// Of both, the places among nodes that are the same.
+static bool has_same_cluster(const struct making *m, enum family family)
+{
+	const struct node_indexes *now = &m->plan->config->cluster_nodes[family], *before;
+
+	if (!m->same_nodes)
+		return false;
+	before = &m->before->config->cluster_nodes[family];
+	return now->n == before->n &&
+		(now->n == 0 || memcmp(now->at, before->at, now->n * sizeof(*now->at)) == 0);
 }
 
 static void add_nodes(struct making *m, const struct drains *drains)
@@ -672,7 +687,7 @@ static bool sort_services(struct making *m)
 
 static uint64_t hash_nodes(const struct service_config *service)
 {
-	uint64_t hash = service->n_nodes;
+	uint64_t hash = service->uses_cluster ? UINT64_MAX : service->n_nodes;
 
 	for (size_t i = 0; i < service->n_nodes; i++)
 		hash = fold_multiply(hash ^ service->nodes[i], 0x9e3779b97f4a7c15);
@@ -718,6 +733,7 @@ static int compare_uses(const struct service_config *s, const struct service_con
 		order(s->target_family, t->target_family),
 		order(s->check.fallback_port, t->check.fallback_port),
 		order(s->fail_open, t->fail_open),
+		order(s->uses_cluster, t->uses_cluster),
 		order(s->n_nodes, t->n_nodes),
 	};
 
@@ -854,6 +870,8 @@ static bool is_as_before(const struct making *m, const struct wish *wish, bool i
 {
 	const struct pool *before = wish->before;
 
+	if (wish->service->uses_cluster && !m->same_cluster[wish->service->target_family])
+		return false;
 	return m->same_nodes && before != NULL && !has_gone(before) &&
 		(is_same ||
 			compare_uses(wish->service,
@@ -889,18 +907,18 @@ static bool create_list(struct pool *pool, size_t n_max)
 static bool add_members(struct making *m, struct pool *pool, const struct wish *wish)
 {
 	const struct service_config *service = wish->service;
+	struct node_indexes nodes = config_nodes_of(m->plan->config, service);
 
-	if (!create_list(
-		    pool, service->n_nodes + (wish->before != NULL ? wish->before->n_members : 0)))
+	if (!create_list(pool, nodes.n + (wish->before != NULL ? wish->before->n_members : 0)))
 		return false;
 	lay_out(m, wish->before);
-	for (size_t i = 0; i < service->n_nodes; i++) {
-		if (!add_member(m, pool, wish, service->nodes[i]))
+	for (size_t i = 0; i < nodes.n; i++) {
+		if (!add_member(m, pool, wish, nodes.at[i]))
 			return false;
 		if (service->weights != NULL)
 			pool->members[i].weight = service->weights[i];
 		pool->members[i].is_reserve = service->reserves != NULL && service->reserves[i];
-		m->members[service->nodes[i]] = NULL; // It does not leave.
+		m->members[nodes.at[i]] = NULL; // It does not leave.
 	}
 	return add_leaving_members(m, pool, wish);
 }
@@ -1079,6 +1097,7 @@ static bool allocate(struct making *m, size_t n_not_same)
 	plan->services = array(n_services, sizeof(*plan->services));
 	m->pool_now = array(n_pools, sizeof(size_t));
 	m->places = array(config->n_nodes * N_FAMILIES, sizeof(*m->places));
+	m->carried_pools = array(n_pools, sizeof(bool));
 	m->carried = array(n_before * N_FAMILIES, sizeof(bool));
 	m->now_at = array(n_before * N_FAMILIES, sizeof(size_t));
 	m->members = array(n_nodes, sizeof(*m->members));
@@ -1088,8 +1107,8 @@ static bool allocate(struct making *m, size_t n_not_same)
 	return plan->names != NULL && plan->nodes != NULL && plan->nodes_by_name != NULL &&
 		plan->pools != NULL && plan->sets != NULL && plan->pool_of != NULL &&
 		plan->services_by_name != NULL && plan->services != NULL && m->pool_now != NULL &&
-		m->places != NULL && m->carried != NULL && m->now_at != NULL &&
-		m->members != NULL && m->leaves != NULL && m->slots != NULL;
+		m->places != NULL && m->carried_pools != NULL && m->carried != NULL &&
+		m->now_at != NULL && m->members != NULL && m->leaves != NULL && m->slots != NULL;
 }
 
 static bool make(struct making *m, const struct config *config, const struct drains *drains)
@@ -1109,6 +1128,8 @@ static bool make(struct making *m, const struct config *config, const struct dra
 	for (size_t i = 0; i <= m->slots_mask; i++)
 		m->slots[i] = SIZE_MAX;
 	add_nodes(m, drains);
+	for (enum family f = IPV4; f < N_FAMILIES; f++)
+		m->same_cluster[f] = has_same_cluster(m, f);
 	if (!add_pools(m))
 		return false;
 	fill_model(m);
@@ -1131,6 +1152,7 @@ struct plan *plan_create(const struct config *config, const struct plan *before,
 	free(m.named);
 	free(m.pool_now);
 	free(m.places);
+	free(m.carried_pools);
 	free(m.carried);
 	free(m.now_at);
 	free(m.members);

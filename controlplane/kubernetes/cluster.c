@@ -424,6 +424,7 @@ int cluster_set_file(struct cluster *cluster, const struct config *file, uint64_
 	if (r < 0)
 		return r;
 	cluster->file = file;
+	piece_keeper_forget_terms(cluster->keeper);
 	cluster_forget_ground(cluster);
 	cluster->has_changed = true;
 	if (cluster_is_known(cluster))

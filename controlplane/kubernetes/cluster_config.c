@@ -31,7 +31,7 @@ struct node_list {
 struct service_piece {
 	STAILQ_ENTRY(service_piece) link; // Of those retired,
 	uint64_t last;                    // and the last configuration that may have it.
-	struct cluster_ground *ground;    // What its lists are of.
+	uint64_t terms;                   // By which it was made: a number.
 	struct source_list sources;       // Its own copy; n 0 for none.
 	size_t sources_at;                // 1 more than its index in the configuration; 0 for none.
 	struct node_list own[N_FAMILIES]; // Of a Service that is Local, by the VIP's family.
@@ -46,8 +46,18 @@ struct node_place {
 	size_t at;                // SIZE_MAX for one that is left out.
 };
 
+// What a Service that is not Local has of a ground, but for the nodes themselves.
+struct terms {
+	uint16_t node_port;                    // Where nodes are connected to.
+	enum family tunnel_family[N_FAMILIES]; // Of nodes, by the VIP's.
+	struct announcers announcers;
+};
+
 struct cluster_ground {
 	size_t n_references;
+	uint64_t number; // Of all that were made with one keeper; and of the first of those with
+	uint64_t terms_number; // these terms.
+	struct terms terms;
 	const struct config *file;
 	struct node_config *nodes; // [n_nodes] The file's, then the cluster's.
 	size_t n_nodes;
@@ -58,8 +68,6 @@ struct cluster_ground {
 	size_t n_addresses;
 	struct index_slot *slots; // and where they are found.
 	struct index index;
-	uint16_t node_port; // Where nodes are connected to.
-	struct announcers announcers;
 	bool meets_a_vip; // A node is left out whose address was given to a Service.
 	struct text_lines left_out;
 };
@@ -68,7 +76,10 @@ struct cluster_ground {
 // retired, and goes with the last of those.
 struct piece_keeper {
 	size_t n_references;
-	uint64_t last;                                  // That was made.
+	uint64_t last_ground;  // Its number,
+	uint64_t terms_number; // that of its terms, 0 for those that nothing may be kept by,
+	struct terms terms;    // and these.
+	uint64_t last;         // That was made.
 	TAILQ_HEAD(joined_list, cluster_config) living; // In their order,
 	STAILQ_HEAD(piece_list, service_piece) retired; // as are these.
 };
@@ -455,9 +466,45 @@ static uint16_t choose_node_port(const struct cluster_view *view)
 // Whether all that pieces have from it is as it was.
 static bool is_good(const struct cluster_ground *ground, const struct joining *j)
 {
-	return ground != NULL && !ground->meets_a_vip && ground->node_port == j->node_port &&
-		announcers_equal(&ground->announcers, j->view->announcers) &&
+	return ground != NULL && !ground->meets_a_vip && ground->terms.node_port == j->node_port &&
+		announcers_equal(&ground->terms.announcers, j->view->announcers) &&
 		!meets_a_vip(ground, j->view);
+}
+
+// Tunnels lead to either family: the VIP's, where a node has it.
+static enum family tunnel_family(const struct cluster_ground *ground, enum family family)
+{
+	const struct forwarding_settings *settings = &ground->file->settings;
+	enum family other = family == IPV4 ? IPV6 : IPV4;
+	bool has_source = !address_is_none(&settings->tunnel_source[family]);
+
+	if (has_source && ground->used[family].n >= ground->used[other].n)
+		return family;
+	return address_is_none(&settings->tunnel_source[other]) ? family : other;
+}
+
+static void set_terms(const struct joining *j, struct cluster_ground *ground)
+{
+	ground->terms.node_port = j->node_port;
+	ground->terms.announcers = *j->view->announcers;
+	for (enum family f = IPV4; f < N_FAMILIES; f++)
+		ground->terms.tunnel_family[f] = tunnel_family(ground, f);
+}
+
+static bool same_terms(const struct terms *a, const struct terms *b)
+{
+	return a->node_port == b->node_port && announcers_equal(&a->announcers, &b->announcers) &&
+		memcmp(a->tunnel_family, b->tunnel_family, sizeof(a->tunnel_family)) == 0;
+}
+
+static void number(struct piece_keeper *keeper, struct cluster_ground *ground)
+{
+	ground->number = ++keeper->last_ground;
+	if (keeper->terms_number == 0 || !same_terms(&keeper->terms, &ground->terms)) {
+		keeper->terms_number = ground->number;
+		keeper->terms = ground->terms;
+	}
+	ground->terms_number = keeper->terms_number;
 }
 
 // The kept one, where that is as good as a new one. Returns 0 or -ENOMEM.
@@ -470,8 +517,8 @@ static int take_ground(struct joining *j)
 
 		if (new == NULL)
 			return -ENOMEM;
-		new->node_port = j->node_port;
-		new->announcers = *j->view->announcers;
+		set_terms(j, new);
+		number(j->view->keeper, new);
 		cluster_ground_release(*kept);
 		*kept = new;
 	}
@@ -588,18 +635,10 @@ static struct check_config check_of(
 	return check;
 }
 
-// Tunnels lead to either family: the VIP's, where a node has it.
 static enum family target_family(
 	const struct cluster_ground *ground, const struct admission *admission, enum family family)
 {
-	const struct forwarding_settings *settings = &ground->file->settings;
-	enum family other = family == IPV4 ? IPV6 : IPV4;
-	bool has_source = !address_is_none(&settings->tunnel_source[family]);
-
-	if (admission->mode != MODE_TUNNEL ||
-		(has_source && ground->used[family].n >= ground->used[other].n))
-		return family;
-	return address_is_none(&settings->tunnel_source[other]) ? family : other;
+	return admission->mode == MODE_TUNNEL ? ground->terms.tunnel_family[family] : family;
 }
 
 static struct service_config service_at(const struct joining *j, const struct served *served,
@@ -619,8 +658,7 @@ static struct service_config service_at(const struct joining *j, const struct se
 		.tunnel_kind = served->admission->tunnel_kind,
 		.target_family = target,
 		.check = check_of(j, served, target),
-		.nodes = j->ground->used[target].nodes,
-		.n_nodes = j->ground->used[target].n,
+		.uses_cluster = !served->object->is_local,
 		.mss = port->protocol == IPPROTO_TCP ? options->mss : 0,
 		.idle_s = options->idle_s > 0           ? options->idle_s
 			: port->protocol == IPPROTO_TCP ? file->tcp_idle_s
@@ -785,7 +823,6 @@ static void destroy_piece(struct service_piece *piece)
 		free(piece->own[f].reserves);
 	}
 	free(piece->sources.prefixes);
-	cluster_ground_release(piece->ground);
 	free(piece);
 }
 
@@ -821,6 +858,11 @@ struct piece_keeper *piece_keeper_create(void)
 	TAILQ_INIT(&keeper->living);
 	STAILQ_INIT(&keeper->retired);
 	return keeper;
+}
+
+void piece_keeper_forget_terms(struct piece_keeper *keeper)
+{
+	keeper->terms_number = 0;
 }
 
 void piece_keeper_release(struct piece_keeper *keeper)
@@ -885,8 +927,7 @@ static struct service_piece *create_piece(
 		return NULL;
 	piece->sources_at = sources_at;
 	piece->node_port_rank = rank_node_port(object);
-	piece->ground = j->ground;
-	j->ground->n_references++;
+	piece->terms = j->ground->terms_number;
 	if (copy_sources(&object->sources, &piece->sources) < 0 ||
 		(object->is_local && take_endpoints(j, served, piece) < 0)) {
 		destroy_piece(piece);
@@ -906,13 +947,13 @@ static bool same_lists(const struct node_list *a, const struct node_list *b)
 					0));
 }
 
-// Of two on one ground. Where memory between members differs they count as different, and nothing
-// is lost but time.
+// Of two by the same terms. Where memory between members differs they count as different, and
+// nothing is lost but time.
 static bool same_services(const struct service_config *a, const struct service_config *b)
 {
 	struct service_config c = *b;
 
-	c.nodes = a->nodes; // Of Local Services; else they are the ground's.
+	c.nodes = a->nodes; // Of Local Services.
 	c.weights = a->weights;
 	c.reserves = a->reserves;
 	return memcmp(a, &c, sizeof(c)) == 0 && (a->weights == NULL) == (b->weights == NULL);
@@ -920,7 +961,7 @@ static bool same_services(const struct service_config *a, const struct service_c
 
 static bool same_pieces(const struct service_piece *a, const struct service_piece *b)
 {
-	bool same = a->ground == b->ground && a->n == b->n &&
+	bool same = a->terms == b->terms && a->n == b->n &&
 		a->node_port_rank == b->node_port_rank &&
 		compare_lists(&a->sources, &b->sources) == 0;
 
@@ -935,10 +976,15 @@ static void keep_piece(const struct joining *j, struct served *served, struct se
 {
 	piece_keeper_retire(j->view->keeper, served->piece);
 	served->piece = piece;
-	served->ground = piece->ground;
 	served->sources_at = piece->sources_at;
 	served->node_port_rank = piece->node_port_rank;
 	served->n_services = (uint32_t)piece->n;
+}
+
+// The nodes of a Service that is not Local are not in its piece.
+static uint64_t is_made_on(const struct joining *j, bool is_local)
+{
+	return is_local ? j->ground->number : j->ground->terms_number;
 }
 
 // Has it a piece: the kept one, where that is as good as a new one. Returns 0 or -ENOMEM.
@@ -946,13 +992,15 @@ static int take_piece(const struct joining *j, struct served *served, size_t sou
 {
 	struct service_piece *new;
 
-	if (!is_to_be_made(served) && served->ground == j->ground &&
+	if (!is_to_be_made(served) && served->made_on == is_made_on(j, served->is_local) &&
 		served->sources_at == sources_at)
 		return 0;
 	new = create_piece(j, served, sources_at);
 	if (new == NULL)
 		return -ENOMEM;
 	served->is_stale = false;
+	served->is_local = served->object->is_local;
+	served->made_on = is_made_on(j, served->is_local);
 	if (served->piece != NULL && same_pieces(served->piece, new))
 		destroy_piece(new);
 	else
@@ -1043,6 +1091,9 @@ static int copy_file(struct joining *j)
 	j->ground->n_references++;
 	config->nodes = j->ground->nodes;
 	config->n_nodes = j->ground->n_nodes;
+	for (enum family f = IPV4; f < N_FAMILIES; f++)
+		config->cluster_nodes[f] =
+			(struct node_indexes){j->ground->used[f].nodes, j->ground->used[f].n};
 	if (file->n_services > 0)
 		memcpy(config->services, file->services,
 			file->n_services * sizeof(*config->services));

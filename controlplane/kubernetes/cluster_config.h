@@ -43,7 +43,8 @@ struct served {
 
 	// Written by joins: what it was made into, and of that what is asked each time.
 	struct service_piece *piece; // NULL before it was made.
-	const struct cluster_ground *ground;
+	uint64_t made_on;            // Which ground, or terms where it is not Local.
+	bool is_local;
 	size_t sources_at; // As in the piece, as is the next.
 	uint32_t node_port_rank;
 	uint32_t n_services;
@@ -82,6 +83,9 @@ struct piece_keeper *piece_keeper_create(void);
 
 // Accepts NULL.
 void piece_keeper_release(struct piece_keeper *keeper);
+
+// The file has changed: all pieces are to be made anew.
+void piece_keeper_forget_terms(struct piece_keeper *keeper);
 
 // No configuration made from now on has the piece. Accepts NULL for it.
 void piece_keeper_retire(struct piece_keeper *keeper, struct service_piece *piece);

@@ -172,12 +172,13 @@ static const char *served(struct place *p)
 	text[0] = '\0';
 	for (size_t i = 0; i < config->n_services; i++) {
 		const struct service_config *s = config->services[i];
+		struct node_indexes nodes = config_nodes_of(config, s);
 
 		len += (size_t)sprintf(text + len, "%s%s %s", i == 0 ? "" : "; ", s->name,
 			address_format(&s->vip, address));
-		for (size_t j = 0; j < s->n_nodes; j++)
-			len += (size_t)sprintf(text + len, " %s%s", config->nodes[s->nodes[j]].name,
-				config->nodes[s->nodes[j]].is_out ? " (out)" : "");
+		for (size_t j = 0; j < nodes.n; j++)
+			len += (size_t)sprintf(text + len, " %s%s", config->nodes[nodes.at[j]].name,
+				config->nodes[nodes.at[j]].is_out ? " (out)" : "");
 	}
 	return text;
 }
