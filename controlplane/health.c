@@ -369,16 +369,20 @@ int check_config_compare(const struct check_config *a, const struct check_config
 	return 0;
 }
 
-static int compare(const void *a, const void *b)
+static int compare_configs(const struct probe_config *l, const struct probe_config *r)
 {
-	const struct probe_config *l = &((const struct probe *)a)->config;
-	const struct probe_config *r = &((const struct probe *)b)->config;
 	int by_address = memcmp(&l->address, &r->address, sizeof(l->address));
 	int by_port = order(l->port, r->port);
 
 	if (by_address != 0)
 		return by_address;
 	return by_port != 0 ? by_port : check_config_compare(&l->check, &r->check);
+}
+
+static int compare(const void *a, const void *b)
+{
+	return compare_configs(
+		&((const struct probe *)a)->config, &((const struct probe *)b)->config);
 }
 
 static struct probe *make(
@@ -420,6 +424,14 @@ struct probe *health_acquire(
 	loop_timer_set(health->loop, &probe->next,
 		loop_clock_ns() + random_below(health, FIRST_WITHIN_NS));
 	return probe;
+}
+
+bool health_share(struct probe *probe, const struct probe_config *config)
+{
+	bool is_its = compare_configs(&probe->config, config) == 0;
+
+	probe->n_owners += is_its;
+	return is_its;
 }
 
 void health_release(struct health *health, struct probe *probe)

@@ -52,6 +52,9 @@ void health_destroy(struct health *health);
 struct probe *health_acquire(
 	struct health *health, const struct probe_config *config, enum verdict inherited);
 
+// Whether the probe is that of 'config'; then it has one owner more, as if acquired.
+bool health_share(struct probe *probe, const struct probe_config *config);
+
 // The last release ends the probe. Accepts NULL.
 void health_release(struct health *health, struct probe *probe);
 

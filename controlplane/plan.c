@@ -755,10 +755,14 @@ static bool is_of_kind(const struct probe *probe, const struct probe_config *con
 }
 
 // Acquires the probe of 'config', which begins with what is known of its node: by 'probe_before',
-// or else by the member 'before'. Either may be NULL.
+// or else by the member 'before'. Either may be NULL. Mostly the one before is the very one, and
+// need not be looked for.
 static struct probe *acquire(struct making *m, const struct probe_config *config,
-	const struct member *before, const struct probe *probe_before)
+	const struct member *before, struct probe *probe_before)
 {
+	if (probe_before != NULL && health_share(probe_before, config))
+		return probe_before;
+
 	bool goes_on = is_of_kind(probe_before, config);
 	enum verdict inherited = before == NULL ? VERDICT_NONE
 		: goes_on                       ? probe_verdict(probe_before)
