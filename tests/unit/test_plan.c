@@ -607,6 +607,52 @@ static void a_new_check_inherits_the_nodes_verdict_and_a_new_node_has_none(void 
 	assert_string_equal(nodes_of(p, "web", 1), "a:up b:down");
 }
 
+static void a_check_that_changes_is_the_one_that_is_made(void **state)
+{
+	struct place *p = *state;
+	struct config *before = configure(p, "a");
+	struct check_config check = {
+		.kind = CHECK_TCP, .interval_ms = 1000, .timeout_ms = 1000, .rise = 1, .fall = 1};
+
+	add_service(before, "web", "a")->check = check;
+	plan(p, before, 0);
+	const struct probe *probe = p->plan->pools[0].members[0].probe;
+
+	struct config *same = p->configs[p->n_configs++] = copy_of_config(before);
+	plan(p, same, 0);
+	assert_ptr_equal(p->plan->pools[0].members[0].probe, probe);
+
+	struct config *after = p->configs[p->n_configs++] = copy_of_config(before);
+	after->services[0]->check.interval_ms = 2000;
+	plan(p, after, 0);
+	probe = p->plan->pools[0].members[0].probe;
+	assert_int_equal(probe_config_of(probe)->check.interval_ms, 2000);
+}
+
+// One more of the file's nodes is the cluster's, too; the service and all nodes are as before.
+static void a_service_of_the_cluster_follows_the_clusters_nodes_and_no_other_does(void **state)
+{
+	static const size_t all[] = {0, 1, 2};
+	struct place *p = *state;
+	struct config *before = configure(p, "a b c");
+	struct config after;
+
+	add_service(before, "file", "ab");
+	struct service_config *web = add_service(before, "web", "");
+	web->uses_cluster = true;
+	before->cluster_nodes[IPV4] = (struct node_indexes){all, 2};
+	plan(p, before, 0);
+	assert_string_equal(nodes_of(p, "web", 1), "a:up b:up");
+
+	after = *before;
+	after.cluster_nodes[IPV4].n = 3;
+	plan(p, &after, 0);
+	assert_string_equal(nodes_of(p, "web", 1), "a:up b:up c:up");
+	assert_string_equal(nodes_of(p, "file", 1), "a:up b:up");
+	plan(p, before, 0);
+	assert_string_equal(nodes_of(p, "web", 1), "a:up b:up c:draining");
+}
+
 static void a_node_at_another_address_leaves_the_old_and_has_no_verdict_at_the_new(void **state)
 {
 	struct place *p = *state;
@@ -905,6 +951,8 @@ int main(void)
 		IN_PLACE(a_node_that_one_service_loses_stays_with_the_others),
 		IN_PLACE(a_node_that_left_with_its_last_service_is_not_kept),
 		IN_PLACE(a_new_check_inherits_the_nodes_verdict_and_a_new_node_has_none),
+		IN_PLACE(a_check_that_changes_is_the_one_that_is_made),
+		IN_PLACE(a_service_of_the_cluster_follows_the_clusters_nodes_and_no_other_does),
 		IN_PLACE(a_node_at_another_address_leaves_the_old_and_has_no_verdict_at_the_new),
 		IN_PLACE(a_node_renamed_is_what_it_was),
 		IN_PLACE(two_nodes_that_change_names_change_nothing_else),

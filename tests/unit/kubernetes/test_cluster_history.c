@@ -275,6 +275,7 @@ static void assert_same_service(const struct config *a, const struct service_con
 	if (s->weights != NULL)
 		assert_memory_equal(s->weights, t->weights, s->n_nodes * sizeof(uint32_t));
 	assert_int_equal(check_config_compare(&s->check, &t->check), 0);
+	assert_int_equal(s->check.fallback_port, t->check.fallback_port);
 	assert_int_equal(s->check.port, t->check.port);
 	assert_int_equal(s->sources, t->sources);
 	if (s->sources > 0)
@@ -291,6 +292,24 @@ static void assert_same_configs(const struct config *a, const struct config *b)
 	assert_int_equal(a->n_services, b->n_services);
 	for (size_t i = 0; i < a->n_services; i++)
 		assert_same_service(a, a->services[i], b, b->services[i]);
+}
+
+static void assert_asks_what_is_wanted(const struct plan *plan)
+{
+	for (size_t i = 0; i < plan->n_pools; i++) {
+		const struct pool *pool = &plan->pools[i];
+		const struct check_config *check =
+			&plan->config->services[pool->first_service]->check;
+
+		for (size_t j = 0; j < pool->n_members; j++) {
+			const struct probe *probe = pool->members[j].probe;
+
+			if (probe != NULL)
+				assert_int_equal(
+					check_config_compare(&probe_config_of(probe)->check, check),
+					0);
+		}
+	}
 }
 
 static void assert_same_plans(const struct plan *a, const struct plan *b)
@@ -452,6 +471,7 @@ static void what_is_kept_is_what_would_be_made_anew(void **state)
 			cluster_config_of(p->kept.joined), cluster_config_of(p->anew.joined));
 		assert_int_equal(p->kept.left_out.n, p->anew.left_out.n);
 		assert_same_plans(p->kept.plan, p->anew.plan);
+		assert_asks_what_is_wanted(p->kept.plan);
 		assert_same_tables(p->kept.table, p->anew.table);
 		assert_as_built_anew(p, &p->kept);
 	}
