@@ -6,6 +6,7 @@
 
 #include "clock.h"
 #include "index_builder.h"
+#include "sort_indexes.h"
 
 // Ten thousand services over a thousand nodes are one pool, not ten million memberships: services
 // with the same nodes, checked in the same way, share one. A reload makes all of it anew, and looks
@@ -105,12 +106,11 @@ static int by_service_name(const void *a, const void *b, void *plan)
 		service_name(plan, *(const size_t *)a), service_name(plan, *(const size_t *)b));
 }
 
-static void sort(struct plan *plan, size_t *indexes, size_t n,
-	int (*compare)(const void *, const void *, void *))
+static void sort(struct plan *plan, size_t *indexes, size_t n, compare_indexes_fn *compare)
 {
 	for (size_t i = 0; i < n; i++)
 		indexes[i] = i;
-	qsort_r(indexes, n, sizeof(size_t), compare, plan);
+	sort_indexes(indexes, n, compare, plan);
 }
 
 // Where in 'sorted' the first is whose name is not before 'name'.
@@ -675,7 +675,7 @@ static bool sort_services(struct making *m)
 	if (done) {
 		size_t n_kept = keep_order(m, now, fresh);
 
-		qsort_r(fresh, n - n_kept, sizeof(*fresh), by_service_name, plan);
+		sort_indexes(fresh, n - n_kept, by_service_name, plan);
 		merge_fresh(plan, n_kept, fresh, n - n_kept);
 	}
 	free(now);

@@ -13,6 +13,7 @@
 #include "index_builder.h"
 #include "part_store.h"
 #include "route_trie.h"
+#include "sort_indexes.h"
 #include "source_set.h"
 #include "target_sets.h"
 
@@ -420,7 +421,7 @@ static int compare_fresh(const void *left, const void *right, void *argument)
 // one is there twice.
 static int put_fresh(struct keys *keys)
 {
-	qsort_r(keys->fresh, keys->n_fresh, sizeof(*keys->fresh), compare_fresh, keys);
+	sort_indexes(keys->fresh, keys->n_fresh, compare_fresh, keys);
 	for (size_t i = 0; i < keys->n_fresh; i++) {
 		size_t at = keys->fresh[i];
 		int r = i > 0 && compare_fresh(&keys->fresh[i - 1], &keys->fresh[i], keys) == 0
