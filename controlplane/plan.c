@@ -949,8 +949,8 @@ static uint64_t hash_of(struct making *m, const struct service_config *service)
 {
 	if (service->weights != NULL || service->reserves != NULL)
 		return hash_nodes(service);
-	if (m->hashed == NULL || m->hashed->nodes != service->nodes ||
-		m->hashed->n_nodes != service->n_nodes) {
+	if (m->hashed == NULL || m->hashed->uses_cluster != service->uses_cluster ||
+		m->hashed->nodes != service->nodes || m->hashed->n_nodes != service->n_nodes) {
 		m->hashed = service;
 		m->hash = hash_nodes(service);
 	}
