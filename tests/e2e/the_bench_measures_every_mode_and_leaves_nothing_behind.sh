@@ -50,7 +50,7 @@ nothing_is_left
 has_measured "snat forward" "snat return" "dnat forward" "dnat return" "dsr forward" "tunnel forward"
 
 for kind in af_packet af_xdp tap; do
-	(bench --port-kind "$kind" --modes snat --rounds 2 --slice 1 --json "$folder/figures.json")
+	(bench --port-kind "$kind" --modes snat --rounds 3 --json "$folder/figures.json")
 	nothing_is_left
 	has_measured "snat forward" "snat return"
 done

@@ -1,6 +1,8 @@
 # Under constant load, a rollout, a drain of a node and a single pod that moves lose not one connection
 # of Services Cluster and Local, by either family, given pods that serve on for interval * fall + 1 s
 # after their deletion.
+#
+# Runs alone, since kube-proxy has to forget a pod in these four seconds, on every node.
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/../in_a_cluster.sh"
 
