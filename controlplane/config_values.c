@@ -809,7 +809,6 @@ void parse_protocol(
 {
 	struct service_config *service = base;
 	const char *text = string_of(setting);
-
 	uint8_t protocol = text == NULL ? 0 : protocol_of_word(text);
 
 	if (protocol == 0)

@@ -3,8 +3,9 @@
 
 usage: count_cases.py testlog.json
 
-Prints "PASSED FAILED", and a line for each program that failed, with its cases. A program that reports no cases of its own counts as one; one that failed
-otherwise than by a case (a crash, a timeout) counts as one that failed besides those it reported.
+Prints "PASSED FAILED", and a line for each program that failed, with its cases. A program that
+reports no cases of its own counts as one; one that failed otherwise than by a case (a crash, a
+timeout) counts as one that failed besides those it reported.
 """
 
 import json
@@ -16,9 +17,13 @@ CMOCKA_FAILED = re.compile(r"^\[  FAILED  \] (\w+)$", re.M)
 SUMMARY = re.compile(r"^(\d+) passed, (\d+) failed$", re.M)
 
 
+def output_of(test):
+    return test.get("stdout", "") + test.get("stderr", "")
+
+
 def cases(test):
     """Returns (passed, failed) of one program."""
-    output = test.get("stdout", "") + test.get("stderr", "")
+    output = output_of(test)
     summaries = SUMMARY.findall(output)
     if summaries:
         passed, failed = map(int, summaries[-1])
@@ -35,7 +40,7 @@ def cases(test):
 
 
 def failure(test):
-    names = CMOCKA_FAILED.findall(test.get("stdout", "") + test.get("stderr", ""))
+    names = CMOCKA_FAILED.findall(output_of(test))
     return f"{test['name']}: {', '.join(dict.fromkeys(names)) or test['result']}"
 
 

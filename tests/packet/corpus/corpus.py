@@ -6,9 +6,10 @@ usage: corpus.py RUNNER [PATTERN]
        corpus.py --seeds RUNNER FOLDER
 
 Each case runs with its frames whole, in small segments, and among thousands of services (with
-CORPUS_WORLDS=1 in the environment only the first, which takes half the time); or through the daemon, which keeps its files in the folder, in a network namespace with nothing else in it.
-Prints a line for each and ends with the line "N passed, N failed". With --seeds the folder gets, in
-parse and pipeline, what the fuzzers of these names begin with.
+CORPUS_WORLDS=1 in the environment only the first, which takes half the time); or through the
+daemon, which keeps its files in the folder, in a network namespace with nothing else in it. Prints
+a line for each and ends with the line "N passed, N failed". With --seeds the folder gets, in parse
+and pipeline, what the fuzzers of these names begin with.
 """
 
 import os
