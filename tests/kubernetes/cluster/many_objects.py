@@ -1,4 +1,4 @@
-"""Fills an API server with a cluster: Nodes, Services and EndpointSlices, without anything behind them.
+"""Fills an API server with a cluster: Nodes, Services and EndpointSlices. many_nodes.py stands for all nodes.
 
 usage: many_objects.py HOST KEYS-FOLDER NODES SERVICES LOCAL-EVERY
 
@@ -15,6 +15,7 @@ import threading
 
 WORKERS = 12
 ENDPOINTS = 3
+LOCAL_PORTS_FROM = 20000  # Each Local Service has two: its NodePort and its healthCheckNodePort.
 
 
 def node(i):
@@ -29,13 +30,32 @@ def space(i):
     return f"space-{i % 100:02}"
 
 
-def service(i, is_local):
-    spec = {"type": "LoadBalancer", "loadBalancerClass": "guideway.dev/lb",
-            "externalTrafficPolicy": "Local" if is_local else "Cluster",
-            "ports": [{"name": "http", "port": 80, "protocol": "TCP"}]}
+def service_name(i):
+    return f"service-{i:05}"
+
+
+def health_port(i, local_every):
+    return LOCAL_PORTS_FROM + i // local_every * 2 + 1
+
+
+def service_with_health_port(port, local_every):
+    """Its namespace and its name; None if that is nobody's."""
+    if port < LOCAL_PORTS_FROM or port % 2 == 0:
+        return None
+    i = (port - LOCAL_PORTS_FROM) // 2 * local_every
+    return space(i), service_name(i)
+
+
+def service(i, local_every):
+    port = {"name": "http", "port": 80, "protocol": "TCP"}
+    spec = {"type": "LoadBalancer", "loadBalancerClass": "guideway.dev/lb", "ports": [port]}
+    if i % local_every == 0:
+        spec["externalTrafficPolicy"] = "Local"
+        spec["healthCheckNodePort"] = health_port(i, local_every)
+        port["nodePort"] = spec["healthCheckNodePort"] - 1
     return f"/api/v1/namespaces/{space(i)}/services", {
         "apiVersion": "v1", "kind": "Service", "spec": spec,
-        "metadata": {"name": f"service-{i:05}", "finalizers": ["guideway.dev/lb-cleanup"]}}
+        "metadata": {"name": service_name(i), "finalizers": ["guideway.dev/lb-cleanup"]}}
 
 
 def endpoint(node_number):
@@ -46,23 +66,23 @@ def endpoint(node_number):
 def endpoint_slice(i, n_nodes):
     return f"/apis/discovery.k8s.io/v1/namespaces/{space(i)}/endpointslices", {
         "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
-        "metadata": {"name": f"service-{i:05}-slice",
-                     "labels": {"kubernetes.io/service-name": f"service-{i:05}"}},
+        "metadata": {"name": f"{service_name(i)}-slice",
+                     "labels": {"kubernetes.io/service-name": service_name(i)}},
         "addressType": "IPv4", "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}],
         "endpoints": [endpoint((i + j * 37) % n_nodes) for j in range(ENDPOINTS)]}
 
 
 def objects(n_nodes, n_services, local_every):
-    for i in range(100):
-        yield "/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace",
-                                     "metadata": {"name": space(i)}}
-    for i in range(n_nodes):
-        yield node(i)
-    for i in range(n_services):
-        is_local = i % local_every == 0
-        if is_local:
-            yield endpoint_slice(i, n_nodes)
-        yield service(i, is_local)
+    """In steps, of which each is to be whole before the next begins."""
+    local = range(0, n_services, local_every)
+    spaces = [("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace",
+                                      "metadata": {"name": space(i)}}) for i in range(100)]
+    # They ask for their ports, which others would be given else.
+    local_services = [service(i, local_every) for i in local]
+    others = [node(i) for i in range(n_nodes)]
+    others += [endpoint_slice(i, n_nodes) for i in local]
+    others += [service(i, local_every) for i in range(n_services) if i % local_every != 0]
+    return spaces, local_services, others
 
 
 class Creator(threading.Thread):
@@ -104,10 +124,9 @@ def main():
     host, keys, n_nodes, n_services, local_every = sys.argv[1:]
     tls = ssl.create_default_context(cafile=f"{keys}/ca.crt")
     tls.load_cert_chain(f"{keys}/admin.crt", f"{keys}/admin.key")
-    everything = list(objects(int(n_nodes), int(n_services), int(local_every)))
-    spaces = [o for o in everything if o[0] == "/api/v1/namespaces"]
-    create_all(host, tls, spaces)
-    create_all(host, tls, [o for o in everything if o[0] != "/api/v1/namespaces"])
+    for step in objects(int(n_nodes), int(n_services), int(local_every)):
+        create_all(host, tls, step)
 
 
-main()
+if __name__ == "__main__":
+    main()
