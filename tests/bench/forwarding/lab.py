@@ -38,7 +38,7 @@ class Changes(threading.Thread):
             drained = not drained
             self.control.ask("POST", f"nodes/{self.node}/{'drain' if drained else 'undrain'}")
             due = max(due + self.every_s, time.monotonic())
-            time.sleep(due - time.monotonic() if due > time.monotonic() else 0)
+            time.sleep(max(0, due - time.monotonic()))
         self.n_tables = self.generation() - first
         self.seconds = time.monotonic() - begin
         self.control.close()
