@@ -23,9 +23,10 @@ static json_t *watch_of(const struct kubernetes_status *status, enum cluster_res
 
 	if (!status->is_followed[resource])
 		return json_null();
-	return json_pack("{s:b, s:s?, s:I, s:I, s:I}", "synced", s->synced, "failing",
+	return json_pack("{s:b, s:s?, s:I, s:I, s:I, s:I}", "synced", s->synced, "failing",
 		s->failing ? s->why : NULL, "lists", (json_int_t)s->n_lists, "events",
-		(json_int_t)s->n_events, "failures", (json_int_t)s->n_failures);
+		(json_int_t)s->n_events, "failures", (json_int_t)s->n_failures, "left_out",
+		(json_int_t)s->n_bad_objects);
 }
 
 // Seconds since then; null for never.

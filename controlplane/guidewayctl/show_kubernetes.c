@@ -17,6 +17,10 @@ static void show_watch(const json_t *answer, const char *what, const char *membe
 		printf("%s: %s, %lld events since the start\n", what,
 			is_true(watch, "synced") ? "followed" : "being listed",
 			number_of(watch, "events"));
+	if (number_of(watch, "left_out") > 0)
+		printf("%s: %lld TIMES ONE WAS LEFT OUT, since it could not be read; the log names "
+		       "it\n",
+			what, number_of(watch, "left_out"));
 }
 
 static void show_addresses(struct table *table, const json_t *addresses)

@@ -12,6 +12,7 @@
 #include "clock.h"
 #include "credentials.h"
 #include "http_client.h"
+#include "json_read.h"
 
 // A request's life
 // ================
@@ -584,9 +585,8 @@ static void fail(struct api_request *request, CURLcode result)
 static void answer_with(struct api_request *request, unsigned status)
 {
 	char why[API_WHY_MAX] = "";
-	json_t *json = request->answer_len == 0
-		? NULL
-		: json_loadb(request->answer, request->answer_len, 0, NULL);
+	json_t *json =
+		request->answer_len == 0 ? NULL : json_parse(request->answer, request->answer_len);
 	struct api_answer answer = {
 		.status = status,
 		.retry_after_s = retry_after_s(request),

@@ -64,9 +64,13 @@ void cluster_begin(struct cluster *cluster, enum cluster_resource resource);
 void cluster_end(struct cluster *cluster, enum cluster_resource resource, uint64_t now_ns);
 
 // An object as it is now, or was when it went. Returns 0, -ENOMEM, or -EINVAL for one that is
-// passed over, since it is none.
+// passed over, since it is none; what was known of it stays, also behind the end of the list.
 int cluster_tell(struct cluster *cluster, enum cluster_resource resource, bool is_gone,
 	const json_t *object, uint64_t now_ns);
+
+// The list that is being told has an object that nobody can read: what it does not have may be that
+// one, and is not gone.
+void cluster_left_out(struct cluster *cluster, enum cluster_resource resource);
 
 // Whether some pool of the file selects Services by the labels of their namespaces.
 bool cluster_follows_namespaces(const struct cluster *cluster);

@@ -106,7 +106,8 @@ struct cluster {
 	const struct node_object **nodes_used; // [n_nodes_used], if there is a ground.
 	size_t n_nodes_used;
 	bool is_listed[N_CLUSTER_RESOURCES];
-	bool is_known;   // Stays true.
+	bool has_left_out[N_CLUSTER_RESOURCES]; // As of cluster_left_out(), in the last list.
+	bool is_known;                          // Stays true.
 	bool is_leaving; // Nothing is ours any more, until someone says otherwise.
 	bool has_changed;
 	uint64_t join;     // Counts from 1.

@@ -1,6 +1,7 @@
 #include "cluster_inside.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -424,21 +425,6 @@ static int tell_namespace(struct cluster *c, bool is_gone, const json_t *json, u
 
 // All of them
 
-int cluster_tell(struct cluster *cluster, enum cluster_resource resource, bool is_gone,
-	const json_t *object, uint64_t now_ns)
-{
-	switch (resource) {
-	case CLUSTER_NODES:
-		return tell_node(cluster, is_gone, object);
-	case CLUSTER_SLICES:
-		return tell_slice(cluster, is_gone, object);
-	case CLUSTER_NAMESPACES:
-		return tell_namespace(cluster, is_gone, object, now_ns);
-	default:
-		return cluster_tell_service(cluster, is_gone, object, now_ns);
-	}
-}
-
 static bool *is_listed(enum cluster_resource resource, void *entry)
 {
 	switch (resource) {
@@ -453,10 +439,59 @@ static bool *is_listed(enum cluster_resource resource, void *entry)
 	}
 }
 
+static int tell(struct cluster *c, enum cluster_resource resource, bool is_gone, const json_t *json,
+	uint64_t now_ns)
+{
+	switch (resource) {
+	case CLUSTER_NODES:
+		return tell_node(c, is_gone, json);
+	case CLUSTER_SLICES:
+		return tell_slice(c, is_gone, json);
+	case CLUSTER_NAMESPACES:
+		return tell_namespace(c, is_gone, json, now_ns);
+	default:
+		return cluster_tell_service(c, is_gone, json, now_ns);
+	}
+}
+
+void cluster_left_out(struct cluster *cluster, enum cluster_resource resource)
+{
+	cluster->has_left_out[resource] = true;
+}
+
+// What cannot be taken in is there nevertheless.
+static void keep_known(struct cluster *c, enum cluster_resource resource, const json_t *json)
+{
+	const char *space = json_text_at(json, "metadata.namespace");
+	const char *name = json_text_at(json, "metadata.name");
+	bool is_of_space = resource == CLUSTER_SERVICES || resource == CLUSTER_SLICES;
+	char key[SLICE_KEY_MAX];
+
+	if (*name == '\0' || (is_of_space && *space == '\0')) {
+		cluster_left_out(c, resource);
+		return;
+	}
+	snprintf(key, sizeof(key), "%s%s%s", space, is_of_space ? "/" : "", name);
+	void *entry = entry_list_find(&c->entries[resource], key);
+	if (entry != NULL)
+		*is_listed(resource, entry) = true;
+}
+
+int cluster_tell(struct cluster *cluster, enum cluster_resource resource, bool is_gone,
+	const json_t *object, uint64_t now_ns)
+{
+	int r = tell(cluster, resource, is_gone, object, now_ns);
+
+	if (r < 0 && !is_gone)
+		keep_known(cluster, resource, object);
+	return r;
+}
+
 void cluster_begin(struct cluster *cluster, enum cluster_resource resource)
 {
 	const struct entry_list *entries = &cluster->entries[resource];
 
+	cluster->has_left_out[resource] = false;
 	for (size_t i = 0; i < entries->n; i++)
 		*is_listed(resource, entries->entries[i]) = false;
 }
@@ -485,7 +520,7 @@ void cluster_end(struct cluster *cluster, enum cluster_resource resource, uint64
 	bool is_first = !cluster->is_listed[resource], was_known = cluster->is_known;
 
 	for (size_t i = 0; i < entries->n;) {
-		if (*is_listed(resource, entries->entries[i]))
+		if (cluster->has_left_out[resource] || *is_listed(resource, entries->entries[i]))
 			i++;
 		else
 			forget(cluster, resource, entries->entries[i], now_ns);

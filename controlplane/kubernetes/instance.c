@@ -229,11 +229,12 @@ static void key_told(void *argument, enum watch_change change, const json_t *obj
 	go_on(i, loop_clock_ns());
 }
 
-static void key_synced(void *argument)
+static void key_synced(void *argument, bool is_whole)
 {
 	struct instance *i = argument;
 
-	shared_key_end(i->key);
+	if (is_whole)
+		shared_key_end(i->key);
 	note_key(i);
 	go_on(i, loop_clock_ns());
 }
@@ -282,11 +283,13 @@ static void others_told(void *argument, enum watch_change change, const json_t *
 	note_change(i, now_ns);
 }
 
-static void others_synced(void *argument)
+// One that is gone and is not said to be dies with its Lease.
+static void others_synced(void *argument, bool is_whole)
 {
 	struct instance *i = argument;
 
-	instances_end(i->others);
+	if (is_whole)
+		instances_end(i->others);
 	i->others_known = true;
 	note_change(i, loop_clock_ns());
 }

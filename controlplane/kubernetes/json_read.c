@@ -1,6 +1,42 @@
 #include "json_read.h"
 
+#include <stdlib.h>
 #include <time.h>
+
+#define NUL_ESCAPE "\\u0000"
+#define REPLACEMENT_ESCAPE "\\ufffd"
+
+// After a backslash comes what it makes another, be it a second one.
+static void replace_nuls(char *bytes, size_t len)
+{
+	size_t escape_len = strlen(NUL_ESCAPE);
+
+	for (size_t i = 0; i + escape_len <= len; i += bytes[i] == '\\' ? 2 : 1) {
+		if (memcmp(bytes + i, NUL_ESCAPE, escape_len) == 0)
+			memcpy(bytes + i, REPLACEMENT_ESCAPE, escape_len);
+	}
+}
+
+// The parser has it both ways: a NUL is a mistake, or the end of the text for whoever reads it.
+static json_t *parse_without_nuls(const char *bytes, size_t len)
+{
+	char *copy = malloc(len);
+
+	if (copy == NULL)
+		return NULL;
+	memcpy(copy, bytes, len);
+	replace_nuls(copy, len);
+	json_t *json = json_loadb(copy, len, 0, NULL);
+	free(copy);
+	return json;
+}
+
+json_t *json_parse(const char *bytes, size_t len)
+{
+	bool has_nul = memmem(bytes, len, NUL_ESCAPE, strlen(NUL_ESCAPE)) != NULL;
+
+	return has_nul ? parse_without_nuls(bytes, len) : json_loadb(bytes, len, 0, NULL);
+}
 
 const json_t *json_at(const json_t *object, const char *path)
 {

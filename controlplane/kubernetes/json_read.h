@@ -7,6 +7,10 @@
 
 // Reading documents of the API server: what is missing, or of another type, is as if it were empty.
 
+// What a server sent, as JSON; NULL if it is none. U+0000, which a text may have there and no text
+// of ours can hold, is read as U+FFFD, so that no text ends within.
+json_t *json_parse(const char *bytes, size_t len);
+
 // The member at 'path' ("metadata.name"), or NULL. No name of the path has a dot of its own.
 const json_t *json_at(const json_t *object, const char *path);
 

@@ -11,6 +11,7 @@
 #include "availability.h"
 #include "clock.h"
 #include "cluster_file.h"
+#include "json_read.h"
 #include "log.h"
 
 // From news to status
@@ -56,6 +57,7 @@ struct ear {
 	struct kubernetes *k;
 	enum cluster_resource resource;
 	struct watch *watch; // NULL for one that is not followed.
+	uint64_t n_left_out; // Objects that could be read, and are none.
 };
 
 // A patch under way.
@@ -448,6 +450,17 @@ static void begun(void *argument)
 	cluster_begin(ear->k->cluster, ear->resource);
 }
 
+static void say_passed_over(struct ear *ear, const json_t *object, int error)
+{
+	const char *space = json_text_at(object, "metadata.namespace");
+
+	ear->n_left_out++;
+	log_limited(LEVEL_WARNING, "one of the %s is left out, %s%s\"%s\": %s",
+		names[ear->resource], space, *space == '\0' ? "" : " ",
+		json_text_at(object, "metadata.name"),
+		error == -ENOMEM ? "out of memory" : "it has no name, or a port that none has");
+}
+
 static void told(void *argument, enum watch_change change, const json_t *object)
 {
 	struct ear *ear = argument;
@@ -456,17 +469,13 @@ static void told(void *argument, enum watch_change change, const json_t *object)
 
 	int r = cluster_tell(k->cluster, ear->resource, change == WATCH_GONE, object, now_ns);
 	if (r < 0)
-		log_limited(LEVEL_WARNING,
-			"one of the %s that the API server told of is left "
-			"out: %s",
-			names[ear->resource],
-			r == -ENOMEM ? "out of memory" : "it has no name, or a port that none has");
+		say_passed_over(ear, object, r);
 	join_soon(k, now_ns);
 	if (ear->resource == CLUSTER_SERVICES)
 		write_on(k, now_ns);
 }
 
-static void synced(void *argument)
+static void synced(void *argument, bool is_whole)
 {
 	struct ear *ear = argument;
 	struct kubernetes *k = ear->k;
@@ -474,6 +483,8 @@ static void synced(void *argument)
 	bool was_synced = cluster_is_synced(k->cluster);
 	struct cluster_counts counts;
 
+	if (!is_whole)
+		cluster_left_out(k->cluster, ear->resource);
 	cluster_end(k->cluster, ear->resource, now_ns);
 	join_soon(k, now_ns);
 	write_on(k, now_ns);
@@ -767,6 +778,7 @@ void kubernetes_read_status(const struct kubernetes *k, struct kubernetes_status
 		status.is_followed[i] = k->ears[i].watch != NULL;
 		if (status.is_followed[i])
 			watch_read_status(k->ears[i].watch, &status.watches[i]);
+		status.watches[i].n_bad_objects += k->ears[i].n_left_out;
 	}
 	instance_read_status(k->instance, &status.instance);
 	cluster_count(k->cluster, &status.counts);

@@ -28,8 +28,13 @@
 // what was told still standing; only a version that the server does not know any more is a reason
 // to list anew, and an event that cannot be read, because from the last version on it comes again.
 //
-// A list counts as a whole or not at all: of one with an object that cannot be read, or without a
-// version, synced() is not called. An answer of somebody else's empties no cluster.
+// An object that cannot be read, though it is clear where it ends, is left out: it would be in each
+// list, and all the others would wait for it for ever. Nobody knows which it is, so that such a
+// list says of none that it is gone. Of an event like that all is listed anew, once: what the list
+// cannot read either changes nothing any more.
+//
+// What is no list, or has no version, does not count at all: synced() is not called. An answer of
+// somebody else's empties no cluster.
 //
 // Bytes come faster than they are taken in: they wait in 'documents', the stream is held when there
 // are UNREAD_MAX of them, and each step of the loop takes SLICE_NS.
@@ -52,6 +57,7 @@ enum {
 	FOLLOW_MOST_S = 600,
 	FOLLOW_GRACE_S = 30, // Beyond what the server was told, before it is given up.
 	CONTINUE_MAX = 4096,
+	SHOWN_MAX = 200, // Of what cannot be read: its name comes first.
 };
 
 enum phase { STREAM_LIST, PAGED_LIST, FOLLOW };
@@ -66,6 +72,7 @@ struct watch {
 	enum phase phase;
 	bool cannot_stream;                 // The server refused a streamed list.
 	bool cannot_page;                   // A page's token expired: the next list is whole.
+	bool has_left_out;                  // An object of the last list, or of the one under way.
 	bool is_held;                       // The stream waits for api_client_resume().
 	char token[CONTINUE_MAX];           // Of the next page; "" for the first.
 	char version[RESOURCE_VERSION_MAX]; // Of what was told last; "" for none.
@@ -190,6 +197,13 @@ static int refuse(struct watch *w, const char *what)
 	return -EBADMSG;
 }
 
+// Likewise, of one object: others may be good.
+static int pass_over(struct watch *w, const char *what)
+{
+	refuse(w, what);
+	return -EINVAL;
+}
+
 static int end_list(struct watch *w, const json_t *object)
 {
 	if (!remember_version(w, object))
@@ -201,7 +215,7 @@ static int end_list(struct watch *w, const json_t *object)
 	loop_timer_cancel(w->config.loop, &w->silence);
 	w->status.n_lists++;
 	w->status.synced = true;
-	w->config.synced(w->config.argument);
+	w->config.synced(w->config.argument, !w->has_left_out);
 	set_well(w);
 	return 0;
 }
@@ -245,7 +259,7 @@ static int take_error(struct watch *w, const json_t *status)
 static int tell(struct watch *w, enum watch_change change, const json_t *object)
 {
 	if (!json_is_object(object))
-		return refuse(w, "an event without an object");
+		return pass_over(w, "an event without an object");
 
 	if (w->phase == FOLLOW) {
 		w->status.n_events++;
@@ -271,7 +285,7 @@ static int take_event(struct watch *w, const json_t *event)
 		return take_bookmark(w, object);
 	if (strcmp(type, "ERROR") == 0)
 		return take_error(w, object);
-	return refuse(w, "an event of a type that is not known");
+	return pass_over(w, "an event of a type that is not known");
 }
 
 // What is around the items of a page: it comes last.
@@ -295,21 +309,47 @@ static int take_page(struct watch *w, const json_t *page)
 	return 0;
 }
 
+// Its beginning, of printable characters alone.
+static void show(const struct json_document *document, char ret_text[SHOWN_MAX])
+{
+	size_t len = document->len < SHOWN_MAX - 1 ? document->len : SHOWN_MAX - 1;
+
+	for (size_t i = 0; i < len; i++)
+		ret_text[i] = document->text[i] >= ' ' && document->text[i] <= '~'
+			? document->text[i]
+			: '?';
+	ret_text[len] = '\0';
+}
+
+static int leave_out(struct watch *w, const struct json_document *document)
+{
+	char shown[SHOWN_MAX];
+
+	if (w->phase == FOLLOW && !w->has_left_out)
+		return -EBADMSG; // A list may have it so that it can be read.
+	w->has_left_out = true;
+	w->status.n_bad_objects++;
+	show(document, shown);
+	log_limited(
+		LEVEL_WARNING, "one of the %s is left out: %s: %s", w->config.name, w->why, shown);
+	return 0;
+}
+
 static int take_document(struct watch *w, const struct json_document *document)
 {
-	json_t *json = json_loadb(document->text, document->len, 0, NULL);
+	json_t *json = json_parse(document->text, document->len);
 	int r;
 
-	if (json == NULL)
-		r = refuse(w, "what is no JSON");
+	if (w->phase == PAGED_LIST && !document->is_item)
+		r = take_page(w, json);
+	else if (json == NULL)
+		r = pass_over(w, "what is no JSON");
 	else if (document->is_item)
 		r = tell(w, WATCH_SET, json);
-	else if (w->phase == PAGED_LIST)
-		r = take_page(w, json);
 	else
 		r = take_event(w, json);
 	json_decref(json);
-	return r;
+	return r == -EINVAL ? leave_out(w, document) : r;
 }
 
 // The request
@@ -449,8 +489,10 @@ static void begin_request(struct watch *w)
 	if (w->version[0] == '\0')
 		w->phase = w->cannot_stream ? PAGED_LIST : STREAM_LIST;
 	reset(w, w->phase == PAGED_LIST ? JSON_LIST : JSON_EACH);
-	if (begins_list)
+	if (begins_list) {
+		w->has_left_out = false;
 		w->config.begun(w->config.argument);
+	}
 	int r = w->documents == NULL     ? -ENOMEM
 		: w->phase == PAGED_LIST ? ask_page(w)
 					 : ask_watch(w);

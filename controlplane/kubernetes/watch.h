@@ -30,7 +30,9 @@ struct watch_config {
 	void (*begun)(void *argument);
 	// 'object' is borrowed for the call. Listed ones (WATCH_SET) and later changes alike.
 	void (*told)(void *argument, enum watch_change change, const json_t *object);
-	void (*synced)(void *argument);
+	// If not 'is_whole', the list had an object that cannot be read: what was not told may be
+	// that one, and is not gone.
+	void (*synced)(void *argument, bool is_whole);
 	void *argument;
 };
 

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "kubernetes/json_read.h"
 #include "kubernetes/lease.h"
 #include "kubernetes/node_object.h"
 #include "kubernetes/proxy_answer.h"
@@ -123,7 +124,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	check_verdicts(bytes, len);
 	check_weight(bytes, len);
 
-	json_t *json = json_loadb((const char *)bytes + 1, len - 1, 0, NULL);
+	json_t *json = json_parse((const char *)bytes + 1, len - 1);
 
 	if (json == NULL)
 		return 0;

@@ -184,12 +184,13 @@ static void told(void *argument, enum watch_change change, const json_t *json)
 	snprintf(object->note, sizeof(object->note), "%s", text_of(json, "annotations", "note"));
 }
 
-static void synced(void *argument)
+static void synced(void *argument, bool is_whole)
 {
 	struct follower *f = argument;
 
 	f->n_synced++;
-	for (size_t i = f->n_objects; i-- > 0;)
+	f->n_lacking += !is_whole;
+	for (size_t i = f->n_objects; is_whole && i-- > 0;)
 		if (!f->objects[i].is_confirmed)
 			drop(f, &f->objects[i]);
 }

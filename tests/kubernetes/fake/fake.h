@@ -58,6 +58,7 @@ struct follower {
 	size_t n_told_at_most; // in any.
 	size_t n_begun;
 	size_t n_synced;
+	size_t n_lacking; // Of those, lists that had something that cannot be read.
 };
 
 // Several followers may share a loop.

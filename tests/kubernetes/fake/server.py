@@ -323,12 +323,7 @@ RUBBISH = {
     "a number": b"42",
     "an array": b"[]",
     "items of numbers": one_item(b"1"),
-    "bad utf-8": one_item(b'{"metadata":{"name":"\xff\xfe"}}'),
     "utf-16": json.dumps(service_list(["a"], 60)).encode("utf-16"),
-    "a lone surrogate": one_item(b'{"metadata":{"name":"\\ud800"}}'),
-    "a nul": one_item(b'{"metadata":{"name":"x\x00"}}'),
-    "no comma in an object": one_item(b'{"metadata":{"name":"x"} "kind":1}'),
-    "too deep": one_item(b'{"a":' + b"[" * 5000 + b"]" * 5000 + b"}"),
     "a huge item": one_item(b'{"a":"' + b"x" * (5 << 20) + b'"}'),
     "a huge list": b'{"kind":"' + b"x" * (5 << 20) + b'"}',
     "a string without an end": b'{"items":"' + b"x" * 100000,
@@ -351,6 +346,48 @@ def rubbish(kind):
         else:
             r.answer(200, service_list(["a", "c"], 61))
     return scenario
+
+
+UNREADABLE = {
+    "bad utf-8": b'{"metadata":{"name":"\xff\xfe"}}',
+    "a lone surrogate": b'{"metadata":{"name":"\\ud800"}}',
+    "a nul": b'{"metadata":{"name":"x\x00"}}',
+    "no comma in an object": b'{"metadata":{"name":"x"} "kind":1}',
+    "too deep": b'{"a":' + b"[" * 5000 + b"]" * 5000 + b"}",
+    "too large a number": b'{"a":123456789012345678901234567890}',
+}
+
+
+def unreadable(kind, in_pages):
+    """An object that cannot be read is in every list, and changes. 'b' is in the first list alone."""
+    def scenario(r, n):
+        change = event("ADDED", "?").replace(b'"?"', UNREADABLE[kind])
+        names, version = (("a", "b"), 10) if n == 0 else (("a", "c"), 20)
+        if r.streams_list and in_pages:
+            r.refuse_stream()
+        elif r.streams_list:
+            r.begin()
+            r.chunk(event("ADDED", service(names[0], version)) + change +
+                    event("ADDED", service(names[1], version)) + bookmark(version, True))
+            r.end()
+        elif r.kind == "list":
+            whole = service_list(names, version)
+            whole["items"].insert(1, "?")
+            r.answer(200, json.dumps(whole).encode().replace(b'"?"', UNREADABLE[kind]))
+        elif r.query["resourceVersion"] == "10":
+            r.answer(410, EXPIRED)
+        else:
+            r.follow(change, event("ADDED", service("d", 21)))
+    return scenario
+
+
+def nuls(r, n):
+    """U+0000 within texts, as JSON has it."""
+    if r.kind == "other":
+        r.answer(200, {"x": "a\0b", "y": "\\u0000"})
+    else:
+        r.follow(event("ADDED", service("a", 10, "x\0y")), bookmark(10, True),
+                 event("ADDED", service("b", 11, "\0")))
 
 
 BAD_EVENTS = {
@@ -444,6 +481,9 @@ def takes_writes(r, n):
 SCENARIOS = {name: value for name, value in list(globals().items()) if callable(value)}
 for word in RUBBISH:
     SCENARIOS["rubbish: " + word] = rubbish(word)
+for word in UNREADABLE:
+    SCENARIOS["a page has " + word] = unreadable(word, True)
+    SCENARIOS["a stream has " + word] = unreadable(word, False)
 for word in BAD_EVENTS:
     SCENARIOS["bad event: " + word] = bad_event(word)
 

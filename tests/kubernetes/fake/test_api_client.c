@@ -148,6 +148,16 @@ static void what_went_wrong_is_said_in_words(void **state)
 	assert_true(asked[3].answer.timed_out);
 }
 
+static void a_nul_within_a_text_is_another_character(void **state)
+{
+	struct follower *f = *state;
+
+	start_client(f, "nuls");
+	ask(f, 0, "GET", "/x", NULL);
+	assert_true(follower_run(f, are_answered, 3000));
+	assert_string_equal(asked[0].json, "{\"x\":\"a\ufffdb\",\"y\":\"\\\\u0000\"}");
+}
+
 static void writes_come_in_their_turn(void **state)
 {
 	struct follower *f = *state;
@@ -659,6 +669,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		ASKING(a_patch_goes_out_and_its_answer_comes_back),
 		ASKING(what_went_wrong_is_said_in_words),
+		ASKING(a_nul_within_a_text_is_another_character),
 		ASKING(writes_come_in_their_turn),
 		ASKING(a_server_that_is_busy_is_not_written_to_for_as_long_as_it_says),
 		ASKING(what_is_cancelled_is_not_answered),

@@ -267,9 +267,8 @@ static void a_silent_server_alone_is_tried_again(void **state)
 // What is none of an API server's
 
 static const char *const rubbish[] = {"html", "empty", "other json", "a list without a version",
-	"a page followed by itself", "a number", "an array", "items of numbers", "bad utf-8",
-	"utf-16", "a lone surrogate", "a nul", "no comma in an object", "too deep", "a huge item",
-	"a huge list", "a string without an end"};
+	"a page followed by itself", "a number", "an array", "items of numbers", "utf-16",
+	"a huge item", "a huge list", "a string without an end"};
 
 // All at once, since most of it is waiting. A list that is none is one that is not synced; else
 // there would be one more of them, and something gone before.
@@ -314,6 +313,60 @@ static void an_event_that_cannot_be_read_is_a_reason_to_list_anew(void **)
 	follow_all("bad event", bad_events, sizeof(bad_events) / sizeof(bad_events[0]), 1);
 }
 
+static const char *const unreadable[] = {"bad utf-8", "a lone surrogate", "a nul",
+	"no comma in an object", "too deep", "too large a number"};
+
+static bool has_d(const struct follower *f)
+{
+	return strchr(follower_names(f), 'd') != NULL;
+}
+
+// It may be what the second list does not have. The 410 between the lists is the only failure.
+static void assert_does_without_it(struct follower *f, const char *what)
+{
+	if (!follower_run(f, has_d, 10000))
+		fail_msg("%s: not followed: %s", what, follower_status(f).why);
+	struct watch_status status = follower_status(f);
+	if (strcmp(follower_names(f), "a b c d") != 0 || f->n_synced != 2 || f->n_lacking != 2 ||
+		status.n_bad_objects != 3 || status.n_failures != 1)
+		fail_msg("%s: %s, %zu lists, %zu of them lacking, %d left out, %d failures", what,
+			follower_names(f), f->n_synced, f->n_lacking, (int)status.n_bad_objects,
+			(int)status.n_failures);
+}
+
+static void an_object_that_cannot_be_read_is_left_out(void **)
+{
+	static const char *const formats[] = {"a page has %s", "a stream has %s"};
+	const size_t n = 2 * sizeof(unreadable) / sizeof(unreadable[0]);
+	struct follower *followers[2 * sizeof(unreadable) / sizeof(unreadable[0])];
+	char scenarios[2 * sizeof(unreadable) / sizeof(unreadable[0])][64];
+	struct loop *loop;
+
+	assert_int_equal(loop_create(&loop), 0);
+	for (size_t i = 0; i < n; i++) {
+		followers[i] = follower_create_on(loop);
+		snprintf(scenarios[i], sizeof(scenarios[i]), formats[i % 2], unreadable[i / 2]);
+		follower_start(followers[i], scenarios[i]);
+	}
+	for (size_t i = 0; i < n; i++) {
+		assert_does_without_it(followers[i], scenarios[i]);
+		follower_free(followers[i]);
+	}
+	loop_destroy(loop);
+}
+
+static void a_nul_within_a_text_is_another_character(void **state)
+{
+	struct follower *f = *state;
+
+	follower_start(f, "nuls");
+	assert_true(follower_run(f, has_b, 5000));
+	assert_string_equal(f->objects[0].note, "x\ufffdy");
+	assert_string_equal(f->objects[1].note, "\ufffd");
+	assert_int_equal(follower_status(f).n_bad_objects, 0);
+	assert_int_equal(f->n_lacking, 0);
+}
+
 #define FOLLOWING(test) cmocka_unit_test_setup_teardown(test, follower_create, follower_destroy)
 
 int main(void)
@@ -338,6 +391,8 @@ int main(void)
 		FOLLOWING(a_silent_server_alone_is_tried_again),
 		cmocka_unit_test(a_list_that_is_none_changes_nothing),
 		cmocka_unit_test(an_event_that_cannot_be_read_is_a_reason_to_list_anew),
+		cmocka_unit_test(an_object_that_cannot_be_read_is_left_out),
+		FOLLOWING(a_nul_within_a_text_is_another_character),
 	};
 
 	curl_global_init(CURL_GLOBAL_DEFAULT);

@@ -140,6 +140,14 @@ static void two_nodes(struct place *p)
 	sync(p);
 }
 
+static void tell_what_is_none(struct place *p, enum cluster_resource resource, const char *text)
+{
+	json_t *json = document(text);
+
+	assert_int_equal(cluster_tell(p->cluster, resource, false, json, p->now_ns), -EINVAL);
+	json_decref(json);
+}
+
 // What is served
 
 static const struct config *join(struct place *p)
@@ -699,6 +707,40 @@ static void what_a_new_list_does_not_have_is_gone(void **state)
 	tell_service(p, "b", CLAIMED, LB);
 	sync(p);
 	assert_string_equal(served(p), "default/b:80/tcp 203.0.113.2 n1");
+}
+
+static void what_a_list_has_as_it_cannot_be_is_not_gone(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	tell_service(p, "a", CLAIMED, LB);
+	tell_service(p, "b", CLAIMED, LB);
+	begin(p);
+	tell_what_is_none(p, CLUSTER_SERVICES,
+		"{'metadata': {'namespace': 'default', 'name': 'a'}, 'spec': {'ports': [{}]}}");
+	tell_what_is_none(
+		p, CLUSTER_SLICES, "{'metadata': {'namespace': 'default/', 'name': 'a-1'}}");
+	tell_node(p, "n1", "10.0.0.1", "{}");
+	sync(p);
+	assert_string_equal(served(p), "default/a:80/tcp 203.0.113.1 n1");
+}
+
+// Nobody knows which it is.
+static void a_list_that_lacks_something_says_of_none_that_it_is_gone(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	tell_service(p, "a", CLAIMED, LB);
+	begin(p);
+	cluster_left_out(p->cluster, CLUSTER_SERVICES);
+	tell_what_is_none(p, CLUSTER_NODES, "{'metadata': {}}");
+	sync(p);
+	assert_string_equal(served(p), "default/a:80/tcp 203.0.113.1 n1 n2");
+	begin(p);
+	sync(p);
+	assert_string_equal(served(p), "");
 }
 
 static void nothing_is_given_or_written_before_all_is_known(void **state)
@@ -1568,6 +1610,8 @@ int main(void)
 		AT_PLACE(nodes_come_and_go),
 		AT_PLACE(a_nodes_reports_change_nothing),
 		AT_PLACE(what_a_new_list_does_not_have_is_gone),
+		AT_PLACE(what_a_list_has_as_it_cannot_be_is_not_gone),
+		AT_PLACE(a_list_that_lacks_something_says_of_none_that_it_is_gone),
 		AT_PLACE(nothing_is_given_or_written_before_all_is_known),
 		AT_PLACE(what_the_file_has_stays_beside_the_cluster),
 		AT_PLACE(a_node_of_the_file_and_the_cluster_is_one),
