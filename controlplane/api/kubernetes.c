@@ -174,18 +174,19 @@ static json_t *summary_of(const struct kubernetes *k)
 	struct kubernetes_status s;
 
 	kubernetes_read_status(k, &s);
-	return json_pack("{s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:f, s:I, s:I, "
-			 "s:o, s:o, s:o}",
-		"synced", s.is_synced, "claiming", s.is_claiming, "instance",
-		instance_of(&s.instance), "instances", instances_of(k, &s.instance),
-		"watch_services", watch_of(&s, CLUSTER_SERVICES), "watch_nodes",
-		watch_of(&s, CLUSTER_NODES), "watch_endpointslices", watch_of(&s, CLUSTER_SLICES),
-		"watch_namespaces", watch_of(&s, CLUSTER_NAMESPACES), "nodes",
-		(json_int_t)s.counts.n_nodes, "nodes_used", (json_int_t)s.counts.n_nodes_used,
-		"joins", (json_int_t)s.n_joins, "last_join_ms", (double)s.took_ns / NSEC_PER_MSEC,
-		"writes", (json_int_t)s.n_writes, "writes_failed", (json_int_t)s.n_writes_failed,
-		"stages", stages_of(&s.counts), "pools", pools_of(cluster), "refusals",
-		refusals_of(cluster));
+	return json_pack("{s:b, s:b, s:s?, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:f, "
+			 "s:I, s:I, s:o, s:o, s:o}",
+		"synced", s.is_synced, "claiming", s.is_claiming, "server_version",
+		s.server.text[0] == '\0' ? NULL : s.server.text, "server_is_old",
+		server_release_is_old(&s.server), "instance", instance_of(&s.instance), "instances",
+		instances_of(k, &s.instance), "watch_services", watch_of(&s, CLUSTER_SERVICES),
+		"watch_nodes", watch_of(&s, CLUSTER_NODES), "watch_endpointslices",
+		watch_of(&s, CLUSTER_SLICES), "watch_namespaces", watch_of(&s, CLUSTER_NAMESPACES),
+		"nodes", (json_int_t)s.counts.n_nodes, "nodes_used",
+		(json_int_t)s.counts.n_nodes_used, "joins", (json_int_t)s.n_joins, "last_join_ms",
+		(double)s.took_ns / NSEC_PER_MSEC, "writes", (json_int_t)s.n_writes,
+		"writes_failed", (json_int_t)s.n_writes_failed, "stages", stages_of(&s.counts),
+		"pools", pools_of(cluster), "refusals", refusals_of(cluster));
 }
 
 static void begin(struct api_call *call)

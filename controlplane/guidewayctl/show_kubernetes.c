@@ -23,6 +23,16 @@ static void show_watch(const json_t *answer, const char *what, const char *membe
 			what, number_of(watch, "left_out"));
 }
 
+static void show_server(const json_t *answer)
+{
+	if (!json_is_string(json_object_get(answer, "server_version")))
+		return;
+	printf("the API server is of Kubernetes %s%s\n", text_of(answer, "server_version"),
+		is_true(answer, "server_is_old")
+			? ", OLDER THAN THE OLDEST THAT GUIDEWAY IS MADE FOR (1.32)"
+			: "");
+}
+
 static void show_addresses(struct table *table, const json_t *addresses)
 {
 	const char *first = json_string_value(json_array_get(addresses, 0));
@@ -204,6 +214,7 @@ static void show_instance_table(const json_t *instances)
 void show_kubernetes(const json_t *answer)
 {
 	show_instance(json_object_get(answer, "instance"));
+	show_server(answer);
 	show_watch(answer, "Services", "watch_services");
 	show_watch(answer, "Nodes", "watch_nodes");
 	show_watch(answer, "EndpointSlices", "watch_endpointslices");

@@ -82,6 +82,7 @@ struct kubernetes {
 	struct api_access access;
 	struct instances_config instances; // As it was at the start.
 	struct api_client *client;
+	struct server_version *version;
 	struct instance *instance;
 	struct ear ears[N_CLUSTER_RESOURCES];
 	struct writing writings[WRITES_AT_A_TIME];
@@ -434,6 +435,7 @@ static void tick(void *argument, uint64_t now_ns)
 	struct kubernetes *k = argument;
 
 	loop_timer_set(k->loop, &k->tick, now_ns + TICK_NS);
+	server_version_look(k->version, now_ns);
 	save(k, now_ns);
 	cluster_tick(k->cluster, now_ns);
 	look_for_nodes(k, now_ns);
@@ -604,11 +606,18 @@ static int start_client(struct kubernetes *k, char ret_why[WHY_MAX])
 		return r;
 	log_info("the API server is %s", k->access.servers[0]);
 	r = api_client_create(k->loop, &k->access, &k->client);
-	if (r < 0)
+	if (r < 0) {
 		snprintf(ret_why, WHY_MAX, "there is not enough memory for credentials");
-	else
-		limit_writes(k);
-	return r;
+		return r;
+	}
+	limit_writes(k);
+	k->version = server_version_create(k->client);
+	if (k->version == NULL) {
+		snprintf(ret_why, WHY_MAX, "there is not enough memory for a cluster");
+		return -ENOMEM;
+	}
+	server_version_look(k->version, loop_clock_ns());
+	return 0;
 }
 
 static int start_instance(
@@ -746,6 +755,7 @@ void kubernetes_stop(struct kubernetes *k)
 	for (size_t i = 0; i < EVENTS_AT_A_TIME; i++)
 		api_client_cancel(k->client, k->tellings[i].request);
 	instance_stop(k->instance);
+	server_version_destroy(k->version);
 	api_client_destroy(k->client);
 	event_filter_destroy(k->filter);
 	availability_destroy(k->availability);
@@ -781,6 +791,7 @@ void kubernetes_read_status(const struct kubernetes *k, struct kubernetes_status
 		status.watches[i].n_bad_objects += k->ears[i].n_left_out;
 	}
 	instance_read_status(k->instance, &status.instance);
+	status.server = *server_version_release(k->version);
 	cluster_count(k->cluster, &status.counts);
 	*ret_status = status;
 }

@@ -7,6 +7,7 @@
 #include "instance.h"
 #include "loop.h"
 #include "reconcile.h"
+#include "server_version.h"
 #include "state_directory.h"
 #include "watch.h"
 
@@ -44,6 +45,7 @@ struct kubernetes_status {
 	uint64_t n_writes; // To Services' status, and
 	uint64_t n_writes_failed;
 	struct instance_status instance;
+	struct server_release server; // Of the API server.
 };
 
 void kubernetes_read_status(const struct kubernetes *k, struct kubernetes_status *ret_status);

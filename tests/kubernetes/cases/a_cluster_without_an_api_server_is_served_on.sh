@@ -5,6 +5,8 @@
 
 web_begin 2
 addresses=$(vips web)
+release=$(kubectl get --raw /version | sed -n 's/.*"gitVersion": "\(.*\)",/\1/p')
+ctl kubernetes | grep -F "the API server is of Kubernetes $release" >/dev/null
 
 all_addresses_answer()
 {

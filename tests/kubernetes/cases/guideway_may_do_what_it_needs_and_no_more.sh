@@ -42,6 +42,8 @@ rights no guideway get,list,watch secrets secrets/other
 rights no guideway update,patch,delete secrets secrets/guideway-hash-key
 rights no guideway get,list configmaps pods serviceaccounts
 
+[ "$(may default get /version)" = yes ] # As everybody may, by system:public-info-viewer.
+
 as_guideway()
 {
 	on edge "$bin/kubectl" --kubeconfig "$cluster_folder/kubeconfig.guideway" "$@" >/dev/null 2>&1

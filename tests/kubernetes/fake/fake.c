@@ -257,6 +257,12 @@ static void set_servers(struct follower *f)
 			0);
 }
 
+void follower_connect(struct follower *f)
+{
+	set_servers(f);
+	assert_int_equal(api_client_create(f->loop, &f->access, &f->client), 0);
+}
+
 void follower_watch(struct follower *f, uint32_t patience_ms)
 {
 	struct watch_config config = {
@@ -270,8 +276,7 @@ void follower_watch(struct follower *f, uint32_t patience_ms)
 		.argument = f,
 	};
 
-	set_servers(f);
-	assert_int_equal(api_client_create(f->loop, &f->access, &f->client), 0);
+	follower_connect(f);
 	config.client = f->client;
 	assert_int_equal(watch_start(&config, &f->watch), 0);
 }

@@ -73,6 +73,9 @@ int follower_destroy(void **state);
 void follower_start(struct follower *follower, const char *scenario);
 void follower_watch(struct follower *follower, uint32_t patience_ms);
 
+// Only makes the client of the fake, and of the second one if there is one.
+void follower_connect(struct follower *follower);
+
 // Runs the loop until 'until' is true. Returns false if it was not in 'ms'.
 bool follower_run(
 	struct follower *follower, bool (*until)(const struct follower *follower), uint64_t ms);

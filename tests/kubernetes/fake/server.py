@@ -478,9 +478,16 @@ def takes_writes(r, n):
         r.answer(200, {"body": json.loads(r.body) if r.body else None})
 
 
+def version(major, minor, text):
+    return lambda r, n: r.answer(200, {"major": major, "minor": minor, "gitVersion": text})
+
+
 SCENARIOS = {name: value for name, value in list(globals().items()) if callable(value)}
 for word in RUBBISH:
     SCENARIOS["rubbish: " + word] = rubbish(word)
+for major, minor, text in (("1", "31", "v1.31.4"), ("1", "32+", "v1.32.0-eks-1"),
+                           ("1", "35", "v1.35.4"), ("2", "0", "v2.0.0")):
+    SCENARIOS[text] = version(major, minor, text)
 for word in UNREADABLE:
     SCENARIOS["a page has " + word] = unreadable(word, True)
     SCENARIOS["a stream has " + word] = unreadable(word, False)
