@@ -24,8 +24,10 @@
 // HTTP/1.1 only: each request that is under way has a connection to itself, so that neither a slow
 // list nor a stalled watch holds up a write. Connections are kept and used again.
 //
-// A server that is connected to is turned to first ever after. One that takes a request and does
-// not answer is left for the next one, but the request is not repeated: it may have been done.
+// A server that answers is turned to first ever after. One that takes a request and does not
+// answer, or answers that it is in trouble (5xx, as all get from one that is cut off from etcd), is
+// left for the next one, but the request is not repeated: it may have been done. Its owner asks
+// again when it likes, so that servers that are all in trouble are asked no more than one would be.
 
 enum {
 	TIMEOUT_MS = 10000,
@@ -617,7 +619,10 @@ static void transfer_done(void *argument, CURLcode result)
 		fail(request, result);
 		return;
 	}
-	client->server = request->server;
+	if (status >= 500)
+		turn_from(client, request->server);
+	else
+		client->server = request->server;
 	if (status == 401 && !request->was_refused &&
 		credentials_refused(client->credentials, request->generation, loop_clock_ns())) {
 		request->was_refused = true;

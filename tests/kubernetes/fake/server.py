@@ -286,6 +286,11 @@ def broken(r, n):
         r.stream_list(["a"], 10)
 
 
+def sick(r, n):
+    """It is cut off from etcd."""
+    r.answer(500, status(500, "InternalError", "etcdserver: request timed out"))
+
+
 def renewed_token(r, n):
     """Only 'new' is let in, and is written where the client finds it when 'old' was refused."""
     if r.headers.get("Authorization") == "Bearer new":

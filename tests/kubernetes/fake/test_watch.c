@@ -254,6 +254,31 @@ static void a_silent_server_is_left_for_another(void **state)
 	assert_int_equal(fake_count(&f->second, "watch=1"), 1);
 }
 
+static void a_server_in_trouble_is_left_for_another(void **state)
+{
+	struct follower *f = *state;
+
+	fake_start(&f->fake, "sick", NULL, NULL);
+	fake_start(&f->second, "streams", NULL, NULL);
+	follower_watch(f, 0);
+	assert_true(follower_run(f, has_e, 8000));
+	assert_int_equal(fake_count(&f->fake, "GET"), 1);
+	assert_int_equal(fake_count(&f->second, "watch=1"), 2);
+}
+
+// Pauses are at least 0.8, 1.6 and 3.2 s.
+static void servers_in_trouble_are_asked_no_more_than_one_would_be(void **state)
+{
+	struct follower *f = *state;
+
+	fake_start(&f->fake, "sick", NULL, NULL);
+	fake_start(&f->second, "sick", NULL, NULL);
+	follower_watch(f, 0);
+	assert_false(follower_run(f, is_synced_once, 5000));
+	assert_in_range(fake_count(&f->fake, "GET"), 1, 2);
+	assert_in_range(fake_count(&f->second, "GET"), 1, 2);
+}
+
 static void a_silent_server_alone_is_tried_again(void **state)
 {
 	struct follower *f = *state;
@@ -388,6 +413,8 @@ int main(void)
 		FOLLOWING(a_server_that_goes_away_costs_no_list),
 		FOLLOWING(watches_that_end_at_once_are_not_begun_at_once),
 		FOLLOWING(a_silent_server_is_left_for_another),
+		FOLLOWING(a_server_in_trouble_is_left_for_another),
+		FOLLOWING(servers_in_trouble_are_asked_no_more_than_one_would_be),
 		FOLLOWING(a_silent_server_alone_is_tried_again),
 		cmocka_unit_test(a_list_that_is_none_changes_nothing),
 		cmocka_unit_test(an_event_that_cannot_be_read_is_a_reason_to_list_anew),
