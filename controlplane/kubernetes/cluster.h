@@ -130,7 +130,9 @@ struct cluster_write {
 	char key[SERVICE_KEY_MAX];
 	char space[SPACE_TEXT_MAX];
 	char name[SPACE_TEXT_MAX];
-	json_t *patch; // The caller's.
+	char uid[UID_TEXT_MAX];
+	const char *event; // The event that tells of it once it is done, or NULL; a constant.
+	json_t *patch;     // The caller's.
 };
 
 // Returns false if there is nothing, nothing yet, or nothing that was found in a millisecond: see
@@ -142,11 +144,15 @@ bool cluster_next_write(
 // Not all was looked at: cluster_next_write() may find something when it is called again.
 bool cluster_may_write(const struct cluster *cluster);
 
-// The write of 'key' is over, and 'object' is what the API server answered.
-void cluster_wrote(struct cluster *cluster, const char *key, const json_t *object, uint64_t now_ns);
+// A write is over, and 'object' is what the API server answered. Of a Service that is gone
+// meanwhile, or another by that name, people are told what was done, and that is all. The patch of
+// 'write' is not looked at, as of the next.
+void cluster_wrote(struct cluster *cluster, const struct cluster_write *write, const json_t *object,
+	uint64_t now_ns);
 
-// The write of 'key' is over, and nothing came of it. 'why' is a sentence for people.
-void cluster_write_failed(struct cluster *cluster, const char *key, const char *why);
+// A write is over, and nothing came of it. 'why' is a sentence for people.
+void cluster_write_failed(
+	struct cluster *cluster, const struct cluster_write *write, const char *why);
 
 // From now on no Service is claimed, and all that are ours are released, until cluster_claim().
 void cluster_release_all(struct cluster *cluster, uint64_t now_ns);

@@ -59,8 +59,7 @@ struct service_entry {
 
 	// Of its writes.
 	bool is_writing;
-	const char *telling; // The event of the one under way, once it is done; NULL for none.
-	unsigned n_writes;   // In a row, without its status being right once.
+	unsigned n_writes; // In a row, without its status being right once.
 	uint64_t write_due_ns;
 	uint64_t look_due_ns;              // While it is to be looked at later.
 	char write_error[WRITE_ERROR_MAX]; // Of the last one; empty if it was good.

@@ -142,12 +142,13 @@ static bool begin_write(struct cluster *c, struct service_entry *e, uint64_t now
 		return false;
 	}
 	e->is_writing = true;
-	e->telling = event_of_write(e, patch);
 	e->write_due_ns = now_ns + patience_ns(e->n_writes++);
 	ret_write->patch = patch;
+	ret_write->event = event_of_write(e, patch);
 	strcpy(ret_write->key, e->key);
 	strcpy(ret_write->space, e->object->space);
 	strcpy(ret_write->name, e->object->name);
+	strcpy(ret_write->uid, e->object->uid);
 	return true;
 }
 
@@ -219,26 +220,49 @@ bool cluster_may_write(const struct cluster *cluster)
 	return cluster_is_synced(cluster) && cluster->leads && !TAILQ_EMPTY(&cluster->to_look_at);
 }
 
-void cluster_wrote(struct cluster *cluster, const char *key, const json_t *object, uint64_t now_ns)
-{
-	struct service_entry *e = cluster_find_service(cluster, key);
+// What becomes of it
 
-	if (e != NULL && e->telling != NULL)
-		cluster_tell_event(
-			cluster, e->object, false, e->telling, "%s", message_of(e->telling));
-	if (e != NULL) {
-		e->is_writing = false;
-		e->write_error[0] = '\0';
-		if (e->n_writes <= 2)
-			e->write_due_ns = 0; // What comes next is another thing, most likely.
-		cluster_look_at(cluster, e);
-	}
+// The write that takes the last finalizer ends a Service: the watch may tell of its end before the
+// answer comes. NULL then, and if another has its name now.
+static struct service_entry *entry_of(const struct cluster *c, const struct cluster_write *write)
+{
+	struct service_entry *e = cluster_find_service(c, write->key);
+
+	return e != NULL && strcmp(e->object->uid, write->uid) == 0 ? e : NULL;
+}
+
+static void tell_done(struct cluster *c, const struct cluster_write *write)
+{
+	struct service_object written = {0};
+
+	if (write->event == NULL)
+		return;
+	strcpy(written.space, write->space);
+	strcpy(written.name, write->name);
+	strcpy(written.uid, write->uid);
+	cluster_tell_event(c, &written, false, write->event, "%s", message_of(write->event));
+}
+
+void cluster_wrote(struct cluster *cluster, const struct cluster_write *write, const json_t *object,
+	uint64_t now_ns)
+{
+	struct service_entry *e = entry_of(cluster, write);
+
+	tell_done(cluster, write);
+	if (e == NULL)
+		return;
+	e->is_writing = false;
+	e->write_error[0] = '\0';
+	if (e->n_writes <= 2)
+		e->write_due_ns = 0; // What comes next is another thing, most likely.
+	cluster_look_at(cluster, e);
 	cluster_tell_service(cluster, false, object, now_ns);
 }
 
-void cluster_write_failed(struct cluster *cluster, const char *key, const char *why)
+void cluster_write_failed(
+	struct cluster *cluster, const struct cluster_write *write, const char *why)
 {
-	struct service_entry *e = cluster_find_service(cluster, key);
+	struct service_entry *e = entry_of(cluster, write);
 
 	if (e == NULL)
 		return;

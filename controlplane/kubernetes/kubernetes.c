@@ -64,7 +64,7 @@ struct ear {
 struct writing {
 	struct kubernetes *k;
 	struct api_request *request; // NULL for none.
-	char key[SERVICE_KEY_MAX];
+	struct cluster_write write;  // Without its patch.
 };
 
 // An event under way.
@@ -258,13 +258,13 @@ static void written(void *argument, const struct api_answer *answer)
 	w->request = NULL;
 	k->n_writes_failed += !good;
 	if (!good && answer->status != 404) // What is gone needs no status any more.
-		log_about(w->key, LEVEL_WARNING,
+		log_about(w->write.key, LEVEL_WARNING,
 			"the status of Service %s is not written, and will be tried again: %s",
-			w->key, answer->why);
+			w->write.key, answer->why);
 	if (good)
-		cluster_wrote(k->cluster, w->key, answer->json, now_ns);
+		cluster_wrote(k->cluster, &w->write, answer->json, now_ns);
 	else
-		cluster_write_failed(k->cluster, w->key, answer->why);
+		cluster_write_failed(k->cluster, &w->write, answer->why);
 	join_soon(k, now_ns);
 	write_on(k, now_ns);
 }
@@ -275,7 +275,8 @@ static int begin_write(struct writing *w, const struct cluster_write *write)
 
 	snprintf(path, sizeof(path), "/api/v1/namespaces/%s/services/%s/status", write->space,
 		write->name);
-	strcpy(w->key, write->key);
+	w->write = *write;
+	w->write.patch = NULL;
 	struct client_call call = {
 		.method = "PATCH",
 		.path = path,
@@ -310,7 +311,7 @@ static void write_on(struct kubernetes *k, uint64_t now_ns)
 		k->n_writes++;
 		if (begin_write(w, &write) < 0) {
 			w->request = NULL;
-			cluster_write_failed(k->cluster, write.key, "out of memory");
+			cluster_write_failed(k->cluster, &write, "out of memory");
 		}
 		json_decref(write.patch);
 	}

@@ -22,6 +22,8 @@ struct place {
 	struct cluster_config *joined;
 	struct text_lines left_out;
 	uint64_t now_ns;
+	struct cluster_write writes[8]; // [n_writes], the last of each Service.
+	size_t n_writes;
 };
 
 static struct address address_of(const char *text)
@@ -193,6 +195,18 @@ static const char *served(struct place *p)
 
 // What is written
 
+// The last of a Service, or a place for its first.
+static struct cluster_write *write_of(struct place *p, const char *key)
+{
+	size_t i = 0;
+
+	while (i < p->n_writes && strcmp(p->writes[i].key, key) != 0)
+		i++;
+	assert_true(i < sizeof(p->writes) / sizeof(p->writes[0]));
+	p->n_writes += i == p->n_writes;
+	return &p->writes[i];
+}
+
 // The next patch as text, or "" if there is none; it stays under way.
 static const char *next_write(struct place *p)
 {
@@ -206,6 +220,7 @@ static const char *next_write(struct place *p)
 	snprintf(text, sizeof(text), "%s %s", write.key, dump);
 	free(dump);
 	json_decref(write.patch);
+	*write_of(p, write.key) = write;
 	return text;
 }
 
@@ -224,9 +239,9 @@ static void answer(struct place *p, const char *name, const char *document_text)
 
 	snprintf(key, sizeof(key), "default/%s", name);
 	if (json == NULL)
-		cluster_write_failed(p->cluster, key, "no answer");
+		cluster_write_failed(p->cluster, write_of(p, key), "no answer");
 	else
-		cluster_wrote(p->cluster, key, json, p->now_ns);
+		cluster_wrote(p->cluster, write_of(p, key), json, p->now_ns);
 	json_decref(json);
 }
 
@@ -433,6 +448,55 @@ static void the_life_of_a_service_is_told_by_events(void **state)
 	next_write(p);
 	answer(p, "web", service("web", "", "'type': 'ClusterIP',", "{}"));
 	assert_string_equal(events(p), "DeletedLoadBalancer");
+}
+
+// The write that ends it is under way.
+static void release_web(struct place *p)
+{
+	serve_web(p);
+	tell_service(p, "web", CLAIMED "'deletionTimestamp': '2026-01-01T00:00:00Z',", LB);
+	join_in_force(p);
+	assert_write_has(p, "\"$deleteFromPrimitiveList/finalizers\"");
+	events(p);
+}
+
+static void a_service_may_be_gone_before_its_release_is_answered(void **state)
+{
+	struct place *p = *state;
+	struct cluster_service service_there;
+
+	two_nodes(p);
+	release_web(p);
+	tell(p, CLUSTER_SERVICES, true, service("web", "", LB, "{}"));
+	answer(p, "web", service("web", "", LB, "{}"));
+	assert_string_equal(events(p), "DeletedLoadBalancer");
+	assert_false(cluster_read_service(p->cluster, 0, &service_there));
+}
+
+static void an_answer_about_one_that_is_gone_is_none_about_the_next_of_its_name(void **state)
+{
+	struct place *p = *state;
+	struct cluster_service service_there;
+
+	two_nodes(p);
+	release_web(p);
+	struct cluster_write released = *write_of(p, "default/web");
+	tell(p, CLUSTER_SERVICES, true, service("web", "", LB, "{}"));
+	tell(p, CLUSTER_SERVICES, false,
+		"{'metadata': {'namespace': 'default', 'name': 'web', 'uid': 'u-2'},"
+		" 'spec': {" LB " 'ports': [{'port': 80, 'nodePort': 30080}]}}");
+	assert_write_has(p, "u-2");
+	events(p);
+
+	json_t *json = document(service("web", "", LB, "{}"));
+	cluster_wrote(p->cluster, &released, json, p->now_ns);
+	json_decref(json);
+	assert_string_equal(events(p), "DeletedLoadBalancer");
+	assert_true(cluster_read_service(p->cluster, 0, &service_there));
+	assert_string_equal(service_there.object->uid, "u-2");
+	cluster_write_failed(p->cluster, &released, "no answer");
+	p->now_ns += 3600 * SECONDS;
+	assert_string_equal(next_write(p), ""); // Its own is under way.
 }
 
 static void what_is_served_but_not_as_asked_is_told_by_that_reason(void **state)
@@ -1444,7 +1508,7 @@ static void what_could_not_be_written_is_said(void **state)
 	cluster_release_all(p->cluster, p->now_ns);
 	join_in_force(p);
 	next_write(p);
-	cluster_write_failed(p->cluster, "default/web", "403: it may not be");
+	cluster_write_failed(p->cluster, write_of(p, "default/web"), "403: it may not be");
 	assert_true(cluster_read_service(p->cluster, 0, &service));
 	assert_string_equal(service.write_error, "403: it may not be");
 }
@@ -1596,6 +1660,8 @@ int main(void)
 		AT_PLACE(a_service_that_is_gone_frees_its_address),
 		AT_PLACE(late_news_do_not_undo_an_answer),
 		AT_PLACE(the_life_of_a_service_is_told_by_events),
+		AT_PLACE(a_service_may_be_gone_before_its_release_is_answered),
+		AT_PLACE(an_answer_about_one_that_is_gone_is_none_about_the_next_of_its_name),
 		AT_PLACE(what_is_served_but_not_as_asked_is_told_by_that_reason),
 		AT_PLACE(a_service_without_nodes_is_told_of_once),
 		AT_PLACE(what_cannot_be_served_is_told_once),
