@@ -487,6 +487,33 @@ int cluster_tell(struct cluster *cluster, enum cluster_resource resource, bool i
 	return r;
 }
 
+// A list is newer than all that was told before, whatever its versions are: those of a cluster
+// whose etcd was restored from a backup begin anew, below the ones that are known.
+static void forget_versions(const struct entry_list *services)
+{
+	for (size_t i = 0; i < services->n; i++)
+		((struct service_entry *)services->entries[i])->object->version = 0;
+}
+
+// What others are to follow, and what is in force, by the versions that there are.
+static void take_versions_back(struct cluster *c)
+{
+	const struct entry_list *services = &c->entries[CLUSTER_SERVICES];
+	uint64_t newest = 0;
+
+	for (size_t i = 0; i < services->n; i++) {
+		struct service_entry *e = services->entries[i];
+		uint64_t version = e->object->version;
+
+		if (version != 0 && e->told_version > version)
+			e->told_version = version;
+		newest = version > newest ? version : newest;
+	}
+	if (newest < c->told_version)
+		c->joined_version = c->in_force_version = 0;
+	c->told_version = newest;
+}
+
 void cluster_begin(struct cluster *cluster, enum cluster_resource resource)
 {
 	const struct entry_list *entries = &cluster->entries[resource];
@@ -494,6 +521,8 @@ void cluster_begin(struct cluster *cluster, enum cluster_resource resource)
 	cluster->has_left_out[resource] = false;
 	for (size_t i = 0; i < entries->n; i++)
 		*is_listed(resource, entries->entries[i]) = false;
+	if (resource == CLUSTER_SERVICES)
+		forget_versions(entries);
 }
 
 static void forget(struct cluster *c, enum cluster_resource resource, void *entry, uint64_t now_ns)
@@ -525,6 +554,8 @@ void cluster_end(struct cluster *cluster, enum cluster_resource resource, uint64
 		else
 			forget(cluster, resource, entries->entries[i], now_ns);
 	}
+	if (resource == CLUSTER_SERVICES)
+		take_versions_back(cluster);
 	cluster->is_listed[resource] = true;
 	cluster->is_known |= cluster_is_synced(cluster);
 	if (!cluster->is_known || (was_known && !(is_first && resource == CLUSTER_NAMESPACES)))

@@ -407,6 +407,34 @@ static void late_news_do_not_undo_an_answer(void **state)
 	assert_string_equal(served(p), "default/web:80/tcp 203.0.113.1 n1 n2");
 }
 
+// As after etcd was restored from a backup.
+static void a_list_counts_whatever_its_versions_are(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	tell_service(p, "web", "'resourceVersion': '1000'," RECORDED, LB);
+	tell_service(p, "old", "'resourceVersion': '990',", "'type': 'ClusterIP',");
+	join_in_force(p);
+	assert_int_equal(cluster_in_force_version(p->cluster), 1000);
+
+	begin(p);
+	tell_node(p, "n1", "10.0.0.1", "{}");
+	tell_service(p, "web", "'resourceVersion': '500'," RECORDED, "'type': 'ClusterIP',");
+	sync(p);
+	assert_int_equal(cluster_in_force_version(p->cluster), 0);
+	assert_string_equal(served(p), "");
+	cluster_is_in_force(p->cluster, p->now_ns);
+	assert_int_equal(cluster_in_force_version(p->cluster), 500);
+
+	// Answers count, too.
+	cluster_set_others(p->cluster, 500);
+	assert_write_has(p, "$deleteFromPrimitiveList/finalizers");
+	answer(p, "web", service("web", "'resourceVersion': '501',", "'type': 'ClusterIP',", "{}"));
+	assert_string_equal(next_write(p), "");
+	assert_int_equal(cluster_in_force_version(p->cluster), 501);
+}
+
 // Events
 
 // "EnsuringLoadBalancer Ensured..." of all that people are to be told now.
@@ -1659,6 +1687,7 @@ int main(void)
 		AT_PLACE(a_service_made_anew_under_its_name_is_another),
 		AT_PLACE(a_service_that_is_gone_frees_its_address),
 		AT_PLACE(late_news_do_not_undo_an_answer),
+		AT_PLACE(a_list_counts_whatever_its_versions_are),
 		AT_PLACE(the_life_of_a_service_is_told_by_events),
 		AT_PLACE(a_service_may_be_gone_before_its_release_is_answered),
 		AT_PLACE(an_answer_about_one_that_is_gone_is_none_about_the_next_of_its_name),
