@@ -95,12 +95,18 @@ int cluster_file_error(const struct cluster_file *file)
 	return atomic_load(&file->error);
 }
 
+int cluster_file_wait(struct cluster_file *file)
+{
+	if (file->is_writing)
+		finish(file);
+	return cluster_file_error(file);
+}
+
 void cluster_file_close(struct cluster_file *file)
 {
 	if (file == NULL)
 		return;
 
-	if (file->is_writing)
-		finish(file);
+	cluster_file_wait(file);
 	free(file);
 }

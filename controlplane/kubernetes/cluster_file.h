@@ -25,3 +25,6 @@ int cluster_file_write(struct cluster_file *file, json_t *document);
 
 // How the last write that is over ended: 0 or -errno.
 int cluster_file_error(const struct cluster_file *file);
+
+// The same of the last write, which is waited for.
+int cluster_file_wait(struct cluster_file *file);

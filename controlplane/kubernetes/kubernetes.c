@@ -411,6 +411,30 @@ static void save(struct kubernetes *k, uint64_t now_ns)
 		save_on(k, now_ns);
 }
 
+// What was told since it was saved last, joined or not. The loop is over, so that it is put
+// together in one step, and waited for.
+static void save_last(struct kubernetes *k)
+{
+	bool is_behind = k->is_to_be_saved || k->saving != NULL;
+
+	if (k->cluster == NULL || !cluster_is_synced(k->cluster) ||
+		(!is_behind && !cluster_has_changed(k->cluster)))
+		return;
+	cluster_save_give_up(k->saving);
+	k->saving = cluster_save_begin();
+	while (k->saving != NULL && cluster_save_on(k->cluster, k->saving))
+		;
+	cluster_file_wait(k->cluster_file);
+	int r = k->saving == NULL
+		? -ENOMEM
+		: cluster_file_write(k->cluster_file, cluster_save_end(k->saving));
+	k->saving = NULL;
+	if (r == 0)
+		r = cluster_file_wait(k->cluster_file);
+	if (r < 0)
+		say_unsaved(r);
+}
+
 static void availability_changed(void *argument, const char *key, bool is_available)
 {
 	struct kubernetes *k = argument;
@@ -767,6 +791,7 @@ void kubernetes_stop(struct kubernetes *k)
 	loop_timer_cancel(k->loop, &k->tick);
 	loop_timer_cancel(k->loop, &k->save);
 	loop_timer_cancel(k->loop, &k->write);
+	save_last(k);
 	cluster_save_give_up(k->saving);
 	cluster_file_close(k->cluster_file);
 	cluster_destroy(k->cluster);

@@ -24,7 +24,8 @@ int kubernetes_start(struct loop *loop, struct reconcile *reconcile,
 	struct state_directory *directory, const struct config *file,
 	struct kubernetes **ret_kubernetes, char ret_why[WHY_MAX]);
 
-// Nothing is written any more, and what is served is served on. Accepts NULL.
+// Nothing is written to the cluster any more, and what is served is served on. What is known is
+// written down for the next process. Accepts NULL.
 void kubernetes_stop(struct kubernetes *k);
 
 // To be called before the loop ends: what others wait for is given up, and the loop is stopped once
