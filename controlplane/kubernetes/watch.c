@@ -24,9 +24,11 @@
 //                └────────┴────────────────────────────────────┘ or an event cannot be read
 //
 // A streamed list is a watch that begins with all that there is (KEP-3157); a server without it is
-// asked page by page. Whatever fails is tried again after a while, twice as long each time, with
-// what was told still standing; only a version that the server does not know any more is a reason
-// to list anew, and an event that cannot be read, because from the last version on it comes again.
+// asked page by page. The next list is tried as a stream again: it may be another server's, and one
+// may have been silent only once. Whatever fails is tried again after a while, twice as long each
+// time, with what was told still standing; only a version that the server does not know any more is
+// a reason to list anew, and an event that cannot be read, because from the last version on it
+// comes again.
 //
 // An object that cannot be read, though it is clear where it ends, is left out: it would be in each
 // list, and all the others would wait for it for ever. Nobody knows which it is, so that such a
@@ -70,7 +72,7 @@ struct watch {
 	struct api_request *request;
 	struct json_documents *documents;
 	enum phase phase;
-	bool cannot_stream;                 // The server refused a streamed list.
+	bool cannot_stream;                 // The last streamed list came to nothing.
 	bool cannot_page;                   // A page's token expired: the next list is whole.
 	bool has_left_out;                  // An object of the last list, or of the one under way.
 	bool is_held;                       // The stream waits for api_client_resume().
@@ -211,6 +213,7 @@ static int end_list(struct watch *w, const json_t *object)
 
 	w->token[0] = '\0';
 	w->cannot_page = false;
+	w->cannot_stream = false;
 	w->phase = FOLLOW;
 	loop_timer_cancel(w->config.loop, &w->silence);
 	w->status.n_lists++;

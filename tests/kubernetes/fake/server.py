@@ -211,6 +211,18 @@ def ignores_streaming(r, n):
         r.follow()
 
 
+def silent_once(r, n):
+    """Within its first streamed list, and all is well after that."""
+    if n == 0 and r.streams_list:
+        r.follow(event("ADDED", service("a", 10)))
+    elif r.kind == "list":
+        r.answer(200, service_list(["a", "b"], 10))
+    elif not r.streams_list:
+        r.answer(410, EXPIRED)
+    else:
+        r.stream_list(["a", "c"], 20)
+
+
 def storm(r, n):
     """429 to all, and then a while of none."""
     if r.kind == "watch" and n < 3:

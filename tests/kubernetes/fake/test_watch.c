@@ -123,6 +123,18 @@ static void a_server_that_takes_a_streamed_list_for_a_watch_is_found_out(void **
 	assert_int_equal(fake_count(&f->fake, "sendInitialEvents"), 1);
 }
 
+static void a_streamed_list_that_came_to_nothing_once_is_tried_again(void **state)
+{
+	struct follower *f = *state;
+
+	fake_start(&f->fake, "silent_once", NULL, NULL);
+	follower_watch(f, 300);
+	assert_true(follower_run(f, is_synced_twice, 8000));
+	assert_string_equal(follower_names(f), "a c");
+	assert_int_equal(fake_count(&f->fake, "services?limit=500"), 1);
+	assert_int_equal(fake_count(&f->fake, "sendInitialEvents"), 2);
+}
+
 static bool has_all(const struct follower *f)
 {
 	return f->n_synced == 1;
@@ -402,6 +414,7 @@ int main(void)
 		FOLLOWING(a_server_without_streamed_lists_is_asked_page_by_page),
 		FOLLOWING(a_list_whose_pages_expire_is_asked_for_whole),
 		FOLLOWING(a_server_that_takes_a_streamed_list_for_a_watch_is_found_out),
+		FOLLOWING(a_streamed_list_that_came_to_nothing_once_is_tried_again),
 		FOLLOWING(a_large_list_is_taken_in_many_steps_of_the_loop),
 		FOLLOWING(what_is_throttled_waits_as_long_as_the_server_says),
 		FOLLOWING(an_expired_version_is_a_reason_to_list_anew),
