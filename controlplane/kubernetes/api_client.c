@@ -293,15 +293,23 @@ static bool set_tls(struct api_request *request, const struct credential *creden
 		set_blob(easy, CURLOPT_SSLKEY_BLOB, credential->key_pem);
 }
 
-// Of a proxy that resolves names itself, as Kubernetes means it.
-static void set_proxy(CURL *easy, const char *url)
+// "socks5://" is a proxy that resolves names itself, as Kubernetes means it; libcurl's word for
+// that is another, and its CURLOPT_PROXYTYPE gives way to what the URL says.
+static bool set_proxy(CURL *easy, const char *url)
 {
+	static const char theirs[] = "socks5://", ours[] = "socks5h://";
+	char *proxy = NULL;
+
 	if (url == NULL)
-		return; // Then the environment says, as with kubectl.
-	if (strncasecmp(url, "socks5://", strlen("socks5://")) == 0)
-		curl_easy_setopt(easy, CURLOPT_PROXYTYPE, (long)CURLPROXY_SOCKS5_HOSTNAME);
-	curl_easy_setopt(easy, CURLOPT_PROXY, url);
-	curl_easy_setopt(easy, CURLOPT_NOPROXY, "");
+		return true; // Then the environment says, as with kubectl.
+	bool is_socks = strncasecmp(url, theirs, strlen(theirs)) == 0;
+	if (asprintf(&proxy, "%s%s", is_socks ? ours : "", url + (is_socks ? strlen(theirs) : 0)) <
+		0)
+		return false;
+	bool good = curl_easy_setopt(easy, CURLOPT_PROXY, proxy) == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_NOPROXY, "") == CURLE_OK;
+	free(proxy);
+	return good;
 }
 
 static int set_socket(void *, curl_socket_t fd, curlsocktype)
@@ -415,8 +423,8 @@ static bool set_options(struct api_request *request, const struct credential *cr
 	curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
 	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)request->timeout_ms);
 	set_connection(easy);
-	set_proxy(easy, request->client->access->proxy_url);
-	return set_url(request) && set_body(request) && set_tls(request, credential) &&
+	return set_proxy(easy, request->client->access->proxy_url) && set_url(request) &&
+		set_body(request) && set_tls(request, credential) &&
 		set_headers(request, credential);
 }
 
@@ -511,6 +519,8 @@ static void explain_result(
 {
 	long error = 0;
 	const char *server = server_of(request);
+	// Its URL may have a password.
+	const char *whose = request->client->access->proxy_url == NULL ? "" : "the proxy to ";
 
 	curl_easy_getinfo(request->transfer.easy, CURLINFO_OS_ERRNO, &error);
 	if (request->is_too_long)
@@ -519,9 +529,9 @@ static void explain_result(
 	else if (result == CURLE_OPERATION_TIMEDOUT)
 		snprintf(ret_why, API_WHY_MAX, "no answer in time by %s", server);
 	else if (result == CURLE_COULDNT_CONNECT && error == ECONNREFUSED)
-		snprintf(ret_why, API_WHY_MAX, "connection refused by %s", server);
+		snprintf(ret_why, API_WHY_MAX, "connection refused by %s%s", whose, server);
 	else if (result == CURLE_COULDNT_CONNECT && error != 0)
-		snprintf(ret_why, API_WHY_MAX, "%s cannot be connected to: %s", server,
+		snprintf(ret_why, API_WHY_MAX, "%s%s cannot be connected to: %s", whose, server,
 			strerror((int)error));
 	else
 		snprintf(ret_why, API_WHY_MAX, "%s: %.300s", server,

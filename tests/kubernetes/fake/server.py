@@ -27,7 +27,7 @@ LOCK = threading.Lock()
 COUNTS = {}
 ENDED = threading.Event()
 SHOWN = ("Authorization", "Content-Type", "Impersonate-User", "Impersonate-Group",
-         "Impersonate-Extra-Team%2Fx", "User-Agent", "Host")
+         "Impersonate-Extra-Team%2Fx", "Proxy-Authorization", "User-Agent", "Host")
 
 
 # Documents
@@ -495,6 +495,49 @@ def takes_writes(r, n):
         r.answer(200, {"body": json.loads(r.body) if r.body else None})
 
 
+# Proxies, which take every name for ours: nobody else has to know it.
+
+def pump(source, sink):
+    try:
+        while True:
+            data = source.recv(65536)
+            if data == b"":
+                break
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass
+
+
+def connect(connection, port, answer):
+    with socket.create_connection(("127.0.0.1", port)) as other:
+        connection.sendall(answer)
+        threading.Thread(target=pump, args=(other, connection), daemon=True).start()
+        pump(connection, other)
+
+
+def proxy(r, n):
+    if r.method == "CONNECT":
+        connect(r.connection, int(r.target.rpartition(":")[2]), b"HTTP/1.1 200 Connected\r\n\r\n")
+    r.cut()
+
+
+def refusing_proxy(r, n):
+    r.answer(502, b"")
+
+
+def socks_proxy(connection):
+    """Of version 5 (RFC 1928), without a password and for names alone."""
+    file = connection.makefile("rb")
+    file.read(file.read(2)[1])
+    connection.sendall(b"\5\0")
+    kind = file.read(4)
+    name = file.read(file.read(1)[0]).decode()
+    port = int.from_bytes(file.read(2), "big")
+    write_down("%s %s:%d" % (kind.hex(), name, port))
+    connect(connection, port, b"\5\0\0\1\0\0\0\0\0\0")
+
+
 def version(major, minor, text):
     return lambda r, n: r.answer(200, {"major": major, "minor": minor, "gitVersion": text})
 
@@ -514,14 +557,17 @@ for word in BAD_EVENTS:
 
 # Serving
 
+def write_down(line):
+    with LOCK, open(FOLDER + "/requests", "a") as file:
+        file.write(line + "\n")
+
+
 def note(request):
     with LOCK:
         n = COUNTS.get(request.kind, 0)
         COUNTS[request.kind] = n + 1
-        with open(FOLDER + "/requests", "a") as file:
-            shown = ["%s: %s" % (k, v) for k, v in sorted(request.headers.items())
-                     if k in SHOWN]
-            file.write("%s %s %s\n" % (request.method, request.target, " | ".join(shown)))
+    shown = ["%s: %s" % (k, v) for k, v in sorted(request.headers.items()) if k in SHOWN]
+    write_down("%s %s %s" % (request.method, request.target, " | ".join(shown)))
     return n
 
 
@@ -574,6 +620,8 @@ class Server:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self.context is not None:
                 connection = self.context.wrap_socket(connection, server_side=True)
+            if self.scenario is socks_proxy:
+                socks_proxy(connection)
             file = connection.makefile("rb")
             while True:
                 request = read_request(file, connection)

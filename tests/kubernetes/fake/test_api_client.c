@@ -396,6 +396,77 @@ static void a_client_certificate_is_shown(void **state)
 	assert_int_equal(asked[1].answer.status, 200);
 }
 
+// Proxies
+
+// A kubeconfig of the fake by a name that only the second one knows, which is a proxy.
+static void start_behind(struct follower *f, const char *scenario, const char *proxy)
+{
+	struct text_lines mistakes = {0};
+	char text[1024];
+
+	fake_start(&f->fake, "takes_writes", "--tls", NULL);
+	fake_start(&f->second, scenario, NULL, NULL);
+	snprintf(text, sizeof(text),
+		"current-context: c\n"
+		"contexts: [{name: c, context: {cluster: a, user: u}}]\n"
+		"users: [{name: u, user: {token: t}}]\n"
+		"clusters: [{name: a, cluster: {server: 'https://kubernetes.example:%u',\n"
+		"  certificate-authority: '%s/ca.pem', proxy-url: '%s127.0.0.1:%u'}}]\n",
+		f->fake.port, f->fake.folder, proxy, f->second.port);
+	if (kubeconfig_parse_text(text, strlen(text), "/kubeconfig", &f->access, &mistakes) < 0)
+		fail_msg("%s", mistakes.lines[0]);
+	start_client(f, NULL);
+	ask(f, 0, "GET", "/x", NULL);
+	assert_true(follower_run(f, are_answered, 10000));
+}
+
+static void a_server_is_reached_by_the_proxy_that_the_kubeconfig_has(void **state)
+{
+	struct follower *f = *state;
+	char name[64];
+
+	start_behind(f, "proxy", "http://jane:secret@");
+	assert_string_equal(asked[0].why, "");
+	assert_int_equal(asked[0].answer.status, 200);
+	snprintf(name, sizeof(name), "CONNECT kubernetes.example:%u ", f->fake.port);
+	assert_int_equal(fake_count(&f->second, name), 1);
+	assert_int_equal(fake_count(&f->second, "Proxy-Authorization: Basic amFuZTpzZWNyZXQ="), 1);
+	// What is for the server is the server's alone.
+	assert_int_equal(fake_count(&f->second, " Authorization: Bearer t"), 0);
+	assert_int_equal(fake_count(&f->fake, "Authorization: Bearer t"), 1);
+	assert_int_equal(fake_count(&f->fake, "Proxy-Authorization"), 0);
+}
+
+static void a_proxy_of_socks_resolves_names_itself(void **state)
+{
+	struct follower *f = *state;
+	char name[64];
+
+	start_behind(f, "socks_proxy", "socks5://");
+	assert_string_equal(asked[0].why, "");
+	assert_int_equal(asked[0].answer.status, 200);
+	snprintf(name, sizeof(name), "05010003 kubernetes.example:%u", f->fake.port);
+	assert_int_equal(fake_count(&f->second, name), 1);
+}
+
+static void a_proxy_that_refuses_or_is_not_there_has_sent_nothing(void **state)
+{
+	struct follower *f = *state;
+
+	start_behind(f, "refusing_proxy", "http://");
+	assert_true(asked[0].answer.unreachable);
+	assert_non_null(strstr(asked[0].why, "502"));
+
+	fake_stop(&f->second);
+	ask(f, 1, "GET", "/x", NULL);
+	n_wanted = 2;
+	assert_true(follower_run(f, are_answered, 10000));
+	assert_true(asked[1].answer.unreachable);
+	assert_non_null(strstr(
+		asked[1].why, "connection refused by the proxy to https://kubernetes.example:"));
+	assert_int_equal(fake_count(&f->fake, "GET"), 0);
+}
+
 // Tokens
 
 static void a_token_that_was_renewed_is_used_at_once(void **state)
@@ -684,6 +755,9 @@ int main(void)
 		ASKING(a_server_of_no_known_authority_is_not),
 		ASKING(only_a_kubeconfig_that_says_so_trusts_anybody),
 		ASKING(a_client_certificate_is_shown),
+		ASKING(a_server_is_reached_by_the_proxy_that_the_kubeconfig_has),
+		ASKING(a_proxy_of_socks_resolves_names_itself),
+		ASKING(a_proxy_that_refuses_or_is_not_there_has_sent_nothing),
 		ASKING(a_token_that_was_renewed_is_used_at_once),
 		ASKING(a_token_that_is_refused_for_ever_is_tried_once_a_time),
 		ASKING(a_program_is_asked_once_for_many_requests),
