@@ -118,8 +118,7 @@ static void sort_rare(struct burst *b, struct packet *p)
 
 static inline void cut_padding(struct packet *p)
 {
-	if (unlikely(p->mbuf->pkt_len != p->l2_len + (uint32_t)p->ip_len))
-		segments_cut(p->mbuf, p->l2_len + p->ip_len);
+	segments_cut(p->mbuf, p->l2_len + p->ip_len);
 }
 
 // Returns false if it goes no further.

@@ -35,11 +35,13 @@ bool segments_gather(struct rte_mbuf *m, uint32_t len)
 	return true;
 }
 
-void segments_cut(struct rte_mbuf *m, uint32_t len)
+void segments_cut_chain(struct rte_mbuf *m, uint32_t len)
 {
 	uint32_t left = len;
 	struct rte_mbuf *last = m;
 
+	if (m->pkt_len == len)
+		return;
 	m->pkt_len = len;
 	m->nb_segs = 1;
 	while (left > last->data_len) {

@@ -3,6 +3,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <rte_branch_prediction.h>
 #include <rte_mbuf.h>
 
 // Packets whose bytes lie in several mbufs, one after another.
@@ -12,7 +13,17 @@
 bool segments_gather(struct rte_mbuf *m, uint32_t len);
 
 // Cuts off what is beyond 'len' bytes; 'len' is at least what the first byte of the packet needs.
-void segments_cut(struct rte_mbuf *m, uint32_t len);
+void segments_cut_chain(struct rte_mbuf *m, uint32_t len);
+
+// Of one segment, as nearly all have, without a branch: Ethernet pads what is short, so that among
+// packets of any length there may be anything behind one.
+static inline void segments_cut(struct rte_mbuf *m, uint32_t len)
+{
+	if (unlikely(m->nb_segs > 1))
+		return segments_cut_chain(m, len);
+	m->pkt_len = len;
+	m->data_len = (uint16_t)len;
+}
 
 // Makes the packet begin at 'start', which lies in the first segment's data or before it. Returns
 // false, having done nothing, if that is before its memory.
