@@ -65,6 +65,7 @@ static inline __attribute__((always_inline)) void reply(
 
 	p->next_hop =
 		route_find(b->table->routes.steps[family], p->l3 + (family == IPV4 ? 16 : 24));
+	uint64_t hop = output_hop(b->pipeline, p->next_hop);
 	if (unlikely(!burst_fits(b, p)))
 		return;
 
@@ -73,7 +74,7 @@ static inline __attribute__((always_inline)) void reply(
 	rewrite_end(p->l3, p->l4, family, p->protocol, SOURCE_END,
 		family == IPV4 ? (const void *)&service->vip.words[3] : &service->vip,
 		service->port);
-	burst_send(b, p);
+	output_send(b, p, hop);
 }
 
 void dnat_reply(struct burst *b, enum family family, const struct packet_list *list)

@@ -3,6 +3,7 @@
 #include "affinity.h"
 #include "choose.h"
 #include "mss.h"
+#include "output.h"
 #include "rewrite.h"
 #include "snat_flow.h"
 #include "traffic.h"
@@ -90,13 +91,14 @@ static inline __attribute__((always_inline)) void send_to_node(
 {
 	p->node = flow->back.node;
 	p->next_hop = b->table->nodes[p->node].next_hop[family];
+	uint64_t hop = output_hop(b->pipeline, p->next_hop);
 	if (unlikely(!burst_fits(b, p)))
 		return;
 
 	mss_clamp(choose_service(b, p), p);
 	traffic_count_in(b, flow->service, flow->back.node, p->ip_len);
 	turn_to_node(b, p, family, flow);
-	burst_send(b, p);
+	output_send(b, p, hop);
 }
 
 // Returns false, having done nothing, where it takes more than that: begin().

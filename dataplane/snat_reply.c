@@ -2,6 +2,7 @@
 
 #include "ask.h"
 #include "mss.h"
+#include "output.h"
 #include "rewrite.h"
 #include "snat_flow.h"
 #include "traffic.h"
@@ -68,6 +69,7 @@ static inline __attribute__((always_inline)) void reply(
 
 	p->service = flow->service;
 	p->next_hop = route_find(b->table->routes.steps[family], (const uint8_t *)flow->client);
+	uint64_t hop = output_hop(b->pipeline, p->next_hop);
 	if (unlikely(!burst_fits(b, p)))
 		return;
 
@@ -75,7 +77,7 @@ static inline __attribute__((always_inline)) void reply(
 	snat_follow_state(b, ft, flow, p, TCP_NODE);
 	traffic_count_out(b, flow->service, flow->back.node, p->ip_len);
 	turn_back(p, family, &b->table->services[flow->service], flow);
-	burst_send(b, p);
+	output_send(b, p, hop);
 }
 
 static inline __attribute__((always_inline)) void ask(const struct burst *b,

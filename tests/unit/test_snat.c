@@ -47,7 +47,7 @@ static struct wire *wire_of(struct packet *p)
 	return (struct wire *)p->mbuf;
 }
 
-void burst_send(struct burst *, struct packet *p)
+void output_send(struct burst *, struct packet *p, uint64_t)
 {
 	wire_of(p)->way = SENT;
 }
@@ -180,6 +180,8 @@ static void make_table(struct world *w)
 	};
 }
 
+static _Atomic uint64_t next_hops[NEXT_HOP_MAX];
+
 static struct world *world_create(enum family family, size_t n_flows)
 {
 	struct world *w = aligned_alloc(64, (sizeof(*w) + 63) & ~(size_t)63);
@@ -193,6 +195,7 @@ static struct world *world_create(enum family family, size_t n_flows)
 	w->counters.services = w->services_counted;
 	w->counters.nodes = w->nodes_counted;
 	w->pipeline = (struct pipeline){.n_workers = 1,
+		.next_hops = next_hops,
 		.counters = &w->counters,
 		.owners = owner_map_create(1),
 		.hash_key = {0x243f6a8885a308d3, 0x13198a2e03707344}};
