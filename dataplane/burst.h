@@ -162,7 +162,7 @@ struct burst {
 	// change (MODE_DSR). To a service, by its mode, with 'service' and by snat_prepare() or
 	// choose_prepare() 'hash' set; TCP and UDP to an SNAT address, with 'snat_index' and
 	// 'node', to NODE_NONE where the source is none, and by snat_prepare_reply() 'hash'; and
-	// replies in MODE_DNAT, with 'service' and 'node'.
+	// replies in MODE_DNAT, with 'service', 'node' and 'next_hop'.
 	struct packet_list to_services[N_MODES][N_FAMILIES];
 	struct packet_list to_snat[N_FAMILIES];
 	struct packet_list to_clients[N_FAMILIES];

@@ -62,10 +62,8 @@ static inline __attribute__((always_inline)) void reply(
 	struct burst *b, struct packet *p, enum family family)
 {
 	const struct service *service = choose_service(b, p);
-
-	p->next_hop =
-		route_find(b->table->routes.steps[family], p->l3 + (family == IPV4 ? 16 : 24));
 	uint64_t hop = output_hop(b->pipeline, p->next_hop);
+
 	if (unlikely(!burst_fits(b, p)))
 		return;
 

@@ -22,5 +22,5 @@ bool dnat_is_reply(const struct burst *b, struct packet *p);
 // Whether a fragment, which may not say its ports, could be one.
 bool dnat_may_be_reply(const struct burst *b, const struct packet *p);
 
-// Such replies. Sends them to their clients.
+// Such replies, with their next hop known. Sends them to their clients.
 void dnat_reply(struct burst *b, enum family family, const struct packet_list *list);

@@ -164,8 +164,12 @@ static inline __attribute__((always_inline)) void sort_to_service(
 // To none of our addresses.
 static void sort_to_others(struct burst *b, struct packet *p, const struct address *destination)
 {
-	if (output_is_to_kernel(b, destination) || !dnat_is_reply(b, p))
+	next_hop_id next_hop = forwarding_table_route(b->table, destination);
+	uint64_t hop = output_hop(b->pipeline, next_hop);
+
+	if (hop & NEXT_HOP_TO_KERNEL || !dnat_is_reply(b, p))
 		return burst_pass_by(b, p);
+	p->next_hop = next_hop;
 	capture_in(b, p);
 	b->is_by_slot = true;
 	if (may_go_on(b, p))

@@ -414,7 +414,10 @@ static void sort_snat_reply(struct burst *b, struct packet *p)
 
 static void sort_dnat_reply(struct burst *b, struct packet *p)
 {
+	struct address client = packet_destination(p);
+
 	bench_require(dnat_is_reply(b, p), "a reply is not known as one");
+	p->next_hop = forwarding_table_route(b->table, &client);
 	packet_list_add(&b->to_clients[p->family], p);
 }
 
