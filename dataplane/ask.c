@@ -11,6 +11,7 @@ static uint64_t hash_of(const struct packet *p)
 void ask_for_services(const struct burst *b)
 {
 	const struct index *index = &b->table->service_index;
+	const struct traffic_counter *counters = b->pipeline->counters->services.in;
 	uint64_t hashes[BURST_MAX];
 	uint16_t n = 0;
 
@@ -21,5 +22,5 @@ void ask_for_services(const struct burst *b)
 		index_prefetch(index, hashes[n++]);
 	}
 	for (uint16_t i = 0; i < n; i++)
-		ask_for_service(b, index_guess(index, hashes[i]));
+		ask_for_service(b, counters, index_guess(index, hashes[i]));
 }

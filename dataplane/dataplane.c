@@ -571,14 +571,14 @@ int dataplane_read_worker(
 	return 0;
 }
 
-static void add_traffic(const struct traffic_counters *from, struct traffic *to)
+static void add_traffic(const struct traffic_counters *from, size_t id, struct traffic *to)
 {
-	to->packets_in += read_counter(&from->packets_in);
-	to->bytes_in += read_counter(&from->bytes_in);
-	to->packets_out += read_counter(&from->packets_out);
-	to->bytes_out += read_counter(&from->bytes_out);
-	to->flows_created += read_counter(&from->flows_created);
-	to->flows += read_counter(&from->flows);
+	to->packets_in += read_counter(&from->in[id].packets);
+	to->bytes_in += read_counter(&from->in[id].bytes);
+	to->packets_out += read_counter(&from->out[id].packets);
+	to->bytes_out += read_counter(&from->out[id].bytes);
+	to->flows_created += read_counter(&from->flows[id].created);
+	to->flows += read_counter(&from->flows[id].now);
 }
 
 void dataplane_read_service(const struct dataplane *dp, service_id id, struct traffic *ret_sum)
@@ -586,7 +586,7 @@ void dataplane_read_service(const struct dataplane *dp, service_id id, struct tr
 	assert(id < dp->config.services_max);
 	*ret_sum = (struct traffic){0};
 	for (size_t i = 0; i < dp->n_workers; i++)
-		add_traffic(&dp->workers[i]->counters.services[id], ret_sum);
+		add_traffic(&dp->workers[i]->counters.services, id, ret_sum);
 }
 
 void dataplane_read_node(const struct dataplane *dp, node_id id, struct traffic *ret_sum)
@@ -594,7 +594,7 @@ void dataplane_read_node(const struct dataplane *dp, node_id id, struct traffic 
 	assert(id < dp->config.nodes_max);
 	*ret_sum = (struct traffic){0};
 	for (size_t i = 0; i < dp->n_workers; i++)
-		add_traffic(&dp->workers[i]->counters.nodes[id], ret_sum);
+		add_traffic(&dp->workers[i]->counters.nodes, id, ret_sum);
 }
 
 size_t dataplane_read_flows(const struct dataplane *dp, size_t worker, enum family family,

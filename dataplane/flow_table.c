@@ -414,15 +414,15 @@ static void set_state(struct flow_table *ft, struct flow *flow, enum flow_state 
 
 static void count_flow(const struct flow_context *c, const struct flow *flow, uint64_t n)
 {
-	counter_add(&c->counters->services[flow->service].flows, n);
-	counter_add(&c->counters->nodes[flow->back.node].flows, n);
+	counter_add(&c->counters->services.flows[flow->service].now, n);
+	counter_add(&c->counters->nodes.flows[flow->back.node].now, n);
 }
 
 static void count_begin(const struct flow_context *c, const struct flow *flow)
 {
 	counter_add(&c->counters->events[EVENT_FLOWS_CREATED], 1);
-	counter_add(&c->counters->services[flow->service].flows_created, 1);
-	counter_add(&c->counters->nodes[flow->back.node].flows_created, 1);
+	counter_add(&c->counters->services.flows[flow->service].created, 1);
+	counter_add(&c->counters->nodes.flows[flow->back.node].created, 1);
 	count_flow(c, flow, 1);
 }
 

@@ -84,7 +84,8 @@ static inline __attribute__((always_inline)) void ask(const struct burst *b,
 	const struct flow_table *ft, enum family family, const struct packet *p)
 {
 	if (p->flow != FLOW_NONE)
-		ask_for_service(b, flow_table_flow(ft, family, p->flow)->service);
+		ask_for_service(b, b->pipeline->counters->services.out,
+			flow_table_flow(ft, family, p->flow)->service);
 }
 
 static inline __attribute__((always_inline)) void reply_family(

@@ -85,14 +85,15 @@ struct tracer *tracer_create(size_t services_max, size_t nodes_max)
 	t->nodes_max = nodes_max;
 	t->buffers = rte_pktmbuf_pool_create(
 		name, TRACE_BUFFERS, 0, 0, RTE_PKTMBUF_HEADROOM + BUFFER_LEN, SOCKET_ID_ANY);
-	t->counters.services = calloc(services_max, sizeof(*t->counters.services));
-	t->counters.nodes = calloc(nodes_max, sizeof(*t->counters.nodes));
+	t->counters.services =
+		traffic_counters_at(calloc(services_max, TRAFFIC_BYTES), services_max);
+	t->counters.nodes = traffic_counters_at(calloc(nodes_max, TRAFFIC_BYTES), nodes_max);
 	t->path_mtus = calloc(nodes_max * N_FAMILIES, sizeof(*t->path_mtus));
 	t->affinity_memory = aligned_alloc(64, affinity_bytes(N_CLIENTS));
 	for (enum family family = 0; family < N_FAMILIES; family++)
 		t->flow_memory[family] = aligned_alloc(64, flow_table_bytes(family, N_FLOWS));
 	t->reassembly = reassembly_create(REASSEMBLY_WAYS, REASSEMBLY_SEGMENTS, t->counters.drops);
-	if (t->buffers == NULL || t->counters.services == NULL || t->counters.nodes == NULL ||
+	if (t->buffers == NULL || t->counters.services.in == NULL || t->counters.nodes.in == NULL ||
 		t->path_mtus == NULL || t->affinity_memory == NULL ||
 		t->flow_memory[IPV4] == NULL || t->flow_memory[IPV6] == NULL ||
 		t->reassembly == NULL) {
@@ -112,8 +113,8 @@ void tracer_destroy(struct tracer *t)
 		free(t->flow_memory[family]);
 	free(t->affinity_memory);
 	free((void *)t->path_mtus);
-	free(t->counters.services);
-	free(t->counters.nodes);
+	free(t->counters.services.in);
+	free(t->counters.nodes.in);
 	rte_mempool_free(t->buffers);
 	free(t);
 }
@@ -131,8 +132,8 @@ static void prepare(struct tracer *t, const uint64_t hash_key[2], uint64_t now_n
 			t->flow_memory[family], family, N_FLOWS, hash_key, clock_s(now_ns));
 	}
 	reassembly_clear(t->reassembly);
-	memset(t->counters.services, 0, t->services_max * sizeof(*t->counters.services));
-	memset(t->counters.nodes, 0, t->nodes_max * sizeof(*t->counters.nodes));
+	memset(t->counters.services.in, 0, t->services_max * TRAFFIC_BYTES);
+	memset(t->counters.nodes.in, 0, t->nodes_max * TRAFFIC_BYTES);
 	memset(t->counters.events, 0, sizeof(t->counters.events));
 	memset(t->counters.drops, 0, sizeof(t->counters.drops));
 	outcome_empty(&t->out);

@@ -5,26 +5,26 @@
 
 // The counters of a service and of a node, of packets either way.
 
-static inline void traffic_count_in(
-	const struct burst *b, service_id service_id, node_id node_id, uint16_t bytes)
+static inline void traffic_count(struct traffic_counter *counter, uint16_t bytes)
 {
-	struct traffic_counters *service = &b->pipeline->counters->services[service_id];
-	struct traffic_counters *node = &b->pipeline->counters->nodes[node_id];
+	counter_add(&counter->packets, 1);
+	counter_add(&counter->bytes, bytes);
+}
 
-	counter_add(&service->packets_in, 1);
-	counter_add(&service->bytes_in, bytes);
-	counter_add(&node->packets_in, 1);
-	counter_add(&node->bytes_in, bytes);
+static inline void traffic_count_in(
+	const struct burst *b, service_id service, node_id node, uint16_t bytes)
+{
+	const struct worker_counters *counters = b->pipeline->counters;
+
+	traffic_count(&counters->services.in[service], bytes);
+	traffic_count(&counters->nodes.in[node], bytes);
 }
 
 static inline void traffic_count_out(
-	const struct burst *b, service_id service_id, node_id node_id, uint16_t bytes)
+	const struct burst *b, service_id service, node_id node, uint16_t bytes)
 {
-	struct traffic_counters *service = &b->pipeline->counters->services[service_id];
-	struct traffic_counters *node = &b->pipeline->counters->nodes[node_id];
+	const struct worker_counters *counters = b->pipeline->counters;
 
-	counter_add(&service->packets_out, 1);
-	counter_add(&service->bytes_out, bytes);
-	counter_add(&node->packets_out, 1);
-	counter_add(&node->bytes_out, bytes);
+	traffic_count(&counters->services.out[service], bytes);
+	traffic_count(&counters->nodes.out[node], bytes);
 }

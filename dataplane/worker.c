@@ -436,13 +436,15 @@ static int map_affinity(struct worker *w, int numa_node)
 static int map_counters(struct worker *w, int numa_node)
 {
 	const struct dataplane_config *config = &w->dp->config;
-	size_t n = config->services_max + config->nodes_max;
+	size_t services_bytes = config->services_max * TRAFFIC_BYTES;
+	size_t nodes_bytes = config->nodes_max * TRAFFIC_BYTES;
 
-	int r = flow_memory_map(n * sizeof(struct traffic_counters), numa_node, false, &w->traffic);
+	int r = flow_memory_map(services_bytes + nodes_bytes, numa_node, false, &w->traffic);
 	if (r < 0)
 		return r;
-	w->counters.services = w->traffic.at;
-	w->counters.nodes = w->counters.services + config->services_max;
+	w->counters.services = traffic_counters_at(w->traffic.at, config->services_max);
+	w->counters.nodes =
+		traffic_counters_at((uint8_t *)w->traffic.at + services_bytes, config->nodes_max);
 	return 0;
 }
 

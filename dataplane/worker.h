@@ -22,7 +22,7 @@ struct worker {
 	struct waiting_room *waiting;
 	struct flow_memory flow_memory[N_FAMILIES];
 	struct flow_memory affinity_memory;
-	struct flow_memory traffic; // Of counters.services and .nodes.
+	struct flow_memory traffic; // What counters.services and .nodes lie in.
 
 	// Written by the control thread.
 	alignas(RTE_CACHE_LINE_SIZE) _Atomic bool stopping;

@@ -96,13 +96,14 @@ static struct rte_mempool *packet_pool(void)
 	return pool;
 }
 
-static struct traffic_counters *make_counters(size_t n)
+static struct traffic_counters make_counters(size_t n)
 {
-	struct traffic_counters *counters = aligned_alloc(64, n * sizeof(*counters));
+	size_t bytes = RTE_ALIGN(n * TRAFFIC_BYTES, 64);
+	void *memory = aligned_alloc(64, bytes);
 
-	bench_require(counters != NULL, "out of memory");
-	memset(counters, 0, n * sizeof(*counters));
-	return counters;
+	bench_require(memory != NULL, "out of memory");
+	memset(memory, 0, bytes);
+	return traffic_counters_at(memory, n);
 }
 
 static void make_pipeline(struct crowd *c, const struct bench *b)
@@ -186,8 +187,8 @@ void crowd_destroy(struct crowd *c)
 	flow_memory_unmap(&c->flow_memory);
 	flow_memory_unmap(&c->back_memory);
 	owner_map_destroy((struct owner_map *)c->pipeline.owners);
-	free(c->counters.services);
-	free(c->counters.nodes);
+	free(c->counters.services.in);
+	free(c->counters.nodes.in);
 	free(c->little);
 	free(c->ring);
 	free(c->out);

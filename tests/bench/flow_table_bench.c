@@ -24,8 +24,8 @@ struct table {
 	struct flow_memory memory;
 	struct flow_context context;
 	struct worker_counters counters;
-	struct traffic_counters services[N_SERVICES];
-	struct traffic_counters nodes[N_NODES];
+	_Atomic uint64_t services[N_SERVICES * TRAFFIC_BYTES / 8];
+	_Atomic uint64_t nodes[N_NODES * TRAFFIC_BYTES / 8];
 	struct forwarding_table times;
 };
 
@@ -58,8 +58,8 @@ static struct table *table_create(const struct bench *b, uint64_t n)
 			      &t->memory) == 0,
 		"out of memory");
 	t->ft = flow_table_create(t->memory.at, IPV4, n, hash_key, 1000);
-	t->counters.services = t->services;
-	t->counters.nodes = t->nodes;
+	t->counters.services = traffic_counters_at(t->services, N_SERVICES);
+	t->counters.nodes = traffic_counters_at(t->nodes, N_NODES);
 	t->times.settings.tcp_half_open_s = 30;
 	t->context = (struct flow_context){&t->times, &t->counters, 1000};
 	return t;

@@ -243,19 +243,36 @@ static void assert_same_outcome(const struct outcome *few, const struct outcome 
 	}
 }
 
+// What of the many is not of the few has had no traffic.
+static void assert_same_traffic(const struct traffic_counters *few, size_t n_few,
+	const struct traffic_counters *many, size_t n_many)
+{
+	static const struct traffic_counter no_traffic;
+	static const struct flow_counter no_flows;
+
+	for (size_t i = 0; i < n_many; i++) {
+		bool has = i < n_few;
+
+		assert_memory_equal(
+			has ? &few->in[i] : &no_traffic, &many->in[i], sizeof(no_traffic));
+		assert_memory_equal(
+			has ? &few->out[i] : &no_traffic, &many->out[i], sizeof(no_traffic));
+		assert_memory_equal(
+			has ? &few->flows[i] : &no_flows, &many->flows[i], sizeof(no_flows));
+	}
+}
+
 static void assert_same_counters(const struct worlds *w, unsigned worker)
 {
 	const struct worker_counters *few = &w->few->counters[worker];
 	const struct worker_counters *many = &w->many->counters[worker];
 	size_t n_services = w->few->table->table.n_services;
-	static const struct traffic_counters none;
 
 	assert_memory_equal(few->events, many->events, sizeof(few->events));
 	assert_memory_equal(few->drops, many->drops, sizeof(few->drops));
-	assert_memory_equal(few->nodes, many->nodes, LITTLE_NODES * sizeof(none));
-	assert_memory_equal(few->services, many->services, n_services * sizeof(none));
-	for (size_t i = n_services; i < w->many->table->table.n_services; i++)
-		assert_memory_equal(&many->services[i], &none, sizeof(none));
+	assert_same_traffic(&few->nodes, LITTLE_NODES, &many->nodes, LITTLE_NODES);
+	assert_same_traffic(
+		&few->services, n_services, &many->services, w->many->table->table.n_services);
 }
 
 // What was seen of the many ways that packets may go, in all.
@@ -285,8 +302,8 @@ static void see_counters(const struct world *w)
 		for (size_t i = 0; i < w->table->table.n_services; i++) {
 			enum forwarding_mode mode = w->table->services[i].mode;
 
-			seen.in[mode] += w->counters[worker].services[i].packets_in;
-			seen.out[mode] += w->counters[worker].services[i].packets_out;
+			seen.in[mode] += w->counters[worker].services.in[i].packets;
+			seen.out[mode] += w->counters[worker].services.out[i].packets;
 		}
 	}
 }

@@ -305,8 +305,8 @@ static bool has_forwarded(const struct memory *memory, const struct scene *s, un
 
 	protect(memory, s, worker, &n_in);
 	for (size_t i = 0; i < s->world->table->table.n_services; i++) {
-		n_in += counters->services[i].packets_in;
-		n_out += counters->services[i].packets_out;
+		n_in += counters->services.in[i].packets;
+		n_out += counters->services.out[i].packets;
 	}
 	return n_in > 0 && n_out > 0 && counters->events[EVENT_FLOWS_CREATED] > 0;
 }

@@ -44,10 +44,9 @@ static uint64_t mix_worker(uint64_t digest, const struct world *w, unsigned work
 
 	digest = mix(digest, p, sizeof(*p));
 	digest = mix(digest, &w->counters[worker], sizeof(w->counters[worker]));
-	digest = mix(digest, w->counters[worker].services,
-		w->table->table.n_services * sizeof(struct traffic_counters));
-	digest = mix(
-		digest, w->counters[worker].nodes, LITTLE_NODES * sizeof(struct traffic_counters));
+	digest = mix(digest, w->counters[worker].services.in,
+		w->table->table.n_services * TRAFFIC_BYTES);
+	digest = mix(digest, w->counters[worker].nodes.in, LITTLE_NODES * TRAFFIC_BYTES);
 	for (enum family family = 0; family < N_FAMILIES; family++)
 		digest = mix(digest, w->flow_memory[worker][family],
 			flow_table_bytes(family, p->flows[family]->n_flows));

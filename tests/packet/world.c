@@ -209,12 +209,18 @@ static void make_flows(const struct world *w, const struct room *room, enum fami
 		memory, family, N_FLOWS, hash_key, (uint32_t)(w->now_ns / 1000000000));
 }
 
+static struct traffic_counters make_counters(size_t n)
+{
+	void *memory = calloc(n, TRAFFIC_BYTES);
+
+	require(memory != NULL, "out of memory");
+	return traffic_counters_at(memory, n);
+}
+
 static void make_worker(struct world *w, unsigned worker, bool rss, const struct room *room)
 {
-	room->counters->services =
-		calloc(w->table->table.n_services, sizeof(struct traffic_counters));
-	room->counters->nodes = calloc(NODES_MAX, sizeof(struct traffic_counters));
-	require(room->counters->services != NULL && room->counters->nodes != NULL, "out of memory");
+	room->counters->services = make_counters(w->table->table.n_services);
+	room->counters->nodes = make_counters(NODES_MAX);
 
 	*room->pipeline = (struct pipeline){
 		.worker = worker,
@@ -241,8 +247,8 @@ static void make_worker(struct world *w, unsigned worker, bool rss, const struct
 
 static void free_worker(const struct room *room)
 {
-	free(room->counters->services);
-	free(room->counters->nodes);
+	free(room->counters->services.in);
+	free(room->counters->nodes.in);
 	free(room->flow_memory[IPV4]);
 	free(room->flow_memory[IPV6]);
 	free(*room->affinity_memory);

@@ -49,8 +49,8 @@ struct fixture {
 	enum family family;
 	struct flow_context context;
 	struct worker_counters counters;
-	struct traffic_counters services[N_SERVICES];
-	struct traffic_counters nodes[N_NODES];
+	_Atomic uint64_t services[N_SERVICES * TRAFFIC_BYTES / 8];
+	_Atomic uint64_t nodes[N_NODES * TRAFFIC_BYTES / 8];
 };
 
 static struct fixture *fixture_create(enum family family, size_t n_flows)
@@ -63,8 +63,8 @@ static struct fixture *fixture_create(enum family family, size_t n_flows)
 	memset(memory, 0, bytes);
 	f->family = family;
 	f->ft = flow_table_create(memory, family, n_flows, hash_key, START_S);
-	f->counters.services = f->services;
-	f->counters.nodes = f->nodes;
+	f->counters.services = traffic_counters_at(f->services, N_SERVICES);
+	f->counters.nodes = traffic_counters_at(f->nodes, N_NODES);
 	f->context = (struct flow_context){&times, &f->counters, START_S};
 	return f;
 }
@@ -286,7 +286,7 @@ static void the_flows_of_a_service_that_is_gone_end_with_it(void **)
 	flow_table_move(f->ft, &f->context, at, FLOW_ESTABLISHED);
 	expire(f, START_S + 1);
 	assert_int_equal(find(f, 7, 3), FLOW_NONE);
-	assert_int_equal(f->services[3].flows, 0);
+	assert_int_equal(f->counters.services.flows[3].now, 0);
 	fixture_destroy(f);
 }
 
@@ -391,17 +391,17 @@ static void gauges_count_what_is_not_resting(void **)
 	flow_at a = add(f, 1, 0), b = add(f, 6, 0);
 
 	add(f, 2, 1);
-	assert_int_equal(f->services[0].flows, 2);
-	assert_int_equal(f->services[1].flows, 1);
-	assert_int_equal(f->nodes[1].flows, 2); // 1 and 6 modulo 5.
-	assert_int_equal(f->nodes[2].flows, 1);
+	assert_int_equal(f->counters.services.flows[0].now, 2);
+	assert_int_equal(f->counters.services.flows[1].now, 1);
+	assert_int_equal(f->counters.nodes.flows[1].now, 2); // 1 and 6 modulo 5.
+	assert_int_equal(f->counters.nodes.flows[2].now, 1);
 
 	flow_table_end(f->ft, &f->context, a);
 	flow_table_remove(f->ft, &f->context, b);
-	assert_int_equal(f->services[0].flows, 0);
-	assert_int_equal(f->nodes[1].flows, 0);
-	assert_int_equal(f->services[0].flows_created, 2);
-	assert_int_equal(f->nodes[1].flows_created, 2);
+	assert_int_equal(f->counters.services.flows[0].now, 0);
+	assert_int_equal(f->counters.nodes.flows[1].now, 0);
+	assert_int_equal(f->counters.services.flows[0].created, 2);
+	assert_int_equal(f->counters.nodes.flows[1].created, 2);
 	assert_int_equal(event(f, EVENT_FLOWS_CREATED), 3);
 	fixture_destroy(f);
 }
@@ -685,9 +685,9 @@ static void model_compare(const struct model *m)
 		of_node[i % N_NODES] += speaks;
 	}
 	for (unsigned i = 0; i < N_SERVICES; i++)
-		assert_int_equal(f->services[i].flows, of_service[i]);
+		assert_int_equal(f->counters.services.flows[i].now, of_service[i]);
 	for (unsigned i = 0; i < N_NODES; i++)
-		assert_int_equal(f->nodes[i].flows, of_node[i]);
+		assert_int_equal(f->counters.nodes.flows[i].now, of_node[i]);
 	for (unsigned s = FLOW_HALF_OPEN; s < N_FLOW_STATES; s++)
 		assert_int_equal(f->ft->n_in_state[s], model_count(m, s));
 	assert_sound(f);
