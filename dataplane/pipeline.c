@@ -37,11 +37,12 @@
 // the flow that they are about; what is for none of our addresses passes to the kernel, or if it
 // came from there, out of the port.
 //
-// Whose a packet is, is asked in this order: a service's, by VIP, port and protocol; an SNAT
-// address; another of our own; the machine's own addresses, which are the kernel's; a reply of a
-// node in the mode dnat, whose destination is the client; the rest is the kernel's, who forwards it
-// if it is a router. An SNAT address that the machine has as well (is_shared) is ours for what
-// comes from a node and is of a flow, and else the kernel's, who answers ARP and ping for it.
+// Whose a packet is, is asked in this order: an SNAT address's, which is never a VIP; a service's,
+// by VIP, port and protocol; another address of our own; the machine's own addresses, which are the
+// kernel's; a reply of a node in the mode dnat, whose destination is the client; the rest is the
+// kernel's, who forwards it if it is a router. An SNAT address that the machine has as well
+// (is_shared) is ours for what comes from a node and is of a flow, and else the kernel's, who
+// answers ARP and ping for it.
 //
 // Whatever ends a packet's way puts it into the outcome, or drops it by its reason: burst.h.
 
@@ -186,21 +187,14 @@ static inline bool may_be_reply(
 			owner_map_has(b->pipeline->owners, packet_destination_port(p)));
 }
 
-// Not to a service.
-static inline void sort_ports(struct burst *b, struct packet *p, const struct address *destination)
+static inline void sort_to_snat(struct burst *b, struct packet *p, const struct own_address *own)
 {
-	const struct own_address *own = forwarding_table_find_own(b->table, destination);
-
-	if (own == NULL || own->kind == OWN_TUNNEL)
-		return sort_to_others(b, p, destination);
-	if (own->kind != OWN_SNAT)
-		return sort_ours(b, p, own);
-
 	struct address source = packet_source(p);
+
 	p->snat_index = own->snat_index;
 	p->node = forwarding_table_find_node(b->table, &source);
 	if (unlikely(!may_be_reply(b, p, own)))
-		return sort_to_others(b, p, destination);
+		return sort_to_others(b, p, &own->address);
 
 	capture_in(b, p);
 	if (unlikely(!may_go_on(b, p)))
@@ -210,10 +204,25 @@ static inline void sort_ports(struct burst *b, struct packet *p, const struct ad
 	packet_list_add(&b->to_snat[p->family], p);
 }
 
+// To no service, and to no SNAT address.
+static inline void sort_ports(struct burst *b, struct packet *p, const struct address *destination)
+{
+	const struct own_address *own = forwarding_table_find_own(b->table, destination);
+
+	if (own_address_is_ours_alone(own))
+		sort_ours(b, p, own);
+	else
+		sort_to_others(b, p, destination);
+}
+
 static inline __attribute__((always_inline)) void sort_family(
 	struct burst *b, struct packet *p, enum family family)
 {
 	struct address destination = packet_destination_of(p, family);
+	const struct own_address *snat = forwarding_table_find_snat(b->table, &destination);
+	if (snat != NULL)
+		return sort_to_snat(b, p, snat);
+
 	rte_be16_t port = packet_destination_port(p);
 	uint64_t hash = index_hash_endpoint(&destination, port, p->protocol);
 

@@ -164,8 +164,9 @@ struct forwarding_table {
 	size_t n_own;
 	struct index own_index; // By index_hash_address().
 
-	const struct address *snat[N_FAMILIES]; // [n_snat[family]]
+	const struct address *snat[N_FAMILIES]; // [n_snat[family]]; none is a VIP.
 	size_t n_snat[N_FAMILIES];
+	bool snat_may_end[256]; // By an address's last byte, whether an SNAT address has it.
 
 	const struct source_set *const *source_sets; // Services with the same list share a set.
 	struct route_table routes;
@@ -252,6 +253,17 @@ static inline const struct own_address *forwarding_table_find_own(
 			address_equal(&table->own[slot->at].address, address))
 			return &table->own[slot->at];
 	}
+}
+
+// Returns NULL if 'address' is no SNAT address, as nearly always at the first look.
+static inline const struct own_address *forwarding_table_find_snat(
+	const struct forwarding_table *table, const struct address *address)
+{
+	if (!table->snat_may_end[address->bytes[15]])
+		return NULL;
+
+	const struct own_address *own = forwarding_table_find_own(table, address);
+	return own != NULL && own->kind == OWN_SNAT ? own : NULL;
 }
 
 // The way to 'address', by the routes.

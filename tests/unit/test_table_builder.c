@@ -224,6 +224,27 @@ static void a_packet_finds_its_service_node_and_own_address(void **state)
 	assert_int_equal(table->settings.snat_rest_s, 60);
 }
 
+static void assert_finds_snat(const struct forwarding_table *table)
+{
+	struct address snat = address("192.0.2.10"), snat6 = address("2001:db8::10");
+	struct address vip = address("192.0.2.80"), other = address("192.0.2.11");
+
+	assert_int_equal(forwarding_table_find_snat(table, &snat)->kind, OWN_SNAT);
+	assert_int_equal(forwarding_table_find_snat(table, &snat6)->kind, OWN_SNAT);
+	assert_null(forwarding_table_find_snat(table, &vip));
+	assert_null(forwarding_table_find_snat(table, &other));
+}
+
+static void snat_addresses_are_found_in_a_table_that_has_those_of_the_one_before(void **state)
+{
+	struct world *world = *state;
+
+	want(&world->wanted, 1);
+	assert_finds_snat(build(world));
+	world->wanted.targets[0][0].weight++;
+	assert_finds_snat(build(world));
+}
+
 static void the_kernel_answers_for_snat_addresses_that_it_has_too(void **state)
 {
 	struct world *world = *state;
@@ -906,6 +927,7 @@ int main(void)
 		TEST(a_packet_finds_its_service_node_and_own_address),
 		TEST(a_client_meets_the_same_node_at_both_addresses_of_a_service),
 		TEST(the_order_of_the_model_does_not_matter),
+		TEST(snat_addresses_are_found_in_a_table_that_has_those_of_the_one_before),
 		TEST(the_kernel_answers_for_snat_addresses_that_it_has_too),
 		TEST(a_service_that_leaves_snat_keeps_its_flows_until_none_is_held),
 		TEST(rings_and_states_are_there_once),
