@@ -1,26 +1,37 @@
 #include "ask.h"
 
-static uint64_t hash_of(const struct packet *p)
+// Returns false where the packet is to no service: it has no ports, or is to an SNAT address.
+static bool hash(const struct burst *b, struct packet *p)
 {
-	struct address destination = packet_destination(p);
+	if (!packet_has_ports(p))
+		return false;
 
-	return index_hash_endpoint(&destination, packet_destination_port(p), p->protocol);
+	struct address destination = packet_destination(p);
+	if (forwarding_table_find_snat(b->table, &destination) != NULL)
+		return false;
+
+	p->hash = index_hash_endpoint(&destination, packet_destination_port(p), p->protocol);
+	return true;
 }
 
 // The slots of all are on their way before the first is read.
-void ask_for_services(const struct burst *b)
+void ask_for_services(struct burst *b)
 {
 	const struct index *index = &b->table->service_index;
 	const struct traffic_counter *counters = b->pipeline->counters->services.in;
-	uint64_t hashes[BURST_MAX];
-	uint16_t n = 0;
+	struct packet_list list;
 
-	for (uint16_t i = 0; i < b->n; i++) {
-		if (!packet_has_ports(&b->packets[i]))
-			continue;
-		hashes[n] = hash_of(&b->packets[i]);
-		index_prefetch(index, hashes[n++]);
+	list.n = 0;
+	for (struct packet *p = b->packets; p < b->packets + b->n; p++) {
+		if (hash(b, p)) {
+			index_prefetch(index, p->hash);
+			packet_list_add(&list, p);
+		}
 	}
-	for (uint16_t i = 0; i < n; i++)
-		ask_for_service(b, counters, index_guess(index, hashes[i]));
+	for (uint16_t i = 0; i < list.n; i++) {
+		struct packet *p = list.at[i];
+
+		p->service = index_guess(index, p->hash);
+		ask_for_service(b, counters, p->service);
+	}
 }

@@ -215,46 +215,57 @@ static inline void sort_ports(struct burst *b, struct packet *p, const struct ad
 		sort_to_others(b, p, destination);
 }
 
+// 'asked' where ask_for_services() has left what it found.
+static inline __attribute__((always_inline)) service_id find_service(const struct burst *b,
+	const struct packet *p, const struct address *destination, bool asked)
+{
+	rte_be16_t port = packet_destination_port(p);
+
+	if (asked && likely(ask_guess_is_right(b, p, destination)))
+		return p->service;
+	return forwarding_table_find_service(b->table,
+		index_hash_endpoint(destination, port, p->protocol), destination, port,
+		p->protocol);
+}
+
 static inline __attribute__((always_inline)) void sort_family(
-	struct burst *b, struct packet *p, enum family family)
+	struct burst *b, struct packet *p, enum family family, bool asked)
 {
 	struct address destination = packet_destination_of(p, family);
 	const struct own_address *snat = forwarding_table_find_snat(b->table, &destination);
 	if (snat != NULL)
 		return sort_to_snat(b, p, snat);
 
-	rte_be16_t port = packet_destination_port(p);
-	uint64_t hash = index_hash_endpoint(&destination, port, p->protocol);
-
-	p->service = forwarding_table_find_service(b->table, hash, &destination, port, p->protocol);
+	p->service = find_service(b, p, &destination, asked);
 	if (p->service != SERVICE_NONE)
 		sort_to_service(b, p, family);
 	else
 		sort_ports(b, p, &destination);
 }
 
-static inline __attribute__((always_inline)) void sort_packet(struct burst *b, struct packet *p)
+static inline __attribute__((always_inline)) void sort_packet(
+	struct burst *b, struct packet *p, bool asked)
 {
 	if (unlikely(!packet_has_ports(p)))
 		sort_rare(b, p);
 	else if (p->family == IPV4)
-		sort_family(b, p, IPV4);
+		sort_family(b, p, IPV4, asked);
 	else
-		sort_family(b, p, IPV6);
+		sort_family(b, p, IPV6, asked);
 }
 
 // Apart, so that the rest of the burst has its sorting in line.
 static __attribute__((noinline)) void sort_whole(struct burst *b, struct packet *p)
 {
-	sort_packet(b, p);
+	sort_packet(b, p, false);
 }
 
-static void sort(struct burst *b)
+static void sort(struct burst *b, bool asked)
 {
 	struct packet *end = b->packets + b->n;
 
 	for (struct packet *p = b->packets; p < end; p++)
-		sort_packet(b, p);
+		sort_packet(b, p, asked);
 }
 
 // The hash says which worker has the flow, where the port has not had its say.
@@ -345,9 +356,10 @@ static inline __attribute__((always_inline)) void go_on(
 	if (unlikely(b->table == NULL))
 		return pass_all_by(b);
 
-	if (ask_pays(b))
+	bool asks = ask_pays(b);
+	if (asks)
 		ask_for_services(b);
-	sort(b);
+	sort(b, asks);
 	show(b, watcher, STAGE_SORTED);
 	steer(b);
 	for (enum family family = 0; family < N_FAMILIES; family++) {

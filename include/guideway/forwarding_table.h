@@ -83,6 +83,12 @@ static inline bool service_exists(const struct service *s)
 	return s->protocol != 0;
 }
 
+static inline bool service_is(
+	const struct service *s, const struct address *vip, __be16 port, uint8_t protocol)
+{
+	return s->port == port && s->protocol == protocol && address_equal(&s->vip, vip);
+}
+
 // An address of a node, by which flows know it. One of two addresses is there twice.
 struct node {
 	struct address ipv6;
@@ -186,9 +192,7 @@ static inline service_id forwarding_table_find_service(const struct forwarding_t
 			return SERVICE_NONE;
 		if (slot->tag != (uint32_t)(hash >> 32))
 			continue;
-
-		const struct service *s = &table->services[slot->at];
-		if (s->port == port && s->protocol == protocol && address_equal(&s->vip, vip))
+		if (service_is(&table->services[slot->at], vip, port, protocol))
 			return slot->at;
 	}
 }
