@@ -331,15 +331,40 @@ static void pass_all_by(struct burst *b)
 		burst_pass_by(b, &b->packets[i]);
 }
 
+// Most lists of a burst are empty, and a stage that has nothing to do is not called.
+static void forward_by_flow(struct burst *b, enum family family)
+{
+	struct packet_list *to_services = &b->to_services[MODE_SNAT][family];
+	struct packet_list *to_snat = &b->to_snat[family];
+
+	if (to_services->n > 0)
+		snat_forward(b, family, to_services);
+	if (to_snat->n > 0)
+		snat_reply(b, family, to_snat);
+}
+
+static void forward_in_mode(struct burst *b, enum family family, enum forwarding_mode mode)
+{
+	struct packet_list *list = &b->to_services[mode][family];
+
+	if (list->n == 0)
+		return;
+	choose_nodes(b, list);
+	if (mode == MODE_DNAT)
+		dnat_forward(b, family, list);
+	else if (mode == MODE_DSR)
+		dsr_forward(b, list);
+	else
+		tunnel_forward(b, list);
+}
+
 // What needs no flow.
 static void forward_by_slot(struct burst *b, enum family family)
 {
 	for (enum forwarding_mode mode = MODE_DNAT; mode < N_MODES; mode++)
-		choose_nodes(b, &b->to_services[mode][family]);
-	dnat_forward(b, family, &b->to_services[MODE_DNAT][family]);
-	dsr_forward(b, &b->to_services[MODE_DSR][family]);
-	tunnel_forward(b, &b->to_services[MODE_TUNNEL][family]);
-	dnat_reply(b, family, &b->to_clients[family]);
+		forward_in_mode(b, family, mode);
+	if (b->to_clients[family].n > 0)
+		dnat_reply(b, family, &b->to_clients[family]);
 }
 
 static inline void show(
@@ -362,10 +387,8 @@ static inline __attribute__((always_inline)) void go_on(
 	sort(b, asks);
 	show(b, watcher, STAGE_SORTED);
 	steer(b);
-	for (enum family family = 0; family < N_FAMILIES; family++) {
-		snat_forward(b, family, &b->to_services[MODE_SNAT][family]);
-		snat_reply(b, family, &b->to_snat[family]);
-	}
+	for (enum family family = 0; family < N_FAMILIES; family++)
+		forward_by_flow(b, family);
 	for (enum family family = 0; b->is_by_slot && family < N_FAMILIES; family++)
 		forward_by_slot(b, family);
 }
