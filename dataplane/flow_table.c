@@ -71,7 +71,7 @@
 #include "pipeline.h"
 
 enum {
-	LAYOUT_VERSION = 1,
+	LAYOUT_VERSION = 2,
 
 	HALF_OPEN_SECONDS = 64,
 	ESTABLISHED_SECONDS = 1024,
@@ -158,6 +158,7 @@ struct flow_table *flow_table_create(void *memory, enum family family, size_t n_
 	ft->half_open_s = now_s;
 	ft->oldest_s = now_s;
 	ft->established_s = now_s;
+	ft->expired_s = now_s - 1;
 
 	for (uint32_t q = ft->n_flows; q < ft->n_flows + N_QUEUES; q++)
 		flow_of(ft, q)->next = flow_of(ft, q)->prev = q;
@@ -674,10 +675,14 @@ unsigned flow_table_expire(struct flow_table *ft, const struct flow_context *c, 
 	struct wheel established = established_wheel(ft);
 	unsigned left = budget;
 
+	if (ft->expired_s == c->now_s)
+		return 0;
 	left = expire_queue(ft, c, RESTING_QUEUE, left);
 	left = expire_queue(ft, c, CLOSING_QUEUE, left);
 	left = expire_wheel(ft, c, &half_open, left);
 	left = expire_wheel(ft, c, &established, left);
+	if (left > 0)
+		ft->expired_s = c->now_s;
 	return budget - left;
 }
 

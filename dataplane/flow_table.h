@@ -91,6 +91,7 @@ struct flow_table {
 	uint32_t oldest_s;      // No half-open flow is due before this second.
 	uint32_t half_open_s;   // What of the two timer wheels was not looked at yet begins
 	uint32_t established_s; // with these seconds.
+	uint32_t expired_s;     // In this second nothing more is due.
 	_Atomic uint32_t n_in_state[N_FLOW_STATES]; // n_in_state[FLOW_FREE] is not kept.
 };
 static_assert(offsetof(struct flow_table, n_begun) == 64);
@@ -233,7 +234,7 @@ void flow_table_remove(struct flow_table *ft, const struct flow_context *c, flow
 
 // Ends flows that have been silent for too long, and frees ports that have rested. Takes no more
 // than 'budget' steps, a step being a flow or a second, and goes on from there at the next call.
-// Returns how many it took.
+// What falls due in a second that it is through with waits for the next. Returns how many it took.
 unsigned flow_table_expire(struct flow_table *ft, const struct flow_context *c, unsigned budget);
 
 // Flows and resting ports; of use to any thread.
