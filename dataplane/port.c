@@ -222,11 +222,22 @@ static uint16_t choose_buffer_len(const struct opening *o)
 	return scatters ? PORT_BUFFER_LEN : port_buffer_len(o->config);
 }
 
+// Where they may get chains, drivers of cards send by a slower way: they are told to expect such
+// only where a frame takes several buffers. What else comes in several, put together of fragments,
+// is joined.
+static bool choose_chains(const struct opening *o)
+{
+	bool needs_chains = o->port->mtu + FRAME_OVERHEAD > PORT_BUFFER_LEN;
+	bool can = o->info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
+
+	return can && (needs_chains || !o->is_pci);
+}
+
 static struct rte_eth_conf conf_for(const struct opening *o)
 {
 	struct rte_eth_conf conf = {
 		.rxmode = {.mtu = min16(o->port->mtu, mtu_max(&o->info))},
-		.txmode = {.offloads = o->info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS},
+		.txmode = {.offloads = o->port->sends_chains ? RTE_ETH_TX_OFFLOAD_MULTI_SEGS : 0},
 	};
 
 	if (o->port->mtu + FRAME_OVERHEAD > PORT_BUFFER_LEN)
@@ -318,7 +329,6 @@ static void read_identity(struct opening *o)
 	if (port->numa_node < 0 && rte_socket_count() == 1)
 		port->numa_node = rte_socket_id_by_idx(0);
 	port->loses_tags = strcmp(o->info.driver_name, "net_af_packet") == 0;
-	port->sends_chains = o->info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
 	snprintf(port->driver, sizeof(port->driver), "%s", o->info.driver_name);
 	if (o->info.if_index > 0)
 		if_indextoname(o->info.if_index, port->interface);
@@ -332,6 +342,7 @@ static int configure(struct opening *o, char ret_why[WHY_MAX])
 	int r = choose_mtu(o, ret_why);
 	if (r < 0)
 		return r;
+	port->sends_chains = choose_chains(o);
 	port->buffer_len = choose_buffer_len(o);
 	port->buffers = buffers_find(o->buffers, port->numa_node, port->buffer_len);
 	if (port->buffers == NULL)
