@@ -36,6 +36,7 @@
 #include <rte_ip.h>
 
 #include "checksum.h"
+#include "lines.h"
 #include "pipeline.h"
 #include "segments.h"
 
@@ -121,7 +122,7 @@ struct reassembly *reassembly_create(
 	assert(n_datagrams >= REASSEMBLY_WAYS && (n_datagrams & (n_datagrams - 1)) == 0);
 	assert(n_segments >= 1 && n_segments < NONE);
 
-	struct reassembly *r = calloc(1, sizeof(*r));
+	struct reassembly *r = lines_alloc(sizeof(*r));
 	if (r == NULL)
 		return NULL;
 
@@ -132,13 +133,12 @@ struct reassembly *reassembly_create(
 	r->oldest = NONE;
 	r->newest = NONE;
 	r->drops = drops;
-	r->sets = aligned_alloc(alignof(struct set), n_sets * sizeof(*r->sets));
-	r->datagrams = calloc(n_datagrams, sizeof(*r->datagrams));
-	r->pieces = calloc((size_t)n_segments + 1, sizeof(*r->pieces));
+	r->sets = lines_alloc(n_sets * sizeof(*r->sets));
+	r->datagrams = lines_alloc(n_datagrams * sizeof(*r->datagrams));
+	r->pieces = lines_alloc(((size_t)n_segments + 1) * sizeof(*r->pieces));
 	if (r->sets == NULL || r->datagrams == NULL || r->pieces == NULL)
 		goto fail;
 
-	memset(r->sets, 0, n_sets * sizeof(*r->sets));
 	link_free_pieces(r);
 	return r;
 

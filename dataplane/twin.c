@@ -66,7 +66,7 @@ struct twin {
 	char name[IFNAMSIZ];
 
 	// Of the thread: empty buffers for the next frame that it reads.
-	struct rte_mbuf *empty[FROM_SEGMENTS_MAX];
+	alignas(RTE_CACHE_LINE_SIZE) struct rte_mbuf *empty[FROM_SEGMENTS_MAX];
 	unsigned n_empty;
 };
 

@@ -1,5 +1,6 @@
 #include "unresolved.h"
 
+#include <stdalign.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -8,17 +9,22 @@
 #include <rte_ring.h>
 #include <rte_ring_elem.h>
 
+#include "lines.h"
+
 enum { RING_SIZE = 1024 };
 
 struct unresolved {
+	// Set once.
 	struct rte_ring *ring;
 	int fd;
-	_Atomic bool told; // Since the control thread last looked.
+
+	// Written by the twins' thread and the control thread.
+	alignas(RTE_CACHE_LINE_SIZE) _Atomic bool told; // Since the control thread last looked.
 };
 
 struct unresolved *unresolved_create(void)
 {
-	struct unresolved *unresolved = calloc(1, sizeof(*unresolved));
+	struct unresolved *unresolved = lines_alloc(sizeof(*unresolved));
 
 	if (unresolved == NULL)
 		return NULL;

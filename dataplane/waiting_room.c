@@ -4,6 +4,8 @@
 
 #include <rte_mbuf.h>
 
+#include "lines.h"
+
 enum {
 	SIZE = 256,
 	// One neighbour that never answers must not take the room of all.
@@ -32,7 +34,7 @@ struct waiting_room {
 
 struct waiting_room *waiting_room_create(struct unresolved *unresolved)
 {
-	struct waiting_room *room = calloc(1, sizeof(*room));
+	struct waiting_room *room = lines_alloc(sizeof(*room));
 
 	if (room != NULL)
 		room->unresolved = unresolved;
