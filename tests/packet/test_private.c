@@ -9,6 +9,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "snat.h"
+
 // What a worker writes while it forwards is its own, and nobody else reads it: so cores do not wait
 // for each other's cache lines. Two workers forward in turn. The one whose turn it is may write its
 // own memory and packets, may read nothing of the other's, and of all else in the process, shared
@@ -18,6 +20,8 @@
 // a mapping apart only to what is larger than LARGE_BYTES.
 
 enum { LARGE_BYTES = 8 << 20 };
+
+#define NS_PER_S 1000000000ull
 
 enum { N_WORKERS = 2, MAPPINGS_MAX = 1024, N_BURSTS_MAX = 64 };
 
@@ -137,11 +141,14 @@ static void add_modes(struct scene *s, const char *client, const char *vip)
 	add_burst(s, "larger than the way out", &large);
 }
 
-static void make_fragment(struct rte_mbuf *m)
+// Of 'datagram', which is in two: the first half or the second.
+static void make_fragment(struct rte_mbuf *m, uint16_t datagram, bool is_second)
 {
 	struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod_offset(m, struct rte_ipv4_hdr *, 14);
+	uint16_t units = (rte_be_to_cpu_16(ip->total_length) - sizeof(*ip)) / 8;
 
-	ip->fragment_offset = RTE_BE16(RTE_IPV4_HDR_MF_FLAG);
+	ip->packet_id = datagram;
+	ip->fragment_offset = is_second ? rte_cpu_to_be_16(units) : RTE_BE16(RTE_IPV4_HDR_MF_FLAG);
 	ip->hdr_checksum = 0;
 	ip->hdr_checksum = rte_ipv4_cksum(ip);
 }
@@ -160,7 +167,7 @@ static void add_rare(struct scene *s)
 	add_burst(s, "the kernel's", &ssh);
 	struct burst_in *fragments = add_burst(s, "fragments", &datagram);
 	for (uint16_t i = 0; i < fragments->n; i++)
-		make_fragment(fragments->mbufs[i]);
+		make_fragment(fragments->mbufs[i], i / 2, i % 2 != 0);
 }
 
 // Pages
@@ -198,6 +205,31 @@ static bool has(const struct mapping *m, const void *address)
 	return (uintptr_t)address >= m->start && (uintptr_t)address < m->end;
 }
 
+static void lend(const void *at, size_t len)
+{
+	const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t start = RTE_ALIGN_FLOOR((uintptr_t)at, page);
+	uintptr_t end = RTE_ALIGN_CEIL((uintptr_t)at + len, page);
+
+	if (mprotect((void *)start, end - start, PROT_READ | PROT_WRITE) != 0)
+		_exit(3);
+}
+
+static void lend_chunk(struct rte_mempool *, void *, struct rte_mempool_memhdr *chunk, unsigned)
+{
+	lend(chunk->addr, chunk->len);
+}
+
+// Of DPDK's heap the packets' part alone.
+static void lend_packets(struct rte_mempool *buffers)
+{
+	const struct rte_ring *ring = buffers->pool_data;
+
+	lend(buffers->mz->addr, buffers->mz->len);
+	lend(ring->memzone->addr, ring->memzone->len);
+	rte_mempool_mem_iter(buffers, lend_chunk, NULL);
+}
+
 // 'stack' is any address of the stack.
 static void protect(
 	const struct memory *memory, const struct scene *s, unsigned worker, const void *stack)
@@ -207,14 +239,14 @@ static void protect(
 		int rights = PROT_READ;
 
 		// The kernel itself writes to what a thread has of its own (rseq(2)).
-		if (has(m, s->workers[worker]) || has(m, s->world->buffers) || has(m, stack) ||
-			has(m, &errno))
+		if (has(m, s->workers[worker]) || has(m, stack) || has(m, &errno))
 			rights = PROT_READ | PROT_WRITE;
 		else if (has(m, s->workers[!worker]))
 			rights = PROT_NONE;
 		if (mprotect((void *)m->start, m->end - m->start, rights) != 0)
 			_exit(3);
 	}
+	lend_packets(s->world->buffers);
 }
 
 // Turns
@@ -277,6 +309,7 @@ static void take_turn(const struct memory *memory, const struct scene *s, unsign
 	else
 		pipeline_forward(
 			&w->pipeline, table, mbufs, n, ORIGIN_PORT, s->world->now_ns, &w->out);
+	snat_expire(&w->pipeline, table, (uint32_t)(s->world->now_ns / NS_PER_S));
 	take_outcome(&w->out, worker, next);
 }
 
@@ -297,18 +330,31 @@ static void forward_burst(
 	take_turn(memory, s, 1, rest.handed, rest.n_handed, true, &rest);
 }
 
-// Whether the worker has had packets of either direction: else there was nothing to see.
-static bool has_forwarded(const struct memory *memory, const struct scene *s, unsigned worker)
+// A day later, until all that is left is over.
+static void expire_all(const struct memory *memory, const struct scene *s, unsigned worker)
+{
+	const uint32_t day_s = 24 * 3600;
+	uint32_t now_s = (uint32_t)(s->world->now_ns / NS_PER_S);
+
+	protect(memory, s, worker, &now_s);
+	for (uint32_t later_s = day_s; later_s < 2 * day_s; later_s += day_s / 24)
+		snat_expire(
+			&s->workers[worker]->pipeline, &s->world->table->table, now_s + later_s);
+}
+
+// Whether there was what this is about, of packets in either direction: else nothing was to see.
+static bool has_forwarded(const struct scene *s, unsigned worker)
 {
 	const struct worker_counters *counters = &s->workers[worker]->counters;
 	uint64_t n_in = 0, n_out = 0;
 
-	protect(memory, s, worker, &n_in);
 	for (size_t i = 0; i < s->world->table->table.n_services; i++) {
 		n_in += counters->services.in[i].packets;
 		n_out += counters->services.out[i].packets;
 	}
-	return n_in > 0 && n_out > 0 && counters->events[EVENT_FLOWS_CREATED] > 0;
+	return n_in > 0 && n_out > 0 && counters->events[EVENT_FLOWS_CREATED] > 0 &&
+		counters->events[EVENT_FLOWS_EXPIRED] > 0 &&
+		counters->events[EVENT_REASSEMBLED] > 0;
 }
 
 static _Noreturn void forward_all(struct scene *s, bool is_traffic)
@@ -326,8 +372,9 @@ static _Noreturn void forward_all(struct scene *s, bool is_traffic)
 	read_memory(&memory);
 	for (; i < s->n_bursts; i++)
 		forward_burst(&memory, s, s->bursts[i].mbufs, s->bursts[i].n);
-	for (unsigned i = 0; is_traffic && i < N_WORKERS; i++) {
-		if (!has_forwarded(&memory, s, i))
+	for (unsigned i = 0; i < N_WORKERS; i++) {
+		expire_all(&memory, s, i);
+		if (is_traffic && !has_forwarded(s, i))
 			_exit(2);
 	}
 	_exit(0);
@@ -395,8 +442,9 @@ static void a_worker_writes_nothing_that_another_reads(void **)
 	if (stray.at != NULL)
 		print_error("an access too much, of '%s': at %p; the table is at %p, next hops at "
 			    "%p, path MTUs at %p, workers at %p and %p\n",
-			s->bursts[stray.burst].name, stray.at, s->world->table, s->world->next_hops,
-			s->world->path_mtus, s->workers[0], s->workers[1]);
+			stray.burst < s->n_bursts ? s->bursts[stray.burst].name : "expiry",
+			stray.at, s->world->table, s->world->next_hops, s->world->path_mtus,
+			s->workers[0], s->workers[1]);
 	assert_null(stray.at);
 	end_scene(s);
 }

@@ -7,6 +7,7 @@
 
 #include <rte_eal.h>
 #include <rte_errno.h>
+#include <rte_malloc.h>
 #include <rte_mbuf.h>
 
 #include "affinity.h"
@@ -63,6 +64,15 @@ void world_set_hop(struct world *w, next_hop_id hop, uint8_t port, uint64_t flag
 	w->next_hops[hop] = word | (uint64_t)port << 48 | flags;
 }
 
+// On DPDK's heap, as in the program, and on pages that nothing else lies on.
+static _Atomic uint64_t *make_path_mtus(void)
+{
+	const size_t page = 4096;
+
+	return rte_zmalloc(
+		"path MTUs", RTE_ALIGN_CEIL(NODES_MAX * N_FAMILIES * sizeof(uint64_t), page), page);
+}
+
 static void make_ports(struct world *w)
 {
 	static const uint16_t mtus[] = {1500, 1400, 9000};
@@ -75,7 +85,7 @@ static void make_ports(struct world *w)
 		};
 
 	w->next_hops = calloc(NEXT_HOP_MAX, sizeof(*w->next_hops));
-	w->path_mtus = calloc(NODES_MAX * N_FAMILIES, sizeof(*w->path_mtus));
+	w->path_mtus = make_path_mtus();
 	require(w->next_hops != NULL && w->path_mtus != NULL, "out of memory");
 	world_set_hop(w, HOP_GATEWAY, 0, NEXT_HOP_RESOLVED);
 	world_set_hop(w, HOP_NODE0, 1, NEXT_HOP_RESOLVED);
@@ -359,7 +369,7 @@ static void clear(struct world *w)
 		free_worker(&room);
 	}
 	free(w->next_hops);
-	free(w->path_mtus);
+	rte_free(w->path_mtus);
 	free(w->table);
 }
 
