@@ -64,6 +64,7 @@ struct layout {
 
 struct address_book {
 	struct layout layout;
+	struct reserved_list reserved;
 	struct shelf outside;
 	struct map records; // By their addresses,
 	struct map shared;  // and those that may be shared, by namespace and key.
@@ -270,29 +271,51 @@ static bool is_asked_for(const struct question *q, const struct shelf *shelf)
 
 // What it has
 
-// Whether what the status says may be taken for held.
-static bool is_good_status(const struct question *q, enum family family)
+static bool is_of_file(const struct question *q, const struct address *address)
 {
-	const struct address *address = &q->wish->published[family];
+	return address_book_is_of_file(q->book, address);
+}
 
-	if (address_is_none(address) || address_family(address) != family)
+// Whether the Service may have the address that it says it has, whoever else has it. Who writes
+// metadata of a Service writes of any address that it is recorded, and bears any finalizer; so what
+// no pool has for it is believed only if its status says it, which takes a right of its own.
+static bool is_believed(const struct question *q, enum family family, const struct address *address)
+{
+	const struct address_wish *wish = q->wish;
+
+	if (address_is_none(address) || address_family(address) != family || is_of_file(q, address))
 		return false;
+	if (wish->published_is_ours && address_equal(address, &wish->published[family]))
+		return true;
 
 	const struct shelf *shelf = shelf_of(q->book, address);
+	return shelf->pool != NULL && allows(q, shelf->pool) &&
+		reserved_find(&q->book->reserved, address) == NULL;
+}
+
+// Whether that may be taken for held.
+static bool is_to_be_had(
+	const struct question *q, enum family family, const struct address *address)
+{
 	const struct record *record = record_find(&q->book->records, address);
-	if (record != NULL && (find_rival(q, record) != NULL || rests_from_another(q, record)))
-		return false;
-	return q->wish->published_is_ours || (shelf->pool != NULL && allows(q, shelf->pool));
+
+	return is_believed(q, family, address) &&
+		(record == NULL ||
+			(find_rival(q, record) == NULL && !rests_from_another(q, record)));
 }
 
 static void find_current(struct question *q, enum family family)
 {
+	const struct address_wish *wish = q->wish;
 	const struct record *record = q->holder == NULL ? NULL : q->holder->now[family].record;
 
-	if (record != NULL && find_rival(q, record) == NULL)
-		q->current[family] = record->address;
-	else if (record == NULL && is_good_status(q, family))
-		q->current[family] = q->wish->published[family];
+	if (record != NULL) {
+		if (find_rival(q, record) == NULL && !is_of_file(q, &record->address))
+			q->current[family] = record->address;
+	} else if (is_to_be_had(q, family, &wish->recorded[family]))
+		q->current[family] = wish->recorded[family];
+	else if (is_to_be_had(q, family, &wish->published[family]))
+		q->current[family] = wish->published[family];
 }
 
 // An address by name
@@ -342,6 +365,18 @@ static enum book_answer refuse_taken(
 	if (port != NULL && has_key_of(q, rival))
 		say(q, ", which has port %u/%s too", port->port,
 			service_protocol_word(port->protocol));
+	return BOOK_TAKEN;
+}
+
+static enum book_answer refuse_reserved(
+	struct question *q, const struct shelf *shelf, const struct reserved_address *reserved)
+{
+	bool is_node = reserved->node[0] != '\0';
+	char text[ADDRESS_TEXT_MAX];
+
+	say(q, "%s of pool %s is an address of %s%s", address_format(&reserved->address, text),
+		shelf->pool->name, is_node ? "node " : "the load balancer's configuration",
+		reserved->node);
 	return BOOK_TAKEN;
 }
 
@@ -401,8 +436,11 @@ static enum book_answer choose_requested(struct question *q, enum family family)
 	if (answer != BOOK_GIVEN)
 		return answer;
 
+	const struct reserved_address *reserved = reserved_find(&q->book->reserved, address);
 	const struct record *record = record_find(&q->book->records, address);
 	const struct holder *rival = record == NULL ? NULL : find_rival(q, record);
+	if (reserved != NULL)
+		return refuse_reserved(q, shelf, reserved);
 	if (rival != NULL)
 		return refuse_taken(q, record, rival);
 	if (record != NULL && rests_from_another(q, record))
@@ -448,9 +486,10 @@ static bool choose_shared(struct question *q, enum family family)
 
 static bool choose_free(struct question *q, struct shelf *shelf, enum family family)
 {
-	const struct record *rested = shelf_find_rested(shelf, q->now_ns);
+	const struct reserved_list *reserved = &q->book->reserved;
+	const struct record *rested = shelf_find_rested(shelf, reserved, q->now_ns);
 
-	if (shelf_find_fresh(shelf, &q->book->records, &q->target[family]))
+	if (shelf_find_fresh(shelf, &q->book->records, reserved, &q->target[family]))
 		return true;
 	if (rested != NULL)
 		q->target[family] = rested->address;
@@ -794,12 +833,13 @@ static void put_down_family(struct question *q, struct holder *holder, enum fami
 		link_hold(q->book, now, take_record(q, target));
 }
 
-// What others' ports keep it from now, it has no more.
+// What others' ports or the file keep it from now, it has no more.
 static void settle_family(struct question *q, struct holder *holder, enum family family)
 {
 	struct hold *now = &holder->now[family], *before = &holder->before[family];
 
-	if (before->record != NULL && find_rival(q, before->record) != NULL)
+	if (before->record != NULL &&
+		(find_rival(q, before->record) != NULL || is_of_file(q, &before->record->address)))
 		drop(q->book, before, q->now_ns);
 	if (before->record != NULL)
 		file_by_sharing(q->book, before->record);
@@ -914,7 +954,54 @@ void address_book_destroy(struct address_book *book)
 	map_clear(&book->records);
 	map_clear(&book->shared);
 	free_layout(&book->layout);
+	free(book->reserved.addresses);
 	free(book);
+}
+
+// What is reserved, and believed
+
+static int compare_reserved(const void *left, const void *right)
+{
+	const struct reserved_address *a = left, *b = right;
+	int order = memcmp(&a->address, &b->address, sizeof(a->address));
+
+	return order != 0 ? order : (int)(a->node[0] != '\0') - (b->node[0] != '\0');
+}
+
+int address_book_reserve(
+	struct address_book *book, const struct reserved_address *reserved, size_t n)
+{
+	struct reserved_address *copy = malloc((n + 1) * sizeof(*copy));
+
+	if (copy == NULL)
+		return -ENOMEM;
+	if (n > 0)
+		memcpy(copy, reserved, n * sizeof(*copy));
+	qsort(copy, n, sizeof(*copy), compare_reserved);
+	free(book->reserved.addresses);
+	book->reserved = (struct reserved_list){copy, n};
+	return 0;
+}
+
+bool address_book_is_of_file(const struct address_book *book, const struct address *address)
+{
+	const struct reserved_address *reserved = reserved_find(&book->reserved, address);
+
+	return reserved != NULL && reserved->node[0] == '\0';
+}
+
+void address_book_believe(const struct address_book *book, const struct address_wish *wish,
+	struct address ret_addresses[N_FAMILIES])
+{
+	const struct question q = {.book = (struct address_book *)book, .wish = wish};
+
+	memset(ret_addresses, 0, N_FAMILIES * sizeof(*ret_addresses));
+	for (enum family family = IPV4; family < N_FAMILIES; family++) {
+		if (is_believed(&q, family, &wish->recorded[family]))
+			ret_addresses[family] = wish->recorded[family];
+		else if (is_believed(&q, family, &wish->published[family]))
+			ret_addresses[family] = wish->published[family];
+	}
 }
 
 enum book_answer address_book_ask(struct address_book *book, const struct address_wish *wish,

@@ -43,9 +43,12 @@ struct address_wish {
 	size_t n_families;
 	bool all_or_nothing; // Else the first family is required, and the other if it can be had.
 	struct address requested[N_FAMILIES]; // By family; none where any will do.
-	struct address published[N_FAMILIES]; // What its status says: where nothing is held, it is
-	                                      // taken for held if a pool that allows it has it, and
-	                                      // nobody else.
+	struct address recorded[N_FAMILIES]; // What an annotation says, which all may write who may
+	                                     // write the Service: where nothing is held, it is
+	                                     // taken for held if a pool that allows it has it, and
+	                                     // nobody else.
+	struct address published[N_FAMILIES]; // What its status says; likewise, where nothing that
+	                                      // is recorded may be taken.
 	bool published_is_ours;               // Then also if no pool has it any more.
 	const char *sharing;                  // NULL to share with nobody.
 	const struct book_port *ports;        // [n_ports]
@@ -80,8 +83,27 @@ void address_book_destroy(struct address_book *book);
 // -ENOMEM, and then all is as before.
 int address_book_set_pools(struct address_book *book, const struct address_pool *pools, size_t n);
 
+// What is not for Services, whatever pools have: addresses of the file, which win over a Service
+// that has one already, and of the cluster's nodes, which do not.
+struct reserved_address {
+	struct address address;
+	char node[NAME_TEXT_MAX]; // Its name; empty for the file's.
+};
+
+// Copies the list, in place of the one before. Returns 0, or -ENOMEM, and then all is as before.
+int address_book_reserve(
+	struct address_book *book, const struct reserved_address *reserved, size_t n);
+
+bool address_book_is_of_file(const struct address_book *book, const struct address *address);
+
+// What of 'recorded' and 'published' may be taken for held by a Service, by family, whoever else
+// has it: so who does not give addresses finds out which were given.
+void address_book_believe(const struct address_book *book, const struct address_wish *wish,
+	struct address ret_addresses[N_FAMILIES]);
+
 // Asks for what a Service wants now; asked again, it keeps what it has and still may have. After a
-// start, ask for all that publish an address before any that do not.
+// start, ask first for all that publish what they say that they have, then for those that only
+// recorded it, and then for all others.
 //
 // 'ret_addresses' has in any case what the owner is to be served at, none where there is nothing:
 // also one that is refused a change keeps what it has, but for an address where its ports have come

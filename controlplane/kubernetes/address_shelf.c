@@ -1,7 +1,8 @@
 #include "kubernetes/address_shelf.h"
 
+#include <string.h>
+
 #include "clock.h"
-#include "kubernetes/address_book.h"
 
 // Which address comes next
 // ========================
@@ -10,8 +11,8 @@
 // freed first. Freed ones stand in a queue of at most BOOK_FREED_MAX once they have rested; those
 // before count as never used, and are met again when the search comes round.
 //
-// A search steps over as many addresses as have records, at most, and over those that are left out:
-// the size of a pool costs nothing.
+// A search steps over as many addresses as have records or are reserved, at most, and over those
+// that are left out: the size of a pool costs nothing.
 
 uint64_t address_hash(const struct address *address)
 {
@@ -29,6 +30,25 @@ struct record *record_find(const struct map *records, const struct address *addr
 			return record;
 	}
 	return NULL;
+}
+
+// The first of those with the address, which is the file's if it is one of these.
+const struct reserved_address *reserved_find(
+	const struct reserved_list *reserved, const struct address *address)
+{
+	size_t low = 0, high = reserved->n;
+
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+
+		if (memcmp(&reserved->addresses[middle].address, address, sizeof(*address)) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < reserved->n && address_equal(&reserved->addresses[low].address, address)
+		? &reserved->addresses[low]
+		: NULL;
 }
 
 static const struct address_range *range_of(const struct shelf *shelf)
@@ -74,26 +94,32 @@ static void step(struct shelf *shelf)
 		go_to(shelf, (shelf->range + 1) % shelf->pool->n_ranges);
 }
 
-bool shelf_find_fresh(struct shelf *shelf, const struct map *records, struct address *ret_address)
+bool shelf_find_fresh(struct shelf *shelf, const struct map *records,
+	const struct reserved_list *reserved, struct address *ret_address)
 {
+	size_t n_tried = 0;
+
 	if (shelf->n_records >= shelf->size)
 		return false;
 
-	// There is one. Ranges of the other family are stepped over whole.
-	for (;;) {
+	// There is one, or it is reserved. Ranges of the other family are stepped over whole.
+	while (n_tried <= shelf->n_records + reserved->n) {
 		if (address_family(&range_of(shelf)->first) != shelf->family) {
 			go_to(shelf, (shelf->range + 1) % shelf->pool->n_ranges);
 			continue;
 		}
 
 		struct address address = address_of_number(shelf->next);
-		if (!address_pool_avoids(shelf->pool, &address) &&
-			record_find(records, &address) == NULL) {
+		bool is_one = !address_pool_avoids(shelf->pool, &address);
+		if (is_one && record_find(records, &address) == NULL &&
+			reserved_find(reserved, &address) == NULL) {
 			*ret_address = address;
 			return true;
 		}
+		n_tried += is_one;
 		step(shelf);
 	}
+	return false;
 }
 
 bool record_rests(const struct record *record, uint64_t now_ns)
@@ -101,11 +127,19 @@ bool record_rests(const struct record *record, uint64_t now_ns)
 	return record->holds == NULL && now_ns < record->freed_ns + BOOK_REST_S * NSEC_PER_SEC;
 }
 
-struct record *shelf_find_rested(const struct shelf *shelf, uint64_t now_ns)
+struct record *shelf_find_rested(
+	const struct shelf *shelf, const struct reserved_list *reserved, uint64_t now_ns)
 {
-	struct record *oldest = TAILQ_FIRST(&shelf->freed);
+	struct record *record;
 
-	return oldest == NULL || record_rests(oldest, now_ns) ? NULL : oldest;
+	TAILQ_FOREACH(record, &shelf->freed, queue)
+	{
+		if (record_rests(record, now_ns))
+			break;
+		if (reserved_find(reserved, &record->address) == NULL)
+			return record;
+	}
+	return NULL;
 }
 
 uint64_t shelf_count_resting(const struct shelf *shelf, uint64_t now_ns)
@@ -167,5 +201,7 @@ void shelf_remove(struct record *record)
 
 struct record *shelf_find_stale(const struct shelf *shelf, uint64_t now_ns)
 {
-	return shelf->n_freed > BOOK_FREED_MAX ? shelf_find_rested(shelf, now_ns) : NULL;
+	struct record *oldest = TAILQ_FIRST(&shelf->freed);
+
+	return shelf->n_freed > BOOK_FREED_MAX && !record_rests(oldest, now_ns) ? oldest : NULL;
 }

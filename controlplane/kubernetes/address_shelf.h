@@ -7,6 +7,7 @@
 
 #include "guideway/address.h"
 #include "kernel/map.h"
+#include "kubernetes/address_book.h"
 #include "kubernetes/address_pool.h"
 
 // The address book's own: what of a pool and a family is free, and in which order it is used.
@@ -28,6 +29,16 @@ struct record {
 };
 
 TAILQ_HEAD(record_queue, record);
+
+// Addresses that are others' than Services': they are not given.
+struct reserved_list {
+	struct reserved_address *addresses; // [n], sorted, those of the file first.
+	size_t n;
+};
+
+// NULL if it is not reserved.
+const struct reserved_address *reserved_find(
+	const struct reserved_list *reserved, const struct address *address);
 
 struct shelf {
 	const struct address_pool *pool; // NULL for what is in no pool.
@@ -53,12 +64,15 @@ void shelf_begin(struct shelf *shelf, const struct address_pool *pool, enum fami
 // Goes on where another one was, if it is of this pool.
 void shelf_go_on(struct shelf *shelf, const struct shelf *before);
 
-// An address that no record is of, once round the pool after the last one that was found. Returns
-// false if there is none.
-bool shelf_find_fresh(struct shelf *shelf, const struct map *records, struct address *ret_address);
+// An address that no record is of, and that is not reserved, once round the pool after the last one
+// that was found. Returns false if there is none.
+bool shelf_find_fresh(struct shelf *shelf, const struct map *records,
+	const struct reserved_list *reserved, struct address *ret_address);
 
-// The address that was freed first of those that are remembered, if it has rested; else NULL.
-struct record *shelf_find_rested(const struct shelf *shelf, uint64_t now_ns);
+// The address that was freed first of those that are remembered, have rested and are not reserved,
+// or NULL.
+struct record *shelf_find_rested(
+	const struct shelf *shelf, const struct reserved_list *reserved, uint64_t now_ns);
 
 bool record_rests(const struct record *record, uint64_t now_ns);
 

@@ -100,6 +100,7 @@ void cluster_forget_ground(struct cluster *c)
 {
 	cluster_ground_release(c->ground);
 	c->ground = NULL;
+	c->has_reserved = false;
 }
 
 // One that leaves is left out, and drains; but of one that is off, also if it was leaving, nothing
@@ -228,12 +229,28 @@ static void date_unjoined(struct cluster *c)
 	}
 }
 
+// They are not served where others are.
+static int say_who_meets_another(const struct cluster *c, struct text_lines *left_out)
+{
+	const struct service_entry *e;
+	int r = 0;
+
+	TAILQ_FOREACH(e, &c->meeting, links[LINK_RIVAL].link)
+	{
+		if (r == 0)
+			r = text_lines_add(left_out, "%s: %s", e->key, e->message);
+	}
+	return r;
+}
+
 static int join(
 	struct cluster *c, struct cluster_config **ret_joined, struct text_lines *ret_left_out)
 {
 	if (c->ground == NULL && gather_nodes(c) < 0)
 		return -ENOMEM;
 	serve_changed(c);
+	if (say_who_meets_another(c, ret_left_out) < 0)
+		return -ENOMEM;
 	struct cluster_view view = {
 		.nodes = c->nodes_used,
 		.n_nodes = c->n_nodes_used,
@@ -445,6 +462,7 @@ int cluster_create(const struct config *file, struct cluster **ret_cluster)
 	TAILQ_INIT(&cluster->unjoined);
 	TAILQ_INIT(&cluster->not_in_force);
 	TAILQ_INIT(&cluster->waiting);
+	TAILQ_INIT(&cluster->meeting);
 	TAILQ_INIT(&cluster->to_be_made);
 	cluster->others_in_force = UINT64_MAX;
 	cluster->announcers.all = true;
@@ -472,6 +490,7 @@ void cluster_destroy(struct cluster *cluster)
 	cluster_forget_ground(cluster);
 	piece_keeper_release(cluster->keeper);
 	free(cluster->nodes_used);
+	map_clear(&cluster->endpoints);
 	address_book_destroy(cluster->book);
 	event_queue_destroy(cluster->events);
 	free(cluster);

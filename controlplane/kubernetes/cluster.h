@@ -104,7 +104,8 @@ int cluster_restore(struct cluster *cluster, const json_t *saved, uint64_t now_n
 bool cluster_has_changed(const struct cluster *cluster);
 
 // The file joined with what is to be served. Returns 0; 1 if that is what 'before' (or NULL) has
-// already, and then nothing is made; or -ENOMEM. 'ret_left_out' as of cluster_config_build().
+// already, and then nothing is made; or -ENOMEM. 'ret_left_out' as of cluster_config_build(), with
+// a line for each Service that is not served where another is.
 int cluster_join(struct cluster *cluster, const struct cluster_config *before,
 	struct cluster_config **ret_joined, struct text_lines *ret_left_out);
 

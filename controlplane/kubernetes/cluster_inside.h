@@ -7,14 +7,15 @@
 #include "cluster.h"
 #include "entry_list.h"
 #include "event_queue.h"
+#include "kernel/map.h"
 #include "service_status.h"
 #include "slice_object.h"
 #include "status_conflict.h"
 
 // What the parts of a cluster share, and nobody else sees: cluster_told.c takes what the API server
-// tells, cluster_stages.c judges Services, cluster.c joins, cluster_others.c waits for the other
-// instances, cluster_writes.c has them written, cluster_learning.c knows what nodes have learnt,
-// cluster_save.c keeps them.
+// tells, cluster_stages.c judges Services, cluster_endpoints.c knows where they are served,
+// cluster.c joins, cluster_others.c waits for the other instances, cluster_writes.c has them
+// written, cluster_learning.c knows what nodes have learnt, cluster_save.c keeps them.
 
 enum {
 	NOT_JOINED = 0, // The next join takes it in.
@@ -30,7 +31,14 @@ struct service_link {
 	struct service_list *list; // That it is in, or NULL.
 };
 
-enum service_link_kind { LINK_WRITE, LINK_STAGE, LINK_ADDRESS, LINK_PIECE, N_SERVICE_LINKS };
+enum service_link_kind {
+	LINK_WRITE,
+	LINK_STAGE,
+	LINK_ADDRESS,
+	LINK_RIVAL,
+	LINK_PIECE,
+	N_SERVICE_LINKS
+};
 
 // Each kind of entry begins with its name, as entry_list.h has it, and says whether it is in the
 // list that is being told.
@@ -57,6 +65,11 @@ struct service_entry {
 	uint64_t others_due_ns; // They are waited for until then; 0 while nothing waits for them.
 	bool is_followed;       // They forward as its stage has it, and we do, or time is over.
 
+	// Where it is served: nobody else is there. Of cluster_endpoints.c.
+	struct endpoint_claim *claims; // [n_claims]
+	size_t n_claims;
+	bool meets_another; // It is to be served where another is, and is not.
+
 	// Of its writes.
 	bool is_writing;
 	unsigned n_writes; // In a row, without its status being right once.
@@ -66,6 +79,15 @@ struct service_entry {
 	struct status_conflict conflict;
 
 	struct service_link links[N_SERVICE_LINKS];
+};
+
+// That a Service is served at an address and a port.
+struct endpoint_claim {
+	struct map_link by_endpoint;
+	const struct service_entry *owner;
+	struct address address;
+	uint16_t port;
+	uint8_t protocol;
 };
 
 struct node_entry {
@@ -96,6 +118,8 @@ struct slice_group {
 struct cluster {
 	const struct config *file;
 	struct address_book *book;
+	bool has_reserved;    // In the book, what is not for Services, as it is.
+	struct map endpoints; // Claims of the Services that are served.
 	struct entry_list entries[N_CLUSTER_RESOURCES];
 	struct entry_list slice_groups; // By Service; none is empty.
 	struct served *served; // [entries[CLUSTER_SERVICES].n], in the same order, as joined last.
@@ -130,6 +154,8 @@ struct cluster {
 	struct service_list not_in_force; // or in one that not all workers forward by.
 	// By LINK_ADDRESS:
 	struct service_list waiting;
+	// By LINK_RIVAL:
+	struct service_list meeting; // They are not served where another is.
 	// By LINK_PIECE:
 	struct service_list to_be_made; // What the next join has of them may be another.
 };
@@ -205,10 +231,25 @@ void cluster_free_told(struct cluster *c);
 void cluster_read_published(
 	const struct service_object *object, struct address ret_addresses[N_FAMILIES]);
 
-// What a Service is to have as it had it before: what is recorded, else published. By family.
-void cluster_read_kept(
-	const struct service_object *object, struct address ret_addresses[N_FAMILIES]);
-bool cluster_keeps_address(const struct service_object *object);
+// How well it is known that a Service has the addresses that it says it has.
+enum standing {
+	STANDING_NONE,      // It says nothing, or
+	STANDING_RECORDED,  // what anybody may have written;
+	STANDING_PUBLISHED, // or its status says the same, and that it is ours.
+	N_STANDINGS,
+};
+
+enum standing cluster_standing(const struct service_object *object);
+
+// Who is served already at an address at one of the ports at which 'e' is to be: a claim of
+// another's, or NULL.
+const struct endpoint_claim *cluster_find_rival(
+	const struct cluster *c, const struct service_entry *e, const struct address *address);
+
+// It is served as its stage and addresses say now. Without memory for it others may come to be
+// served there, too, and then no join comes into force until one of them goes.
+void cluster_claim_endpoints(struct cluster *c, struct service_entry *e);
+void cluster_drop_endpoints(struct cluster *c, struct service_entry *e);
 
 // It is recorded that it has the addresses that it is served by.
 bool service_is_recorded(const struct service_entry *e);

@@ -17,7 +17,8 @@
 //
 // Only the leader has addresses in its book: it is made anew, of what is recorded, by whoever leads
 // next. The others forward by the record, or by what the status says where there is none yet, as
-// after an update of a Guideway that did not record.
+// after an update of a Guideway that did not record. Who may write a Service may write a record, so
+// that it is believed no further than pools go (address_book_believe()).
 
 #define OTHERS_PATIENCE_NS (5 * NSEC_PER_SEC)
 
@@ -33,20 +34,19 @@ void cluster_read_published(
 	}
 }
 
-void cluster_read_kept(
-	const struct service_object *object, struct address ret_addresses[N_FAMILIES])
+enum standing cluster_standing(const struct service_object *object)
 {
-	recorded_addresses_read(object, ret_addresses);
-	if (!has_addresses(ret_addresses))
-		cluster_read_published(object, ret_addresses);
-}
+	struct address recorded[N_FAMILIES], published[N_FAMILIES];
+	bool is_recorded;
 
-bool cluster_keeps_address(const struct service_object *object)
-{
-	struct address addresses[N_FAMILIES];
-
-	cluster_read_kept(object, addresses);
-	return has_addresses(addresses);
+	recorded_addresses_read(object, recorded);
+	cluster_read_published(object, published);
+	is_recorded = has_addresses(recorded);
+	if (!is_recorded && !has_addresses(published))
+		return STANDING_NONE;
+	return object->has_our_finalizer && (!is_recorded || same_addresses(recorded, published))
+		? STANDING_PUBLISHED
+		: STANDING_RECORDED;
 }
 
 bool service_is_recorded(const struct service_entry *e)
@@ -138,6 +138,7 @@ static int empty_book(struct cluster *c)
 	}
 	address_book_destroy(c->book);
 	c->book = book;
+	c->has_reserved = false;
 	return 0;
 }
 

@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "address_text.h"
 #include "json_read.h"
+#include "recorded_addresses.h"
 #include "requests.h"
 
 // The life of a Service
@@ -83,6 +85,7 @@ void cluster_settle(struct cluster *c, struct service_entry *e, uint64_t now_ns)
 		return;
 	address_book_settle(c->book, e->key, now_ns);
 	memset(e->leaving, 0, sizeof(e->leaving));
+	cluster_claim_endpoints(c, e);
 	cluster_remake(c, e);
 	c->has_changed = true;
 }
@@ -172,38 +175,72 @@ static struct book_port *port_list(const struct service_object *object)
 	return ports;
 }
 
-static enum book_answer ask_book(struct cluster *c, const struct service_entry *e,
-	const struct address_request *request, uint64_t now_ns,
-	struct address ret_addresses[N_FAMILIES], char ret_why[BOOK_WHY_MAX])
+// Of a Service without a request of its own. 'owned' has what is the wish's alone.
+struct owned {
+	char **labels;
+	char **space_labels;
+	struct book_port *ports;
+};
+
+static struct address_wish make_wish(
+	const struct cluster *c, const struct service_entry *e, struct owned *owned)
 {
 	const struct service_object *object = e->object;
 	const struct namespace_entry *space =
 		entry_list_find(&c->entries[CLUSTER_NAMESPACES], object->space);
-	char **labels = label_list(object->labels);
-	char **space_labels = label_list(space == NULL ? NULL : space->labels);
-	struct book_port *ports = port_list(object);
+
+	owned->labels = label_list(object->labels);
+	owned->space_labels = label_list(space == NULL ? NULL : space->labels);
+	owned->ports = port_list(object);
 	struct address_wish wish = {
 		.owner = e->key,
 		.space = object->space,
-		.space_labels = (const char *const *)space_labels,
-		.labels = (const char *const *)labels,
-		.pool = request->pool[0] == '\0' ? NULL : request->pool,
+		.space_labels = (const char *const *)owned->space_labels,
+		.labels = (const char *const *)owned->labels,
 		.n_families = e->admission.n_families,
 		.all_or_nothing = object->requires_all_families,
-		.sharing = request->sharing[0] == '\0' ? NULL : request->sharing,
-		.ports = ports,
-		.n_ports = ports == NULL ? 0 : object->n_ports,
+		.published_is_ours = object->has_our_finalizer,
+		.ports = owned->ports,
+		.n_ports = owned->ports == NULL ? 0 : object->n_ports,
 	};
 
 	memcpy(wish.families, e->admission.families, sizeof(wish.families));
+	recorded_addresses_read(object, wish.recorded);
+	cluster_read_published(object, wish.published);
+	return wish;
+}
+
+static void free_owned(struct owned *owned)
+{
+	free_label_list(owned->labels);
+	free_label_list(owned->space_labels);
+	free(owned->ports);
+}
+
+static enum book_answer ask_book(struct cluster *c, const struct service_entry *e,
+	const struct address_request *request, uint64_t now_ns,
+	struct address ret_addresses[N_FAMILIES], char ret_why[BOOK_WHY_MAX])
+{
+	struct owned owned;
+	struct address_wish wish = make_wish(c, e, &owned);
+
+	wish.pool = request->pool[0] == '\0' ? NULL : request->pool;
+	wish.sharing = request->sharing[0] == '\0' ? NULL : request->sharing;
 	memcpy(wish.requested, request->addresses, sizeof(wish.requested));
-	wish.published_is_ours = object->has_our_finalizer;
-	cluster_read_kept(object, wish.published);
 	enum book_answer answer = address_book_ask(c->book, &wish, now_ns, ret_addresses, ret_why);
-	free_label_list(labels);
-	free_label_list(space_labels);
-	free(ports);
+	free_owned(&owned);
 	return answer;
+}
+
+// By family, none where nothing is to be believed.
+static void believe(const struct cluster *c, const struct service_entry *e,
+	struct address ret_addresses[N_FAMILIES])
+{
+	struct owned owned;
+	struct address_wish wish = make_wish(c, e, &owned);
+
+	address_book_believe(c->book, &wish, ret_addresses);
+	free_owned(&owned);
 }
 
 // One that is served and lost its finalizers by another's hand is served on.
@@ -214,11 +251,47 @@ static enum stage stage_of(const struct service_entry *e, bool is_given)
 	return is_given ? STAGE_SERVE : STAGE_WAIT;
 }
 
-static void stay(struct cluster *c, struct service_entry *e)
+// Where it was given an address, but another is served there, it is not. Returns whether any is
+// left.
+static bool leave_to_others(
+	struct cluster *c, struct service_entry *e, struct address given[N_FAMILIES])
 {
-	bool is_served = e->stage == STAGE_SERVE;
+	char why[STATUS_MESSAGE_MAX], text[ADDRESS_TEXT_MAX];
 
-	enter(c, e, stage_of(e, is_served), is_served ? e->address : NULL);
+	for (enum family f = IPV4; f < N_FAMILIES; f++) {
+		const struct endpoint_claim *other =
+			address_is_none(&given[f]) ? NULL : cluster_find_rival(c, e, &given[f]);
+
+		if (other == NULL)
+			continue;
+		snprintf(why, sizeof(why), "it is not served at %s, where port %u/%s is that of %s",
+			address_format(&given[f], text), other->port,
+			service_protocol_word(other->protocol), other->owner->key);
+		given[f] = (struct address){0};
+		e->meets_another = true;
+	}
+	if (e->meets_another) {
+		e->answer = BOOK_TAKEN;
+		explain_address(e, has_addresses(given), book_answer_word(BOOK_TAKEN), why);
+	}
+	return has_addresses(given);
+}
+
+// What it had before is not served any more where it is another's now.
+static void set_leaving(
+	struct cluster *c, struct service_entry *e, const struct address leaving[N_FAMILIES])
+{
+	struct address left[N_FAMILIES];
+
+	memcpy(left, leaving, sizeof(left));
+	for (enum family f = IPV4; f < N_FAMILIES; f++) {
+		if (!address_is_none(&left[f]) &&
+			(address_book_is_of_file(c->book, &left[f]) ||
+				cluster_find_rival(c, e, &left[f]) != NULL))
+			left[f] = (struct address){0};
+	}
+	c->has_changed |= !same_addresses(e->leaving, left);
+	memcpy(e->leaving, left, sizeof(left));
 }
 
 // What it had before is served on while its status says so.
@@ -234,8 +307,7 @@ static void follow_leaving(struct cluster *c, struct service_entry *e, const str
 		if (address_equal(last, &published[f]))
 			leaving[f] = *last;
 	}
-	c->has_changed |= !same_addresses(e->leaving, leaving);
-	memcpy(e->leaving, leaving, sizeof(leaving));
+	set_leaving(c, e, leaving);
 }
 
 // What the leader recorded. Only families that can be served here are taken.
@@ -244,12 +316,15 @@ static void follow(struct cluster *c, struct service_entry *e)
 	struct address kept[N_FAMILIES], given[N_FAMILIES] = {0}, before[N_FAMILIES];
 
 	memcpy(before, e->address, sizeof(before));
-	cluster_read_kept(e->object, kept);
+	believe(c, e, kept);
 	for (size_t i = 0; e->object->has_our_finalizer && i < e->admission.n_families; i++)
 		given[e->admission.families[i]] = kept[e->admission.families[i]];
 	if (!has_addresses(given))
-		explain(e, "NotRecorded", "the leader has recorded no address of it yet");
-	enter(c, e, stage_of(e, has_addresses(given)), given);
+		explain(e, "NotRecorded",
+			"the leader has recorded no address of it yet, or one that no pool has "
+			"for it and its status does not say");
+	bool is_served = leave_to_others(c, e, given);
+	enter(c, e, stage_of(e, is_served), given);
 	if (e->stage == STAGE_SERVE)
 		follow_leaving(c, e, before);
 }
@@ -259,8 +334,25 @@ static void read_leaving(struct cluster *c, struct service_entry *e)
 	struct book_holder holder = {0};
 
 	address_book_read(c->book, e->key, &holder);
-	c->has_changed |= !same_addresses(e->leaving, holder.leaving);
-	memcpy(e->leaving, holder.leaving, sizeof(e->leaving));
+	set_leaving(c, e, holder.leaving);
+}
+
+static void serve_at(struct cluster *c, struct service_entry *e, struct address given[N_FAMILIES])
+{
+	bool is_served = leave_to_others(c, e, given);
+
+	enter(c, e, stage_of(e, is_served), given);
+	if (e->stage == STAGE_SERVE)
+		read_leaving(c, e);
+}
+
+// With what it has, if anything.
+static void stay(struct cluster *c, struct service_entry *e)
+{
+	struct book_holder holder = {0};
+
+	address_book_read(c->book, e->key, &holder);
+	serve_at(c, e, holder.address);
 }
 
 // What is refused a change keeps what it has.
@@ -285,9 +377,55 @@ static void seek_address(struct cluster *c, struct service_entry *e, uint64_t no
 		explain_address(e, true, "OutsidePools",
 			"the pool that its address is from has it no more, or is not for this "
 			"Service any more; it is kept");
-	enter(c, e, stage_of(e, is_given), given);
-	if (is_given)
-		read_leaving(c, e);
+	serve_at(c, e, given);
+}
+
+// What is not for Services
+
+static void add_reserved(
+	struct reserved_address *list, size_t *n, const struct address *address, const char *node)
+{
+	if (address_is_none(address))
+		return;
+	list[*n].address = *address;
+	strcpy(list[(*n)++].node, node);
+}
+
+static size_t list_reserved(const struct cluster *c, struct reserved_address *list)
+{
+	const struct config *file = c->file;
+	const struct entry_list *nodes = &c->entries[CLUSTER_NODES];
+	size_t n = 0;
+
+	for (size_t i = 0; i < file->n_services; i++)
+		add_reserved(list, &n, &file->services[i]->vip, "");
+	for (enum family f = IPV4; f < N_FAMILIES; f++) {
+		for (size_t i = 0; i < file->n_snat[f]; i++)
+			add_reserved(list, &n, &file->snat[f][i], "");
+		for (size_t i = 0; i < file->n_nodes; i++)
+			add_reserved(list, &n, &file->nodes[i].address[f], "");
+		for (size_t i = 0; i < nodes->n; i++) {
+			const struct node_entry *e = nodes->entries[i];
+
+			add_reserved(list, &n, &e->object.address[f], e->object.name);
+		}
+	}
+	return n;
+}
+
+// The book knows of it as it is now. Without memory it goes by what it knows.
+static void reserve(struct cluster *c)
+{
+	const struct config *file = c->file;
+	size_t n_max = file->n_services + file->n_snat[IPV4] + file->n_snat[IPV6] +
+		N_FAMILIES * (file->n_nodes + c->entries[CLUSTER_NODES].n);
+
+	if (c->has_reserved)
+		return;
+	struct reserved_address *list = calloc(n_max + 1, sizeof(*list));
+	if (list != NULL)
+		c->has_reserved = address_book_reserve(c->book, list, list_reserved(c, list)) == 0;
+	free(list);
 }
 
 static void judge_ours(struct cluster *c, struct service_entry *e, uint64_t now_ns)
@@ -295,6 +433,7 @@ static void judge_ours(struct cluster *c, struct service_entry *e, uint64_t now_
 	enum forwarding_mode before = e->admission.mode;
 
 	e->answer = BOOK_GIVEN;
+	cluster_drop_endpoints(c, e); // Its ports may be others.
 	admission_judge(c->file, e->object, &e->admission);
 	if (e->stage == STAGE_SERVE && e->admission.mode != before) {
 		e->since = NOT_JOINED; // Its status says the mode, too.
@@ -324,8 +463,11 @@ static void tell_why(struct cluster *c, const struct service_entry *e, const cha
 
 void cluster_judge(struct cluster *c, struct service_entry *e, uint64_t now_ns)
 {
+	bool met_another = e->meets_another;
 	char before[STATUS_MESSAGE_MAX];
 
+	reserve(c);
+	e->meets_another = false;
 	if (asks_for_us(c, e->object)) {
 		strcpy(before, e->stage == STAGE_CLAIM ? "" : e->message);
 		judge_ours(c, e, now_ns);
@@ -337,6 +479,9 @@ void cluster_judge(struct cluster *c, struct service_entry *e, uint64_t now_ns)
 		address_book_release(c->book, e->key, now_ns);
 	}
 	cluster_remake(c, e);
+	cluster_claim_endpoints(c, e);
+	c->has_changed |= e->meets_another != met_another; // Joins say so.
+	cluster_enlist(e, LINK_RIVAL, e->meets_another ? &c->meeting : NULL);
 	bool waits = e->stage == STAGE_WAIT && e->admission.is_admitted;
 	cluster_enlist(e, LINK_ADDRESS, waits ? &c->waiting : NULL);
 	cluster_look_at(c, e);
@@ -355,16 +500,17 @@ void cluster_judge_namespace(struct cluster *c, const char *space, uint64_t now_
 	}
 }
 
-// Those that have an address keep it: they are asked first.
+// Those that have an address keep it: they are asked first, and before those that may have been
+// made to say so.
 void cluster_judge_all(struct cluster *c, uint64_t now_ns)
 {
 	const struct entry_list *services = &c->entries[CLUSTER_SERVICES];
 
-	for (int keeps = 1; keeps >= 0; keeps--) {
+	for (int standing = N_STANDINGS - 1; standing >= 0; standing--) {
 		for (size_t i = 0; i < services->n; i++) {
 			struct service_entry *e = services->entries[i];
 
-			if (cluster_keeps_address(e->object) == keeps)
+			if ((int)cluster_standing(e->object) == standing)
 				cluster_judge(c, e, now_ns);
 		}
 	}

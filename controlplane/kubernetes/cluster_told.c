@@ -16,6 +16,7 @@ static void free_service(void *entry)
 	struct service_entry *e = entry;
 
 	service_object_free(e->object);
+	free(e->claims);
 	free(e);
 }
 
@@ -25,6 +26,7 @@ static void forget_service(struct cluster *c, struct service_entry *e, uint64_t 
 	address_book_release(c->book, e->key, now_ns);
 	for (int kind = 0; kind < N_SERVICE_LINKS; kind++)
 		cluster_enlist(e, (enum service_link_kind)kind, NULL);
+	cluster_drop_endpoints(c, e);
 	cluster_remove_served(c, e);
 	entry_list_remove(&c->entries[CLUSTER_SERVICES], e);
 	free_service(e);

@@ -1,5 +1,6 @@
 # Addresses: one is asked for by annotation and given, one that another has is refused with a reason,
-# several Services share one by a key, and a restart changes none.
+# several Services share one by a key, and a restart changes none. What a Service says that it has, as its
+# author or a backup may write it, gives it no address of others.
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/../in_a_cluster.sh"
 
@@ -17,6 +18,31 @@ service_at()
 		  ipFamilies: [IPv4]
 		  ports: [{port: $3, targetPort: 8080}]
 	YAML
+}
+
+# claimed_at NAME ADDRESS: as if Guideway had claimed it and recorded the address.
+claimed_at()
+{
+	kubectl apply -f - >/dev/null <<-YAML
+		apiVersion: v1
+		kind: Service
+		metadata:
+		  name: $1
+		  finalizers: [guideway.dev/lb-cleanup]
+		  annotations: {guideway.dev/addresses: $2}
+		spec:
+		  type: LoadBalancer
+		  loadBalancerClass: guideway.dev/lb
+		  selector: {app: web}
+		  ipFamilies: [IPv4]
+		  ports: [{port: 80, targetPort: 8080}]
+	YAML
+}
+
+# is_recorded NAME ADDRESS
+is_recorded()
+{
+	[ "$(field "service/$1" '.metadata.annotations.guideway\.dev/addresses')" = "$2" ]
 }
 
 guideway_more=$(kubernetes_config)
@@ -41,11 +67,23 @@ done
 wait_until 5 get "$(vips third)" /hostname 82
 wait_until 5 get "$(vips fourth)" /hostname 83
 
-before="$(vips first) $(vips third) $(vips fourth)"
+claimed_at copy 203.0.113.7
+claimed_at node "$(kubectl get node node1 --output \
+	'jsonpath={.status.addresses[?(@.type=="InternalIP")].address}' | cut -d ' ' -f 1)"
+for name in copy node; do
+	wait_until 10 has_vips $name 1
+	[[ "$(vips $name)" = 203.0.113.* ]] && [ "$(vips $name)" != 203.0.113.7 ]
+	is_recorded $name "$(vips $name)"
+done
+
+before="$(vips first) $(vips third) $(vips fourth) $(vips copy)"
 end guideway
+kubectl annotate service copy --overwrite guideway.dev/addresses=203.0.113.7 >/dev/null
 guideway_begin
 wait_until 10 get 203.0.113.7
-[ "$(vips first) $(vips third) $(vips fourth)" = "$before" ]
+wait_until 10 is_recorded copy "$(vips copy)"
+[ "$(vips first) $(vips third) $(vips fourth) $(vips copy)" = "$before" ]
+is_recorded first 203.0.113.7
 
 kubectl delete service first --timeout 15s >/dev/null
 kubectl annotate service second --overwrite guideway.dev/load-balancer-ips=203.0.113.8 >/dev/null

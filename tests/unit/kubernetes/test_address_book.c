@@ -526,6 +526,110 @@ static void what_we_published_is_kept_if_no_pool_has_it_any_more(void **)
 		"198.51.100.0");
 }
 
+// Whoever may write a Service may write that.
+static void what_is_recorded_is_believed_only_if_a_pool_has_it_or_the_status_says_it(void **)
+{
+	struct address outside = at("192.0.2.1"), shops = at("203.0.113.1"),
+		       held = at("198.51.100.3"), published = at("198.51.100.4");
+
+	SET_POOLS(book, POOL("edge", "198.51.100.0/29"),
+		{.name = "shop", .ranges = {"203.0.113.0/24"}, .namespaces = {"shop"}});
+	expect(WISH(.owner = "default/a", .recorded = {held}), 0, "198.51.100.3");
+
+	expect(WISH(.owner = "default/b", .recorded = {held}), 0, "198.51.100.0");
+	expect(WISH(.owner = "default/c", .recorded = {outside}, .published_is_ours = true), 0,
+		"198.51.100.1");
+	expect(WISH(.owner = "default/d", .recorded = {shops}, .published_is_ours = true), 0,
+		"198.51.100.2");
+	expect(WISH(.owner = "default/e", .recorded = {outside}, .published = {published},
+		       .published_is_ours = true),
+		0, "198.51.100.4");
+	expect(WISH(.owner = "default/f", .recorded = {outside}, .published = {outside}), 0,
+		"198.51.100.5");
+	expect(WISH(.owner = "default/g", .recorded = {outside}, .published = {outside},
+		       .published_is_ours = true),
+		0, "192.0.2.1");
+}
+
+static void who_gives_no_addresses_believes_the_same(void **)
+{
+	struct address outside = at("192.0.2.1"), inside = at("198.51.100.3");
+	struct address believed[N_FAMILIES];
+	struct address_wish wish = WISH(.owner = "default/a", .space = "default",
+		.recorded = {outside}, .published = {inside}, .published_is_ours = true);
+
+	SET_POOLS(book, POOL("edge", "198.51.100.0/29"));
+	expect(WISH(.owner = "default/b", .requested = {inside}), 0, "198.51.100.3");
+	address_book_believe(book, &wish, believed);
+	assert_string_equal(text_of(believed), "198.51.100.3");
+	wish.published[IPV4] = outside;
+	address_book_believe(book, &wish, believed);
+	assert_string_equal(text_of(believed), "192.0.2.1");
+	wish.published_is_ours = false;
+	address_book_believe(book, &wish, believed);
+	assert_string_equal(text_of(believed), "");
+}
+
+// What is not for Services
+
+static void reserve(const char *address, const char *node)
+{
+	struct reserved_address reserved = {.address = at(address)};
+
+	strcpy(reserved.node, node);
+	assert_int_equal(address_book_reserve(book, &reserved, 1), 0);
+}
+
+static void the_address_of_a_node_is_not_given(void **)
+{
+	struct address nodes = at("198.51.100.0"), other = at("198.51.100.1");
+
+	SET_POOLS(book, POOL("edge", "198.51.100.0/31"));
+	reserve("198.51.100.0", "n1");
+	refuse(WISH(.owner = "default/a", .requested = {nodes}), 0, BOOK_TAKEN, "",
+		"198.51.100.0 of pool edge is an address of node n1");
+	expect(WISH(.owner = "default/a", .recorded = {nodes}), 0, "198.51.100.1");
+	refuse(WISH(.owner = "default/b"), 0, BOOK_EXHAUSTED, "",
+		"no IPv4 address is free: of pool edge 1 of 2 are held and 0 rest");
+
+	// But a node that comes takes it from nobody, now or after a restart.
+	reserve("198.51.100.1", "n1");
+	expect(WISH(.owner = "default/a"), 0, "198.51.100.1");
+	restart();
+	SET_POOLS(book, POOL("edge", "198.51.100.0/31"));
+	reserve("198.51.100.1", "n1");
+	expect(WISH(.owner = "default/a", .published = {other}, .published_is_ours = true), 0,
+		"198.51.100.1");
+}
+
+static void a_nodes_address_that_rested_is_not_given_either(void **)
+{
+	SET_POOLS(book, POOL("edge", "198.51.100.0/31"));
+	expect(WISH(.owner = "default/a"), 0, "198.51.100.0");
+	expect(WISH(.owner = "default/b"), 0, "198.51.100.1");
+	address_book_release(book, "default/a", S(1));
+	address_book_release(book, "default/b", S(2));
+	reserve("198.51.100.0", "n1");
+	expect(WISH(.owner = "default/c"), S(100), "198.51.100.1");
+}
+
+static void what_the_file_has_is_the_files(void **)
+{
+	struct address files = at("192.0.2.1");
+	const struct address_wish wish =
+		WISH(.owner = "default/a", .published = {files}, .published_is_ours = true);
+
+	SET_POOLS(book, POOL("edge", "198.51.100.0/29"));
+	expect(wish, 0, "192.0.2.1");
+	reserve("192.0.2.1", "");
+	expect(wish, 0, "198.51.100.0");
+	assert_string_equal(leaving_of("default/a"), "");
+	restart();
+	SET_POOLS(book, POOL("edge", "198.51.100.0/29"));
+	reserve("192.0.2.1", "");
+	expect(wish, 0, "198.51.100.0");
+}
+
 static void a_change_that_a_restart_came_between_is_finished(void **)
 {
 	struct address old = at("198.51.100.5"), new = at("198.51.100.6");
@@ -1112,12 +1216,14 @@ static void check_gift(const struct reference *before, struct reference *r, size
 		return;
 	assert_non_null(pool);
 	assert_true(address_pool_allows(pool, wish->space, NULL, NULL));
-	if (wish->pool != NULL && !address_equal(address, &wish->published[family]))
+	if (address_equal(address, &wish->published[family]) ||
+		address_equal(address, &wish->recorded[family]))
+		return;
+	if (wish->pool != NULL)
 		assert_string_equal(pool->name, wish->pool);
 	if (wish->pool == NULL && !pool->automatic)
-		assert_true(wish->sharing != NULL ||
-			address_equal(address, &wish->requested[family]) ||
-			address_equal(address, &wish->published[family]));
+		assert_true(
+			wish->sharing != NULL || address_equal(address, &wish->requested[family]));
 }
 
 // An answer that gives, gives what was asked for.
@@ -1189,6 +1295,8 @@ static struct address_wish draw_wish(struct reference *r, size_t owner, struct b
 			wish.requested[wish.families[i]] = draw_address(r, wish.families[i]);
 		if (draw(r, 4) == 0)
 			wish.published[wish.families[i]] = draw_address(r, wish.families[i]);
+		if (draw(r, 4) == 0)
+			wish.recorded[wish.families[i]] = draw_address(r, wish.families[i]);
 	}
 	for (unsigned i = 0; i < PORT_BITS; i++) {
 		if (bits & 1u << i)
@@ -1207,6 +1315,8 @@ static void know_all(struct reference *r, const struct address_wish *wish)
 			know(r, &wish->requested[family]);
 		if (!address_is_none(&wish->published[family]))
 			know(r, &wish->published[family]);
+		if (!address_is_none(&wish->recorded[family]))
+			know(r, &wish->recorded[family]);
 	}
 	for (size_t i = 0; i < OWNERS; i++) {
 		for (enum family family = IPV4; family < N_FAMILIES; family++) {
@@ -1328,6 +1438,11 @@ int main(void)
 		TEST(what_is_published_is_kept_over_a_restart),
 		TEST(what_another_implementation_published_is_kept_only_if_a_pool_has_it),
 		TEST(what_we_published_is_kept_if_no_pool_has_it_any_more),
+		TEST(what_is_recorded_is_believed_only_if_a_pool_has_it_or_the_status_says_it),
+		TEST(who_gives_no_addresses_believes_the_same),
+		TEST(the_address_of_a_node_is_not_given),
+		TEST(a_nodes_address_that_rested_is_not_given_either),
+		TEST(what_the_file_has_is_the_files),
 		TEST(a_change_that_a_restart_came_between_is_finished),
 		TEST(the_new_address_serves_before_the_old_goes),
 		TEST(a_change_may_be_taken_back_before_it_is_settled),

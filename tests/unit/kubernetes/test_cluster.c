@@ -1073,13 +1073,131 @@ static void who_does_not_lead_serves_what_is_recorded(void **state)
 
 	follow(p);
 	two_nodes(p);
-	// In no pool of this file: the leader's is another, and it knows.
-	tell_service(
-		p, "web", CLAIMED "'annotations': {'guideway.dev/addresses': '198.51.100.7'},", LB);
+	tell_service(p, "web", RECORDED, LB);
 	tell_service(p, "new", CLAIMED, LB);
-	assert_string_equal(served(p), "default/web:80/tcp 198.51.100.7 n1 n2");
+	assert_string_equal(served(p), "default/web:80/tcp 203.0.113.1 n1 n2");
 	cluster_is_in_force(p->cluster, p->now_ns);
 	assert_string_equal(next_write(p), "");
+}
+
+#define RECORDS(address) CLAIMED "'annotations': {'guideway.dev/addresses': '" address "'},"
+#define PUBLISHES(address) "{'loadBalancer': {'ingress': [{'ip': '" address "'}]}}"
+
+// In no pool of this file: the leader's is another, and wrote it where only it may write.
+static void what_no_pool_has_is_followed_once_it_is_published(void **state)
+{
+	struct place *p = *state;
+
+	follow(p);
+	two_nodes(p);
+	tell_service(p, "web", RECORDS("198.51.100.7"), LB);
+	assert_string_equal(served(p), "");
+	tell(p, CLUSTER_SERVICES, false,
+		service("web", RECORDS("198.51.100.7"), LB, PUBLISHES("198.51.100.7")));
+	assert_string_equal(served(p), "default/web:80/tcp 198.51.100.7 n1 n2");
+}
+
+static void an_author_of_a_service_cannot_have_it_served_at_any_address(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	tell_service(p, "gateway", RECORDS("192.0.2.1"), LB);
+	tell_service(p, "node", RECORDS("10.0.0.1"), LB);
+	assert_string_equal(served(p),
+		"default/gateway:80/tcp 203.0.113.1 n1 n2; "
+		"default/node:80/tcp 203.0.113.2 n1 n2");
+	assert_write_has(p, "{\"guideway.dev/addresses\": \"203.0.113.1\"}");
+	follow(p);
+	assert_string_equal(served(p), "");
+}
+
+// As one that comes from the backup of another cluster.
+static void a_record_takes_no_address_from_who_publishes_it(void **state)
+{
+	struct place *p = *state;
+
+	tell_service(p, "a-copy", RECORDED, LB);
+	tell(p, CLUSTER_SERVICES, false, service("web", RECORDED, LB, web_is_right));
+	two_nodes(p);
+	assert_string_equal(served(p),
+		"default/a-copy:80/tcp 203.0.113.2 n1 n2; default/web:80/tcp 203.0.113.1 n1 n2");
+	// It is not written anew yet when another leads.
+	follow(p);
+	lead(p);
+	assert_string_equal(served(p),
+		"default/a-copy:80/tcp 203.0.113.2 n1 n2; default/web:80/tcp 203.0.113.1 n1 n2");
+}
+
+static void of_two_that_are_recorded_at_one_address_who_has_it_keeps_it(void **state)
+{
+	struct place *p = *state;
+	struct cluster_service service;
+
+	follow(p);
+	two_nodes(p);
+	tell_service(p, "web", RECORDED, LB);
+	tell_service(p, "a-copy", RECORDED, LB);
+	assert_string_equal(served(p), "default/web:80/tcp 203.0.113.1 n1 n2");
+	assert_int_equal(p->left_out.n, 1);
+	assert_string_equal(p->left_out.lines[0],
+		"default/a-copy: it is not served at 203.0.113.1, where port 80/TCP is that of "
+		"default/web");
+	assert_true(cluster_read_service(p->cluster, 0, &service));
+	assert_string_equal(service.reason, "Taken");
+
+	// Also if it changes, until it goes.
+	tell_service(p, "web", RECORDED, LB "'sessionAffinity': 'ClientIP',");
+	cluster_tick(p->cluster, p->now_ns);
+	assert_string_equal(served(p), "default/web:80/tcp 203.0.113.1 n1 n2");
+	tell_service(p, "web", CLAIMED, "'type': 'ClusterIP',");
+	cluster_tick(p->cluster, p->now_ns);
+	assert_string_equal(served(p), "default/a-copy:80/tcp 203.0.113.1 n1 n2");
+}
+
+// A Service that shares an address, at a port.
+static void tell_sharer(struct place *p, const char *name, unsigned port, const char *more)
+{
+	char text[1024];
+
+	snprintf(text, sizeof(text),
+		"{'metadata': {" CLAIMED " 'annotations': {'guideway.dev/share-address': 'k' %s},"
+		" 'namespace': 'default', 'name': '%s', 'uid': 'u-%s'}, 'spec': {" LB
+		" 'ports': [{'port': %u, 'nodePort': 30080}]}, 'status': {}}",
+		more, name, name, port);
+	tell(p, CLUSTER_SERVICES, false, text);
+}
+
+static void who_comes_to_another_s_port_by_a_mistake_waits(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	tell_sharer(p, "a", 80, "");
+	tell_sharer(p, "b", 81, "");
+	tell_sharer(p, "a", 81, ", 'guideway.dev/load-balancer-ips': 'nonsense'");
+	assert_string_equal(served(p), "default/b:81/tcp 203.0.113.1 n1 n2");
+	tell_sharer(p, "a", 80, ", 'guideway.dev/load-balancer-ips': 'nonsense'");
+	assert_string_equal(served(p),
+		"default/a:80/tcp 203.0.113.1 n1 n2; default/b:81/tcp 203.0.113.1 n1 n2");
+}
+
+static void what_the_file_serves_is_no_service_s(void **state)
+{
+	struct place *p = *state;
+	struct service_config of_file = {.name = "old", .vip = address_of("198.51.100.7")};
+
+	two_nodes(p);
+	tell(p, CLUSTER_SERVICES, false,
+		service("web", RECORDS("198.51.100.7"), LB, PUBLISHES("198.51.100.7")));
+	assert_string_equal(served(p), "default/web:80/tcp 198.51.100.7 n1 n2");
+	p->file.services = (struct service_config *[]){&of_file};
+	p->file.n_services = 1;
+	assert_int_equal(cluster_set_file(p->cluster, &p->file, p->now_ns), 0);
+	assert_string_equal(
+		served(p), "old 198.51.100.7; default/web:80/tcp@203.0.113.1 203.0.113.1 n1 n2");
+	follow(p);
+	assert_string_equal(served(p), "old 198.51.100.7");
 }
 
 static void before_anything_is_recorded_what_is_published_is_served(void **state)
@@ -1716,6 +1834,12 @@ int main(void)
 		AT_PLACE(annotations_tune_a_service),
 		AT_PLACE(an_annotation_that_is_no_good_degrades_that_service_alone),
 		AT_PLACE(who_does_not_lead_serves_what_is_recorded),
+		AT_PLACE(what_no_pool_has_is_followed_once_it_is_published),
+		AT_PLACE(an_author_of_a_service_cannot_have_it_served_at_any_address),
+		AT_PLACE(a_record_takes_no_address_from_who_publishes_it),
+		AT_PLACE(of_two_that_are_recorded_at_one_address_who_has_it_keeps_it),
+		AT_PLACE(who_comes_to_another_s_port_by_a_mistake_waits),
+		AT_PLACE(what_the_file_serves_is_no_service_s),
 		AT_PLACE(before_anything_is_recorded_what_is_published_is_served),
 		AT_PLACE(who_leads_next_keeps_all_addresses),
 		AT_PLACE(what_a_leader_gave_and_could_not_record_is_given_up_with_the_lead),

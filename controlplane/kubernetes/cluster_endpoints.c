@@ -1,0 +1,93 @@
+#include "cluster_inside.h"
+
+#include <stdlib.h>
+
+#include "guideway/index.h"
+
+// Where Services are served
+// =========================
+//
+// An address, a port and a protocol lead to one service: there is no table in which they lead to
+// two, and as long as two are wanted nothing that changes in the cluster comes into force. The book
+// gives no two Services the same. But who does not lead goes by records, which others than Guideway
+// may have written; and of a Service that asks for addresses in a way that cannot be read the book
+// knows the ports of before. So who is to be served looks here first whether another is, who then
+// stays; and is tried again like all who wait.
+
+static uint64_t hash_of(const struct address *address, uint16_t port, uint8_t protocol)
+{
+	return mix(index_hash_address(address) ^ ((uint64_t)port << 8 | protocol));
+}
+
+static const struct endpoint_claim *find_claim(
+	const struct cluster *c, const struct address *address, const struct service_port *port)
+{
+	struct map_link *at = map_find(&c->endpoints, hash_of(address, port->port, port->protocol));
+
+	for (; at != NULL; at = map_find_next(at)) {
+		const struct endpoint_claim *claim =
+			MAP_THING(at, struct endpoint_claim, by_endpoint);
+
+		if (address_equal(&claim->address, address) && claim->port == port->port &&
+			claim->protocol == port->protocol)
+			return claim;
+	}
+	return NULL;
+}
+
+static bool is_served(const struct service_entry *e, const struct service_port *port)
+{
+	return admission_port_error(&e->admission, port) == NULL;
+}
+
+const struct endpoint_claim *cluster_find_rival(
+	const struct cluster *c, const struct service_entry *e, const struct address *address)
+{
+	for (size_t i = 0; i < e->object->n_ports; i++) {
+		const struct service_port *port = &e->object->ports[i];
+		const struct endpoint_claim *claim =
+			is_served(e, port) ? find_claim(c, address, port) : NULL;
+
+		if (claim != NULL && claim->owner != e)
+			return claim;
+	}
+	return NULL;
+}
+
+void cluster_drop_endpoints(struct cluster *c, struct service_entry *e)
+{
+	while (e->n_claims > 0)
+		map_remove(&c->endpoints, &e->claims[--e->n_claims].by_endpoint);
+	free(e->claims);
+	e->claims = NULL;
+}
+
+static void claim_ports(struct cluster *c, struct service_entry *e, const struct address *address)
+{
+	for (size_t i = 0; !address_is_none(address) && i < e->object->n_ports; i++) {
+		const struct service_port *port = &e->object->ports[i];
+		struct endpoint_claim *claim = &e->claims[e->n_claims];
+
+		if (!is_served(e, port) || find_claim(c, address, port) != NULL)
+			continue;
+		*claim = (struct endpoint_claim){.owner = e,
+			.address = *address,
+			.port = port->port,
+			.protocol = port->protocol};
+		if (map_put(&c->endpoints, &claim->by_endpoint,
+			    hash_of(address, port->port, port->protocol)) == 0)
+			e->n_claims++;
+	}
+}
+
+void cluster_claim_endpoints(struct cluster *c, struct service_entry *e)
+{
+	cluster_drop_endpoints(c, e);
+	if (e->stage != STAGE_SERVE)
+		return;
+	e->claims = calloc(2 * N_FAMILIES * e->object->n_ports, sizeof(*e->claims));
+	for (enum family f = IPV4; e->claims != NULL && f < N_FAMILIES; f++) {
+		claim_ports(c, e, &e->address[f]);
+		claim_ports(c, e, &e->leaving[f]);
+	}
+}
