@@ -153,7 +153,7 @@ struct cluster {
 	struct service_list unjoined;     // Their stage is new, and in no join yet;
 	struct service_list not_in_force; // or in one that not all workers forward by.
 	// By LINK_ADDRESS:
-	struct service_list waiting;
+	struct service_list waiting; // Also those that are served, and were refused a change.
 	// By LINK_RIVAL:
 	struct service_list meeting; // They are not served where another is.
 	// By LINK_PIECE:

@@ -461,6 +461,13 @@ static void tell_why(struct cluster *c, const struct service_entry *e, const cha
 		e->stage == STAGE_SERVE ? e->reason : "SyncLoadBalancerFailed", "%s", e->message);
 }
 
+// Room may come by itself: also one that is served may have been refused a family, or a change.
+static bool waits_for_address(const struct service_entry *e)
+{
+	return e->admission.is_admitted &&
+		(e->stage == STAGE_WAIT || (e->stage == STAGE_SERVE && e->answer != BOOK_GIVEN));
+}
+
 void cluster_judge(struct cluster *c, struct service_entry *e, uint64_t now_ns)
 {
 	bool met_another = e->meets_another;
@@ -482,8 +489,7 @@ void cluster_judge(struct cluster *c, struct service_entry *e, uint64_t now_ns)
 	cluster_claim_endpoints(c, e);
 	c->has_changed |= e->meets_another != met_another; // Joins say so.
 	cluster_enlist(e, LINK_RIVAL, e->meets_another ? &c->meeting : NULL);
-	bool waits = e->stage == STAGE_WAIT && e->admission.is_admitted;
-	cluster_enlist(e, LINK_ADDRESS, waits ? &c->waiting : NULL);
+	cluster_enlist(e, LINK_ADDRESS, waits_for_address(e) ? &c->waiting : NULL);
 	cluster_look_at(c, e);
 	cluster_note_version(e);
 }

@@ -601,6 +601,50 @@ static void what_waits_is_served_when_there_is_room(void **state)
 		"default/b:80/tcp 203.0.113.2 n1 n2; default/c:80/tcp 203.0.113.1 n1 n2");
 }
 
+#define ASKS_FOR_2(has)                                                             \
+	CLAIMED "'annotations': {'guideway.dev/load-balancer-ips': '203.0.113.2', " \
+		"'guideway.dev/addresses': '" has "'},"
+
+static void the_second_family_comes_when_there_is_room(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	tell_service(p, "a", CLAIMED, LB "'ipFamilies': ['IPv6'],");
+	tell_service(p, "b", CLAIMED, LB "'ipFamilies': ['IPv6'],");
+	tell_service(p, "web", CLAIMED, LB "'ipFamilies': ['IPv4', 'IPv6'],");
+	tell(p, CLUSTER_SERVICES, true, service("a", CLAIMED, LB, "{}"));
+	cluster_tick(p->cluster, p->now_ns);
+	assert_string_equal(served(p),
+		"default/b:80/tcp6 2001:db8:113::2; default/web:80/tcp 203.0.113.1 n1 n2");
+	p->now_ns += 61 * SECONDS;
+	cluster_tick(p->cluster, p->now_ns);
+	assert_string_equal(served(p),
+		"default/b:80/tcp6 2001:db8:113::2; default/web:80/tcp 203.0.113.1 n1 n2; "
+		"default/web:80/tcp6 2001:db8:113::1");
+	events(p);
+	cluster_tick(p->cluster, p->now_ns);
+	assert_string_equal(events(p), "");
+}
+
+static void what_a_live_service_asks_for_comes_when_it_is_free(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	serve_web(p);
+	tell_service(p, "other", CLAIMED, LB);
+	tell_service(p, "web", ASKS_FOR_2("203.0.113.1"), LB);
+	assert_string_equal(served(p),
+		"default/other:80/tcp 203.0.113.2 n1 n2; default/web:80/tcp 203.0.113.1 n1 n2");
+	tell(p, CLUSTER_SERVICES, true, service("other", CLAIMED, LB, "{}"));
+	cluster_tick(p->cluster, p->now_ns);
+	assert_string_equal(served(p), "default/web:80/tcp 203.0.113.1 n1 n2");
+	p->now_ns += 61 * SECONDS;
+	cluster_tick(p->cluster, p->now_ns);
+	assert_non_null(strstr(served(p), "default/web:80/tcp@203.0.113.2 203.0.113.2"));
+}
+
 static void after_a_restart_each_keeps_what_its_status_says(void **state)
 {
 	struct place *p = *state;
@@ -643,10 +687,6 @@ static void a_bad_request_on_a_live_service_leaves_it_served(void **state)
 	cluster_is_in_force(p->cluster, p->now_ns);
 	assert_write_has(p, "\"reason\": \"BadAddressRequest\"");
 }
-
-#define ASKS_FOR_2(has)                                                             \
-	CLAIMED "'annotations': {'guideway.dev/load-balancer-ips': '203.0.113.2', " \
-		"'guideway.dev/addresses': '" has "'},"
 
 static void an_address_that_is_asked_for_serves_before_the_old_one_goes(void **state)
 {
@@ -1814,6 +1854,8 @@ int main(void)
 		AT_PLACE(what_cannot_be_served_is_told_once),
 		AT_PLACE(what_has_no_address_waits_and_says_why),
 		AT_PLACE(what_waits_is_served_when_there_is_room),
+		AT_PLACE(the_second_family_comes_when_there_is_room),
+		AT_PLACE(what_a_live_service_asks_for_comes_when_it_is_free),
 		AT_PLACE(after_a_restart_each_keeps_what_its_status_says),
 		AT_PLACE(both_families_are_served),
 		AT_PLACE(a_bad_request_on_a_live_service_leaves_it_served),
