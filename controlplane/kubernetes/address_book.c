@@ -576,9 +576,18 @@ static enum book_answer choose(struct question *q, enum family family)
 
 // All families
 
+static bool asks_for_family(const struct address_wish *wish, enum family family)
+{
+	for (size_t i = 0; i < wish->n_families; i++) {
+		if (wish->families[i] == family)
+			return true;
+	}
+	return false;
+}
+
 static bool has_family(const struct address_wish *wish, enum family family)
 {
-	return wish->families[0] == family || (wish->n_families > 1 && wish->families[1] == family);
+	return wish->keeps[family] || asks_for_family(wish, family);
 }
 
 static enum book_answer refuse_family(struct question *q, enum family family)
@@ -599,6 +608,14 @@ static void keep(struct question *q)
 			has_family(q->wish, family) ? q->current[family] : (struct address){0};
 }
 
+static void keep_what_is_not_asked_for(struct question *q)
+{
+	for (enum family family = IPV4; family < N_FAMILIES; family++) {
+		if (!asks_for_family(q->wish, family) && has_family(q->wish, family))
+			q->target[family] = q->current[family];
+	}
+}
+
 static enum book_answer choose_all(struct question *q)
 {
 	const struct address_wish *wish = q->wish;
@@ -608,6 +625,9 @@ static enum book_answer choose_all(struct question *q)
 			return refuse_family(q, family);
 	}
 
+	keep_what_is_not_asked_for(q);
+	if (wish->n_families == 0)
+		return BOOK_GIVEN;
 	enum book_answer answer = choose(q, wish->families[0]);
 	if (answer != BOOK_GIVEN || wish->n_families == 1)
 		return answer;
@@ -1010,7 +1030,6 @@ enum book_answer address_book_ask(struct address_book *book, const struct addres
 	struct question q = {.book = book, .wish = wish, .now_ns = now_ns, .why = ret_why};
 	enum book_answer answer = BOOK_NO_MEMORY;
 
-	assert(wish->n_families > 0);
 	*ret_why = '\0';
 	q.holder = find_holder(book, wish->owner);
 	forget_stale(book, &book->outside, now_ns);

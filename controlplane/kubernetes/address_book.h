@@ -39,8 +39,10 @@ struct address_wish {
 	const char *const *space_labels;  // "key=value", of the namespace, and
 	const char *const *labels;        // of the Service; each ends with NULL, and may be NULL.
 	const char *pool;                 // Asked for by name; NULL for any that is automatic.
-	enum family families[N_FAMILIES]; // [n_families], at least one; the first is the primary.
-	size_t n_families;
+	enum family families[N_FAMILIES]; // [n_families] Asked for; the first is the primary. None
+	size_t n_families;                // is given anything.
+	bool keeps[N_FAMILIES];           // It has them, too: of these nothing is given, and what
+	                                  // is held stays.
 	bool all_or_nothing; // Else the first family is required, and the other if it can be had.
 	struct address requested[N_FAMILIES]; // By family; none where any will do.
 	struct address recorded[N_FAMILIES]; // What an annotation says, which all may write who may

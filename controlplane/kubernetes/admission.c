@@ -185,5 +185,7 @@ void admission_judge(const struct config *file, const struct service_object *ser
 		choose_families(file, service, &a) && has_a_port(service, &a);
 	if (a.is_admitted)
 		warn_of_snat(service, &a);
+	else
+		a.n_families = 0;
 	*ret_admission = a;
 }

@@ -17,7 +17,7 @@ struct admission {
 	                    // conditions have them. Else NULL.
 	char message[ADMISSION_MESSAGE_MAX]; // And a sentence, or several.
 
-	// If so.
+	// If so; else there are no families.
 	enum forwarding_mode mode;
 	enum tunnel_kind tunnel_kind;
 	struct service_options options;

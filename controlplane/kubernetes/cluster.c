@@ -292,6 +292,8 @@ static void take_force(struct cluster *c, struct service_entry *e, uint64_t now_
 {
 	if (e->stage == STAGE_SERVE)
 		cluster_settle(c, e, now_ns);
+	else if (e->stage == STAGE_WAIT) // It keeps what it has for when it can be served.
+		address_book_settle(c->book, e->key, now_ns);
 	else if (e->stage != STAGE_CLAIM)
 		address_book_release(c->book, e->key, now_ns);
 	cluster_enlist(e, LINK_STAGE, NULL);

@@ -49,7 +49,10 @@ struct service_entry {
 	struct service_object *object;
 	struct admission admission;
 	struct address address[N_FAMILIES]; // What it is served by, or will be once it is claimed.
-	struct address leaving[N_FAMILIES]; // And still is, until its status says where it is now.
+	struct address kept[N_FAMILIES];    // And what is recorded of it: also what it has and
+	                                    // cannot be served at now.
+	struct address leaving[N_FAMILIES]; // It is served at these, too, until its status says
+	                                    // where it is now.
 	struct address first[N_FAMILIES];   // Of those, the one that its services are called by.
 	enum stage stage;
 	enum book_answer answer; // About its addresses.
@@ -251,7 +254,7 @@ const struct endpoint_claim *cluster_find_rival(
 void cluster_claim_endpoints(struct cluster *c, struct service_entry *e);
 void cluster_drop_endpoints(struct cluster *c, struct service_entry *e);
 
-// It is recorded that it has the addresses that it is served by.
+// It is recorded that it has the addresses that it has.
 bool service_is_recorded(const struct service_entry *e);
 
 // Its stage was found.

@@ -54,7 +54,7 @@ bool service_is_recorded(const struct service_entry *e)
 	struct address recorded[N_FAMILIES];
 
 	recorded_addresses_read(e->object, recorded);
-	return same_addresses(recorded, e->address);
+	return same_addresses(recorded, e->kept);
 }
 
 static bool is_published(const struct service_entry *e)

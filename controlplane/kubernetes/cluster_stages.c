@@ -117,6 +117,7 @@ static void enter(struct cluster *c, struct service_entry *e, enum stage stage,
 	e->write_due_ns = 0;
 	e->knows = false;
 	memcpy(e->address, addresses, sizeof(e->address));
+	memset(e->kept, 0, sizeof(e->kept));
 	if (stage == STAGE_SERVE)
 		keep_first(e);
 	else
@@ -205,6 +206,8 @@ static struct address_wish make_wish(
 	};
 
 	memcpy(wish.families, e->admission.families, sizeof(wish.families));
+	for (size_t i = 0; i < object->n_families; i++)
+		wish.keeps[object->families[i]] = true;
 	recorded_addresses_read(object, wish.recorded);
 	cluster_read_published(object, wish.published);
 	return wish;
@@ -327,6 +330,7 @@ static void follow(struct cluster *c, struct service_entry *e)
 	enter(c, e, stage_of(e, is_served), given);
 	if (e->stage == STAGE_SERVE)
 		follow_leaving(c, e, before);
+	memcpy(e->kept, kept, sizeof(e->kept));
 }
 
 static void read_leaving(struct cluster *c, struct service_entry *e)
@@ -337,13 +341,26 @@ static void read_leaving(struct cluster *c, struct service_entry *e)
 	set_leaving(c, e, holder.leaving);
 }
 
-static void serve_at(struct cluster *c, struct service_entry *e, struct address given[N_FAMILIES])
+// At what it has, where it can be served.
+static void serve_at(
+	struct cluster *c, struct service_entry *e, const struct address has[N_FAMILIES])
 {
-	bool is_served = leave_to_others(c, e, given);
+	struct address given[N_FAMILIES] = {0};
 
+	for (size_t i = 0; i < e->admission.n_families; i++)
+		given[e->admission.families[i]] = has[e->admission.families[i]];
+	bool is_served = leave_to_others(c, e, given);
 	enter(c, e, stage_of(e, is_served), given);
 	if (e->stage == STAGE_SERVE)
 		read_leaving(c, e);
+	memcpy(e->kept, has, sizeof(e->kept));
+}
+
+static int parse_request(const struct service_object *object, struct address_request *ret_request,
+	char ret_why[REQUEST_WHY_MAX])
+{
+	return address_request_parse(object->annotations,
+		json_string_value(object->load_balancer_ip), ret_request, ret_why);
 }
 
 // With what it has, if anything.
@@ -355,6 +372,23 @@ static void stay(struct cluster *c, struct service_entry *e)
 	serve_at(c, e, holder.address);
 }
 
+// What cannot be served now keeps what it has for when it can: as long as it asks for us nobody
+// else is given it.
+static void refuse(struct cluster *c, struct service_entry *e, uint64_t now_ns)
+{
+	struct address has[N_FAMILIES];
+	struct address_request request;
+	char why[BOOK_WHY_MAX];
+
+	if (!c->leads || !e->object->has_our_finalizer ||
+		parse_request(e->object, &request, why) < 0) {
+		stay(c, e);
+		return;
+	}
+	ask_book(c, e, &request, now_ns, has, why);
+	serve_at(c, e, has);
+}
+
 // What is refused a change keeps what it has.
 static void seek_address(struct cluster *c, struct service_entry *e, uint64_t now_ns)
 {
@@ -362,8 +396,7 @@ static void seek_address(struct cluster *c, struct service_entry *e, uint64_t no
 	struct address_request request;
 	char why[BOOK_WHY_MAX];
 
-	if (address_request_parse(e->object->annotations,
-		    json_string_value(e->object->load_balancer_ip), &request, why) < 0) {
+	if (parse_request(e->object, &request, why) < 0) {
 		explain_address(e, e->stage == STAGE_SERVE, "BadAddressRequest", why);
 		stay(c, e);
 		return;
@@ -443,7 +476,7 @@ static void judge_ours(struct cluster *c, struct service_entry *e, uint64_t now_
 	}
 	explain(e, e->admission.reason, e->admission.message);
 	if (!e->admission.is_admitted)
-		enter(c, e, stage_of(e, false), NULL);
+		refuse(c, e, now_ns);
 	else if (c->leads)
 		seek_address(c, e, now_ns);
 	else

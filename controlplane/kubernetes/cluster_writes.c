@@ -67,7 +67,7 @@ static bool want(const struct service_entry *e, struct wanted_status *ret_wanted
 
 	if (e->stage == STAGE_NONE || (e->stage == STAGE_RELEASE && !e->is_followed))
 		return false;
-	memcpy(wanted.record, e->address, sizeof(wanted.record));
+	memcpy(wanted.record, e->kept, sizeof(wanted.record));
 	if (e->stage == STAGE_WAIT)
 		want_waiting(e, &wanted);
 	if (e->stage == STAGE_SERVE && e->is_followed)

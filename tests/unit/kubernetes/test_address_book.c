@@ -794,6 +794,21 @@ static void the_first_family_is_required(void **)
 		"no pool gives IPv6 addresses to default/a without being asked for by name");
 }
 
+static void what_is_not_asked_for_now_is_kept_for_later(void **)
+{
+	struct address addresses[N_FAMILIES];
+	struct address_wish none =
+		WISH(.owner = "default/a", .space = "default", .keeps = {[IPV6] = true});
+
+	SET_POOLS(book, POOL("edge", "198.51.100.0/30", "2001:db8::/64"));
+	expect(WISH(.owner = "default/a", DUAL), 0, "198.51.100.0 2001:db8::1");
+	expect(WISH(.owner = "default/a", .keeps = {true, true}), 0, "198.51.100.0 2001:db8::1");
+	// Of a family that it has no more, nothing is.
+	assert_int_equal(address_book_ask(book, &none, 0, addresses, why), BOOK_GIVEN);
+	assert_string_equal(text_of(addresses), "2001:db8::1");
+	assert_string_equal(leaving_of("default/a"), "198.51.100.0");
+}
+
 static void what_requires_two_families_gets_both_or_none(void **)
 {
 	SET_POOLS(book, POOL("old", "198.51.100.0/30"));
@@ -1455,6 +1470,7 @@ int main(void)
 		TEST(families_may_come_from_different_pools),
 		TEST(what_prefers_two_families_gets_the_second_when_there_is_one),
 		TEST(the_first_family_is_required),
+		TEST(what_is_not_asked_for_now_is_kept_for_later),
 		TEST(what_requires_two_families_gets_both_or_none),
 		TEST(services_of_a_key_share_an_address),
 		TEST(of_several_addresses_of_a_key_one_is_shared_that_has_the_ports_free),

@@ -150,6 +150,18 @@ static void tell_what_is_none(struct place *p, enum cluster_resource resource, c
 	json_decref(json);
 }
 
+// Who leads: at first, this one.
+
+static void follow(struct place *p)
+{
+	assert_int_equal(cluster_set_lead(p->cluster, false, p->now_ns), 0);
+}
+
+static void lead(struct place *p)
+{
+	assert_int_equal(cluster_set_lead(p->cluster, true, p->now_ns), 0);
+}
+
 // What is served
 
 static const struct config *join(struct place *p)
@@ -752,6 +764,113 @@ static void in_dnat_a_service_has_one_address_at_a_time(void **state)
 	assert_string_equal(served(p), "default/web:80/tcp@203.0.113.2 203.0.113.2 n1 n2");
 }
 
+// What cannot be served now
+
+static const struct refused_case {
+	const char *name;
+	const char *spec;
+	bool lacks_snat; // Of the load balancer.
+} refused_cases[] = {
+	{"source ranges that are none", LB "'loadBalancerSourceRanges': ['nonsense'],", false},
+	{"no usable port", LB "'ports': [],", false},
+	{"no address for SNAT", LB, true},
+};
+
+// The one Service "web" and the load balancer, as a case has them.
+static void refuse_web(struct place *p, const struct refused_case *c, const char *status)
+{
+	struct book_pool pool;
+	char text[1024];
+
+	snprintf(text, sizeof(text),
+		"{'metadata': {" RECORDED " 'namespace': 'default', 'name': 'web', 'uid': 'u-web'},"
+		" 'spec': {'ports': [{'port': 80, 'nodePort': 30080}], %s 'x': 0}, 'status': %s}",
+		c->spec, status);
+	tell(p, CLUSTER_SERVICES, false, text);
+	p->file.n_snat[IPV4] = !c->lacks_snat;
+	assert_int_equal(cluster_set_file(p->cluster, &p->file, p->now_ns), 0);
+	assert_string_equal(served(p), "");
+	cluster_is_in_force(p->cluster, p->now_ns);
+	cluster_read_pool(p->cluster, 0, p->now_ns, &pool);
+	assert_int_equal(pool.used[IPV4], 1);
+}
+
+static void assert_refused_keeps_its_address(struct place *p, const struct refused_case *c)
+{
+	two_nodes(p);
+	serve_web(p);
+	refuse_web(p, c, web_is_right);
+	const char *text = next_write(p);
+	if (strstr(text, "\"ingress\": null") == NULL ||
+		strstr(text, "guideway.dev/addresses") != NULL)
+		fail_msg("%s: %s", c->name, text);
+	answer(p, "web", NULL);
+	refuse_web(p, c, "{}");
+
+	// Another leader, and long after: nobody else has it.
+	follow(p);
+	lead(p);
+	p->now_ns += 600 * SECONDS;
+	p->file.n_snat[IPV4] = 1;
+	assert_int_equal(cluster_set_file(p->cluster, &p->file, p->now_ns), 0);
+	tell_service(p, "a", CLAIMED, LB);
+	tell_service(p, "b", CLAIMED, LB);
+	tell_service(p, "web", RECORDED, LB);
+	if (strcmp(served(p),
+		    "default/a:80/tcp 203.0.113.2 n1 n2; default/web:80/tcp 203.0.113.1 n1 n2") !=
+		0)
+		fail_msg("%s: %s", c->name, served(p));
+}
+
+static void who_cannot_be_served_now_keeps_its_address(void **state)
+{
+	for (size_t i = 0; i < sizeof(refused_cases) / sizeof(refused_cases[0]); i++) {
+		assert_refused_keeps_its_address(*state, &refused_cases[i]);
+		unmake_place(state);
+		make_place(state);
+	}
+}
+
+static void but_gives_it_back_when_it_leaves(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	serve_web(p);
+	refuse_web(p, &refused_cases[0], "{}");
+	tell_service(p, "web", RECORDED, "'type': 'ClusterIP',");
+	join_in_force(p);
+	assert_write_has(p, "{\"guideway.dev/addresses\": null}");
+	p->now_ns += 61 * SECONDS;
+	tell_service(p, "a", CLAIMED, LB);
+	tell_service(p, "b", CLAIMED, LB);
+	assert_non_null(strstr(served(p), "default/b:80/tcp 203.0.113.1"));
+}
+
+static void a_family_that_cannot_be_served_now_keeps_its_address(void **state)
+{
+	struct place *p = *state;
+	static const char both[] =
+		CLAIMED "'annotations': {'guideway.dev/addresses': '203.0.113.1,2001:db8:113::1'},";
+
+	two_nodes(p);
+	tell_service(p, "web", both, LB "'ipFamilies': ['IPv4', 'IPv6'],");
+	join_in_force(p);
+	p->file.n_snat[IPV6] = 0;
+	assert_int_equal(cluster_set_file(p->cluster, &p->file, p->now_ns), 0);
+	assert_string_equal(served(p), "default/web:80/tcp 203.0.113.1 n1 n2");
+	cluster_is_in_force(p->cluster, p->now_ns);
+	const char *text = next_write(p);
+	assert_non_null(strstr(text, "203.0.113.1"));
+	assert_null(strstr(text, "2001:db8:113::1"));
+
+	p->now_ns += 61 * SECONDS;
+	p->file.n_snat[IPV6] = 1;
+	assert_int_equal(cluster_set_file(p->cluster, &p->file, p->now_ns), 0);
+	assert_string_equal(served(p),
+		"default/web:80/tcp 203.0.113.1 n1 n2; default/web:80/tcp6 2001:db8:113::1");
+}
+
 // Nodes
 
 static const struct node_case {
@@ -1096,16 +1215,6 @@ static void an_annotation_that_is_no_good_degrades_that_service_alone(void **sta
 }
 
 // Several instances
-
-static void follow(struct place *p)
-{
-	assert_int_equal(cluster_set_lead(p->cluster, false, p->now_ns), 0);
-}
-
-static void lead(struct place *p)
-{
-	assert_int_equal(cluster_set_lead(p->cluster, true, p->now_ns), 0);
-}
 
 static void who_does_not_lead_serves_what_is_recorded(void **state)
 {
@@ -1862,6 +1971,9 @@ int main(void)
 		AT_PLACE(an_address_that_is_asked_for_serves_before_the_old_one_goes),
 		AT_PLACE(one_that_comes_back_has_its_name_again),
 		AT_PLACE(in_dnat_a_service_has_one_address_at_a_time),
+		AT_PLACE(who_cannot_be_served_now_keeps_its_address),
+		AT_PLACE(but_gives_it_back_when_it_leaves),
+		AT_PLACE(a_family_that_cannot_be_served_now_keeps_its_address),
 		AT_PLACE(nodes_come_and_go),
 		AT_PLACE(a_nodes_reports_change_nothing),
 		AT_PLACE(what_a_new_list_does_not_have_is_gone),
