@@ -111,6 +111,9 @@ const char *book_answer_word(enum book_answer answer)
 }
 
 // Sentences
+//
+// They stay as they are while the answer does: who waits is asked for each second, and people are
+// told of what is new.
 
 static void say(struct question *q, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
@@ -382,14 +385,12 @@ static enum book_answer refuse_reserved(
 
 static enum book_answer refuse_resting(struct question *q, const struct record *record)
 {
-	uint64_t since_s = (q->now_ns - record->freed_ns) / NSEC_PER_SEC;
 	char text[ADDRESS_TEXT_MAX];
 
-	say(q, "%s of pool %s was held by %s, and rests for %u s more",
+	say(q, "%s of pool %s was held by %s less than %u s ago, and rests",
 		address_format(&record->address, text),
 		record->shelf->pool == NULL ? "(none)" : record->shelf->pool->name,
-		record->last_owner == NULL ? "another Service" : record->last_owner,
-		BOOK_REST_S - (unsigned)since_s);
+		record->last_owner == NULL ? "another Service" : record->last_owner, BOOK_REST_S);
 	return BOOK_RESTING;
 }
 
@@ -499,12 +500,11 @@ static bool choose_free(struct question *q, struct shelf *shelf, enum family fam
 static void say_full(struct question *q, const struct shelf *shelf)
 {
 	if (*q->why == '\0')
-		say(q, "no %s address is free: of pool", family_word(shelf->family));
+		say(q, "no %s address is free: in use, or resting, are all",
+			family_word(shelf->family));
 	else
-		say(q, ", of pool");
-	say(q, " %s %llu of %llu are held and %llu rest", shelf->pool->name,
-		(unsigned long long)shelf->n_held, (unsigned long long)shelf->size,
-		(unsigned long long)shelf_count_resting(shelf, q->now_ns));
+		say(q, ", all");
+	say(q, " %llu of pool %s", (unsigned long long)shelf->size, shelf->pool->name);
 }
 
 // Of the pool that is asked for by name, why it has nothing at all.

@@ -483,13 +483,27 @@ static void judge_ours(struct cluster *c, struct service_entry *e, uint64_t now_
 		follow(c, e);
 }
 
-static void tell_why(struct cluster *c, const struct service_entry *e, const char *before)
+// What people were told of a Service. Before it has its finalizers nothing is given or refused.
+struct told {
+	enum book_answer answer;
+	char message[STATUS_MESSAGE_MAX];
+};
+
+static void read_told(const struct service_entry *e, struct told *ret_told)
 {
-	// Before it has its finalizers nothing is given or refused.
-	if (e->stage == STAGE_CLAIM || e->message[0] == '\0' || strcmp(e->message, before) == 0 ||
+	bool is_told = e->stage != STAGE_CLAIM;
+
+	ret_told->answer = is_told ? e->answer : BOOK_GIVEN;
+	strcpy(ret_told->message, is_told ? e->message : "");
+}
+
+static void tell_why(struct cluster *c, const struct service_entry *e, const struct told *before)
+{
+	if (e->stage == STAGE_CLAIM || e->message[0] == '\0' ||
+		strcmp(e->message, before->message) == 0 ||
 		says_already(e->object, e->reason, e->message))
 		return;
-	c->n_refusals[e->answer] += e->answer != BOOK_GIVEN;
+	c->n_refusals[e->answer] += e->answer != BOOK_GIVEN && e->answer != before->answer;
 	cluster_tell_event(c, e->object, true,
 		e->stage == STAGE_SERVE ? e->reason : "SyncLoadBalancerFailed", "%s", e->message);
 }
@@ -504,14 +518,14 @@ static bool waits_for_address(const struct service_entry *e)
 void cluster_judge(struct cluster *c, struct service_entry *e, uint64_t now_ns)
 {
 	bool met_another = e->meets_another;
-	char before[STATUS_MESSAGE_MAX];
+	struct told before;
 
 	reserve(c);
 	e->meets_another = false;
 	if (asks_for_us(c, e->object)) {
-		strcpy(before, e->stage == STAGE_CLAIM ? "" : e->message);
+		read_told(e, &before);
 		judge_ours(c, e, now_ns);
-		tell_why(c, e, before);
+		tell_why(c, e, &before);
 	} else if (e->object->has_our_finalizer)
 		enter(c, e, STAGE_RELEASE, NULL);
 	else {

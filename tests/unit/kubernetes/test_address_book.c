@@ -185,7 +185,7 @@ static void addresses_are_given_in_the_order_of_the_pool(void **)
 	expect(WISH(.owner = "default/b"), 0, "198.51.100.7");
 	expect(WISH(.owner = "default/c"), 0, "198.51.100.1");
 	refuse(WISH(.owner = "default/d"), 0, BOOK_EXHAUSTED, "",
-		"no IPv4 address is free: of pool edge 3 of 3 are held and 0 rest");
+		"no IPv4 address is free: in use, or resting, are all 3 of pool edge");
 }
 
 static void who_asks_again_keeps_what_it_has(void **)
@@ -206,7 +206,7 @@ static void a_freed_address_rests_for_a_minute(void **)
 
 	address_book_release(book, "default/a", S(100));
 	refuse(WISH(.owner = "default/c"), S(160) - 1, BOOK_EXHAUSTED, "",
-		"no IPv4 address is free: of pool edge 1 of 2 are held and 1 rest");
+		"no IPv4 address is free: in use, or resting, are all 2 of pool edge");
 	expect(WISH(.owner = "default/c"), S(160), "198.51.100.0");
 }
 
@@ -249,8 +249,12 @@ static void who_had_an_address_may_have_it_back_while_it_rests(void **)
 	expect(WISH(.owner = "default/a"), 0, "198.51.100.0");
 	address_book_release(book, "default/a", S(100));
 
+	refuse(WISH(.owner = "default/b", .requested = {first}), S(101), BOOK_RESTING, "",
+		"198.51.100.0 of pool edge was held by default/a less than 60 s ago, and "
+		"rests");
 	refuse(WISH(.owner = "default/b", .requested = {first}), S(110), BOOK_RESTING, "",
-		"198.51.100.0 of pool edge was held by default/a, and rests for 50 s more");
+		"198.51.100.0 of pool edge was held by default/a less than 60 s ago, and "
+		"rests");
 	expect(WISH(.owner = "default/a", .requested = {first}), S(110), "198.51.100.0");
 	address_book_release(book, "default/a", S(120));
 	expect(WISH(.owner = "default/b", .requested = {first}), S(180), "198.51.100.0");
@@ -394,8 +398,9 @@ static void the_first_pool_that_is_for_it_gives(void **)
 	// What is full is passed over.
 	expect(WISH(.owner = "mail/a"), 0, "198.51.100.6");
 	refuse(WISH(.owner = "mail/b"), 0, BOOK_EXHAUSTED, "",
-		"no IPv4 address is free: of pool shop 1 of 1 are held and 0 rest, of pool all 2 "
-		"of 2 are held and 0 rest");
+		"no IPv4 address is free: in use, or resting, are all 1 of pool shop, all 2 of "
+	        "pool "
+		"all");
 	expect(WISH(.owner = "mail/b", .pool = "named"), 0, "198.51.100.1");
 }
 
@@ -412,7 +417,7 @@ static void what_a_pool_leaves_out_is_not_given(void **)
 	expect(WISH(.owner = "default/a"), 0, "198.51.100.254");
 	expect(WISH(.owner = "default/b"), 0, "198.51.101.1");
 	refuse(WISH(.owner = "default/c"), 0, BOOK_EXHAUSTED, "",
-		"no IPv4 address is free: of pool edge 2 of 2 are held and 0 rest");
+		"no IPv4 address is free: in use, or resting, are all 2 of pool edge");
 	refuse(WISH(.owner = "default/c", .requested = {edge}), 0, BOOK_OUTSIDE, "",
 		"pool edge leaves out 198.51.101.0, as all addresses that end in .0 or .255");
 	expect(WISH(.owner = "default/c", .families = {IPV6}), 0, "2001:db8::ff");
@@ -590,7 +595,7 @@ static void the_address_of_a_node_is_not_given(void **)
 		"198.51.100.0 of pool edge is an address of node n1");
 	expect(WISH(.owner = "default/a", .recorded = {nodes}), 0, "198.51.100.1");
 	refuse(WISH(.owner = "default/b"), 0, BOOK_EXHAUSTED, "",
-		"no IPv4 address is free: of pool edge 1 of 2 are held and 0 rest");
+		"no IPv4 address is free: in use, or resting, are all 2 of pool edge");
 
 	// But a node that comes takes it from nobody, now or after a restart.
 	reserve("198.51.100.1", "n1");
@@ -727,7 +732,7 @@ static void a_pool_that_shrinks_keeps_what_is_in_use(void **)
 	expect(WISH(.owner = "default/a"), 0, "198.51.100.0");
 	expect(WISH(.owner = "default/c"), 0, "198.51.100.2");
 	refuse(WISH(.owner = "default/d"), 0, BOOK_EXHAUSTED, "",
-		"no IPv4 address is free: of pool edge 2 of 2 are held and 0 rest");
+		"no IPv4 address is free: in use, or resting, are all 2 of pool edge");
 
 	SET_POOLS(book, POOL("edge", "198.51.100.0/30"));
 	assert_false(address_book_is_outside(book, "default/a"));
@@ -745,7 +750,7 @@ static void what_rests_goes_on_resting_when_pools_change(void **)
 	SET_POOLS(book, POOL("other", "203.0.113.0/32"));
 	SET_POOLS(book, POOL("new", "198.51.100.0/31"));
 	refuse(WISH(.owner = "default/c"), S(159), BOOK_EXHAUSTED, "",
-		"no IPv4 address is free: of pool new 0 of 2 are held and 2 rest");
+		"no IPv4 address is free: in use, or resting, are all 2 of pool new");
 	expect(WISH(.owner = "default/c"), S(161), "198.51.100.1");
 	expect(WISH(.owner = "default/d"), S(161), "198.51.100.0");
 }
@@ -902,7 +907,8 @@ static void a_shared_address_is_free_when_the_last_is_gone(void **)
 		"198.51.100.0 of pool edge is held by default/b");
 	address_book_release(book, "default/b", S(100));
 	refuse(WISH(.owner = "default/c", .requested = {first}), S(101), BOOK_RESTING, "",
-		"198.51.100.0 of pool edge was held by default/b, and rests for 59 s more");
+		"198.51.100.0 of pool edge was held by default/b less than 60 s ago, and "
+		"rests");
 	// Nobody shares what nobody has.
 	expect(WISH(.owner = "default/c", .sharing = "k", PORTS(http)), S(101), "198.51.100.1");
 }

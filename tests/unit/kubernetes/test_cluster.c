@@ -597,6 +597,43 @@ static void what_has_no_address_waits_and_says_why(void **state)
 	assert_int_equal(cluster_count_refusals(p->cluster, BOOK_EXHAUSTED), 1);
 }
 
+// Each second it is asked for, while what rests comes and goes.
+static void who_waits_is_told_once(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	tell_service(p, "a", CLAIMED, LB);
+	tell_service(p, "b", CLAIMED, LB);
+	tell(p, CLUSTER_SERVICES, true, service("a", CLAIMED, LB, "{}"));
+	tell_service(p, "any", CLAIMED, LB);
+	tell_service(p, "one",
+		CLAIMED "'annotations': {'guideway.dev/load-balancer-ips': '203.0.113.1'},", LB);
+	assert_string_equal(events(p), "SyncLoadBalancerFailed SyncLoadBalancerFailed");
+	for (int i = 0; i < 30; i++) {
+		p->now_ns += SECONDS;
+		cluster_tick(p->cluster, p->now_ns);
+	}
+	assert_string_equal(events(p), "");
+	assert_int_equal(cluster_count_refusals(p->cluster, BOOK_EXHAUSTED), 1);
+	assert_int_equal(cluster_count_refusals(p->cluster, BOOK_RESTING), 1);
+}
+
+static void another_reason_for_the_same_answer_is_told_and_counts_as_one_refusal(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	tell_service(p, "a", CLAIMED, LB);
+	tell_service(p, "b", CLAIMED, LB);
+	tell_service(p, "one",
+		CLAIMED "'annotations': {'guideway.dev/load-balancer-ips': '203.0.113.1'},", LB);
+	tell_service(p, "one",
+		CLAIMED "'annotations': {'guideway.dev/load-balancer-ips': '203.0.113.2'},", LB);
+	assert_string_equal(events(p), "SyncLoadBalancerFailed SyncLoadBalancerFailed");
+	assert_int_equal(cluster_count_refusals(p->cluster, BOOK_TAKEN), 1);
+}
+
 static void what_waits_is_served_when_there_is_room(void **state)
 {
 	struct place *p = *state;
@@ -629,6 +666,7 @@ static void the_second_family_comes_when_there_is_room(void **state)
 	cluster_tick(p->cluster, p->now_ns);
 	assert_string_equal(served(p),
 		"default/b:80/tcp6 2001:db8:113::2; default/web:80/tcp 203.0.113.1 n1 n2");
+	assert_int_equal(cluster_count_refusals(p->cluster, BOOK_PARTLY), 1);
 	p->now_ns += 61 * SECONDS;
 	cluster_tick(p->cluster, p->now_ns);
 	assert_string_equal(served(p),
@@ -1962,6 +2000,8 @@ int main(void)
 		AT_PLACE(a_service_without_nodes_is_told_of_once),
 		AT_PLACE(what_cannot_be_served_is_told_once),
 		AT_PLACE(what_has_no_address_waits_and_says_why),
+		AT_PLACE(who_waits_is_told_once),
+		AT_PLACE(another_reason_for_the_same_answer_is_told_and_counts_as_one_refusal),
 		AT_PLACE(what_waits_is_served_when_there_is_room),
 		AT_PLACE(the_second_family_comes_when_there_is_room),
 		AT_PLACE(what_a_live_service_asks_for_comes_when_it_is_free),
