@@ -111,30 +111,80 @@ static bool choose_families(
 	return true;
 }
 
+// Ports
+
+#define ERROR_DOMAIN "guideway.dev/"
+
+static const char no_node_port[] = ERROR_DOMAIN "NoNodePort",
+		  no_protocol[] = ERROR_DOMAIN "ProtocolNotSupported";
+
+enum { PORTS_SAID = 4, PORTS_TEXT_MAX = 256 }; // Of each error, so many are named.
+
 const char *admission_port_error(const struct admission *admission, const struct service_port *port)
 {
-	bool to_node_port = admission->mode == MODE_SNAT || admission->mode == MODE_DNAT;
-
-	if (to_node_port && port->protocol == IPPROTO_SCTP)
-		return "guideway.dev/ProtocolNotSupported";
-	return to_node_port && port->node_port == 0 ? "guideway.dev/NoNodePort" : NULL;
+	if (admission->mode != MODE_SNAT && admission->mode != MODE_DNAT)
+		return NULL;
+	if (port->protocol == IPPROTO_SCTP)
+		return no_protocol;
+	return port->node_port == 0 ? no_node_port : NULL;
 }
 
+static size_t count_ports(
+	const struct service_object *service, const struct admission *a, const char *error)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < service->n_ports; i++)
+		n += admission_port_error(a, &service->ports[i]) == error;
+	return n;
+}
+
+// Adds "81/TCP, 82/UDP (guideway.dev/NoNodePort)", if there are such.
+static void add_ports(const struct service_object *service, const struct admission *a,
+	const char *error, char text[PORTS_TEXT_MAX])
+{
+	size_t n = count_ports(service, a, error), n_said = 0, len = strlen(text);
+
+	for (size_t i = 0; i < service->n_ports && n_said < PORTS_SAID; i++) {
+		const struct service_port *port = &service->ports[i];
+
+		if (admission_port_error(a, port) != error)
+			continue;
+		len += (size_t)snprintf(text + len, PORTS_TEXT_MAX - len, "%s%u/%s",
+			len == 0 ? "" : ", ", port->port, service_protocol_word(port->protocol));
+		n_said++;
+	}
+	if (n > n_said)
+		len += (size_t)snprintf(
+			text + len, PORTS_TEXT_MAX - len, " and %zu more", n - n_said);
+	if (n > 0)
+		snprintf(text + len, PORTS_TEXT_MAX - len, " (%s)", error);
+}
+
+// What is wrong with ports is said of each where its status has an ingress; and here, where people
+// look first.
 static bool has_a_port(const struct service_object *service, struct admission *a)
 {
-	for (size_t i = 0; i < service->n_ports; i++) {
-		if (admission_port_error(a, &service->ports[i]) == NULL)
-			return true;
-	}
+	static const char what_is_right[] =
+		"needs TCP or UDP ports with a NodePort; allocate them, or "
+		"annotate " FORWARDING_ANNOTATION ": dsr or tunnel";
+	size_t n_good = count_ports(service, a, NULL);
+	const char *mode = a->mode == MODE_SNAT ? "snat" : "dnat";
+	char text[PORTS_TEXT_MAX] = "";
+
+	add_ports(service, a, no_node_port, text);
+	add_ports(service, a, no_protocol, text);
 	if (service->n_ports == 0)
 		refuse(a, "NoPorts", "the Service has no ports");
-	else
-		refuse(a, "NoUsablePort",
-			"no port can be served in the mode that is asked for: %s needs TCP or UDP "
-			"ports with a NodePort; allocate them, or annotate " FORWARDING_ANNOTATION
-			": dsr or tunnel",
-			a->mode == MODE_SNAT ? "snat" : "dnat");
-	return false;
+	else if (n_good == 0)
+		refuse(a, "NoUsablePort", "no port can be served: %s; %s %s", text, mode,
+			what_is_right);
+	else if (n_good < service->n_ports)
+		warn(a,
+			(count_ports(service, a, no_node_port) > 0 ? no_node_port : no_protocol) +
+				strlen(ERROR_DOMAIN),
+			"not served are the ports %s; %s %s", text, mode, what_is_right);
+	return n_good > 0;
 }
 
 // Nobody is let in by a mistake: of a list without any good prefix, nothing is served.

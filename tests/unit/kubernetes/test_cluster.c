@@ -552,6 +552,29 @@ static void what_is_served_but_not_as_asked_is_told_by_that_reason(void **state)
 	assert_string_equal(events(p), "");
 }
 
+#define TWO_PORTS(node_port)                                                                 \
+	"{'metadata': {" RECORDED " 'namespace': 'default', 'name': 'web', 'uid': 'u-web'}," \
+	" 'spec': {" LB " 'ports': [{'port': 80, 'nodePort': 30080},"                        \
+	" {'port': 81, 'nodePort': " node_port "}]}, 'status': {}}"
+
+static void a_port_without_a_node_port_is_told_of_and_joins_when_it_has_one(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	tell(p, CLUSTER_SERVICES, false, TWO_PORTS("0"));
+	assert_string_equal(events(p), "NoNodePort");
+	join_in_force(p);
+	const char *text = next_write(p);
+	assert_non_null(strstr(text, "\"error\": \"guideway.dev/NoNodePort\""));
+	assert_non_null(strstr(text, "\"guideway.dev/Degraded\""));
+
+	tell(p, CLUSTER_SERVICES, false, TWO_PORTS("30081"));
+	assert_string_equal(served(p),
+		"default/web:80/tcp 203.0.113.1 n1 n2; default/web:81/tcp 203.0.113.1 n1 n2");
+	assert_string_equal(events(p), "");
+}
+
 static void a_service_without_nodes_is_told_of_once(void **state)
 {
 	struct place *p = *state;
@@ -1997,6 +2020,7 @@ int main(void)
 		AT_PLACE(a_service_may_be_gone_before_its_release_is_answered),
 		AT_PLACE(an_answer_about_one_that_is_gone_is_none_about_the_next_of_its_name),
 		AT_PLACE(what_is_served_but_not_as_asked_is_told_by_that_reason),
+		AT_PLACE(a_port_without_a_node_port_is_told_of_and_joins_when_it_has_one),
 		AT_PLACE(a_service_without_nodes_is_told_of_once),
 		AT_PLACE(what_cannot_be_served_is_told_once),
 		AT_PLACE(what_has_no_address_waits_and_says_why),

@@ -266,7 +266,12 @@ static const struct admission_case {
 		" 'spec': {'ports': [{'port': 80}]}}",
 		true, NULL},
 	{"one port of two without a NodePort",
-		"{'spec': {'ports': [{'port': 80}, {'port': 81, 'nodePort': 30081}]}}", true, NULL},
+		"{'spec': {'ports': [{'port': 80}, {'port': 81, 'nodePort': 30081}]}}", true,
+		"NoNodePort"},
+	{"one port of two for SCTP",
+		"{'spec': {'ports': [{'port': 80, 'protocol': 'SCTP', 'nodePort': 30080},"
+		" {'port': 81, 'nodePort': 30081}]}}",
+		true, "ProtocolNotSupported"},
 	{"SCTP alone", "{'spec': {'ports': [{'port': 80, 'protocol': 'SCTP', 'nodePort': 30080}]}}",
 		false, "NoUsablePort"},
 	{"a mode that there is none of",
@@ -337,6 +342,27 @@ static void all_that_is_not_as_asked_is_said(void **state)
 	assert_non_null(strstr(p->admission.message, "; sessionAffinity ClientIP is served, but"));
 }
 
+// Whether some are served or none.
+static void ports_that_are_not_served_are_named(void **state)
+{
+	struct place *p = *state;
+
+	set(p,
+		"{'spec': {'ports': [{'port': 80}, {'port': 81, 'nodePort': 30081},"
+		" {'port': 82, 'protocol': 'UDP'}, {'port': 83}, {'port': 84}, {'port': 85},"
+		" {'port': 86, 'protocol': 'SCTP', 'nodePort': 30086}]}}");
+	assert_string_equal(p->admission.message,
+		"not served are the ports 80/TCP, 82/UDP, 83/TCP, 84/TCP and 1 more "
+		"(guideway.dev/NoNodePort), 86/SCTP (guideway.dev/ProtocolNotSupported); snat "
+		"needs TCP or UDP ports with a NodePort; allocate them, or annotate "
+		"guideway.dev/forwarding: dsr or tunnel");
+	set(p, "{'spec': {'ports': [{'port': 80}]}}");
+	assert_string_equal(p->admission.message,
+		"no port can be served: 80/TCP (guideway.dev/NoNodePort); snat needs TCP or UDP "
+		"ports with a NodePort; allocate them, or annotate guideway.dev/forwarding: dsr "
+		"or tunnel");
+}
+
 static void a_second_family_that_cannot_be_served_is_left_out_unless_required(void **state)
 {
 	struct place *p = *state;
@@ -387,6 +413,7 @@ int main(void)
 		AT_PLACE(our_conditions_are_deleted_and_those_of_others_stay),
 		AT_PLACE(a_service_is_admitted_or_told_why_not),
 		AT_PLACE(all_that_is_not_as_asked_is_said),
+		AT_PLACE(ports_that_are_not_served_are_named),
 		AT_PLACE(a_second_family_that_cannot_be_served_is_left_out_unless_required),
 		AT_PLACE(the_annotation_chooses_the_mode),
 	};
