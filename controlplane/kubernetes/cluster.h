@@ -81,8 +81,8 @@ void cluster_forget_namespaces(struct cluster *cluster);
 // All resources that are followed were listed once. Before, nothing is written.
 bool cluster_is_synced(const struct cluster *cluster);
 
-// They were once, or what was known before a restart is here again. Before, nothing is given or
-// served.
+// They were once, or what was known before a restart is here again. Before, nothing is served; and
+// until they were, nothing is given: what was known may have come to be others' meanwhile.
 bool cluster_is_known(const struct cluster *cluster);
 
 // What is served and by which nodes, as a document that cluster_restore() takes, is made in steps:

@@ -133,7 +133,8 @@ struct cluster {
 	size_t n_nodes_used;
 	bool is_listed[N_CLUSTER_RESOURCES];
 	bool has_left_out[N_CLUSTER_RESOURCES]; // As of cluster_left_out(), in the last list.
-	bool is_known;                          // Stays true.
+	bool is_known;                          // Stays true,
+	bool was_synced; // as does this: all was told once, and addresses may be given.
 	bool is_leaving; // Nothing is ours any more, until someone says otherwise.
 	bool has_changed;
 	uint64_t join;     // Counts from 1.

@@ -24,7 +24,8 @@
 // says and should say. So a restart, a lost answer or another's writing need no thought.
 //
 // Whoever does not lead finds no address itself: it goes by what the leader recorded, and none of
-// its events and writes is asked for (see cluster_others.c).
+// its events and writes is asked for (see cluster_others.c). So does one that leads until it was
+// told all: after a restart it knows no more than that.
 //
 // What is served is written only once every worker forwards by it, and what is not any more is
 // released only once none does: 'since' is the join by which it came, or went.
@@ -313,7 +314,7 @@ static void follow_leaving(struct cluster *c, struct service_entry *e, const str
 	set_leaving(c, e, leaving);
 }
 
-// What the leader recorded. Only families that can be served here are taken.
+// What a leader recorded. Only families that can be served here are taken.
 static void follow(struct cluster *c, struct service_entry *e)
 {
 	struct address kept[N_FAMILIES], given[N_FAMILIES] = {0}, before[N_FAMILIES];
@@ -322,6 +323,9 @@ static void follow(struct cluster *c, struct service_entry *e)
 	believe(c, e, kept);
 	for (size_t i = 0; e->object->has_our_finalizer && i < e->admission.n_families; i++)
 		given[e->admission.families[i]] = kept[e->admission.families[i]];
+	// What was served before a restart is served on until all is known.
+	if (!has_addresses(given) && !c->was_synced && e->stage == STAGE_SERVE)
+		memcpy(given, before, sizeof(given));
 	if (!has_addresses(given))
 		explain(e, "NotRecorded",
 			"the leader has recorded no address of it yet, or one that no pool has "
@@ -356,6 +360,12 @@ static void serve_at(
 	memcpy(e->kept, has, sizeof(e->kept));
 }
 
+// Addresses are given once all Services are known that may have them.
+static bool may_give(const struct cluster *c)
+{
+	return c->leads && c->was_synced;
+}
+
 static int parse_request(const struct service_object *object, struct address_request *ret_request,
 	char ret_why[REQUEST_WHY_MAX])
 {
@@ -380,7 +390,7 @@ static void refuse(struct cluster *c, struct service_entry *e, uint64_t now_ns)
 	struct address_request request;
 	char why[BOOK_WHY_MAX];
 
-	if (!c->leads || !e->object->has_our_finalizer ||
+	if (!may_give(c) || !e->object->has_our_finalizer ||
 		parse_request(e->object, &request, why) < 0) {
 		stay(c, e);
 		return;
@@ -477,7 +487,7 @@ static void judge_ours(struct cluster *c, struct service_entry *e, uint64_t now_
 	explain(e, e->admission.reason, e->admission.message);
 	if (!e->admission.is_admitted)
 		refuse(c, e, now_ns);
-	else if (c->leads)
+	else if (may_give(c))
 		seek_address(c, e, now_ns);
 	else
 		follow(c, e);

@@ -548,7 +548,7 @@ static void forget(struct cluster *c, enum cluster_resource resource, void *entr
 void cluster_end(struct cluster *cluster, enum cluster_resource resource, uint64_t now_ns)
 {
 	const struct entry_list *entries = &cluster->entries[resource];
-	bool is_first = !cluster->is_listed[resource], was_known = cluster->is_known;
+	bool is_first = !cluster->is_listed[resource], was_synced = cluster->was_synced;
 
 	for (size_t i = 0; i < entries->n;) {
 		if (cluster->has_left_out[resource] || *is_listed(resource, entries->entries[i]))
@@ -559,8 +559,10 @@ void cluster_end(struct cluster *cluster, enum cluster_resource resource, uint64
 	if (resource == CLUSTER_SERVICES)
 		take_versions_back(cluster);
 	cluster->is_listed[resource] = true;
-	cluster->is_known |= cluster_is_synced(cluster);
-	if (!cluster->is_known || (was_known && !(is_first && resource == CLUSTER_NAMESPACES)))
+	cluster->was_synced |= cluster_is_synced(cluster);
+	cluster->is_known |= cluster->was_synced;
+	if (cluster->was_synced == was_synced &&
+		!(cluster->is_known && is_first && resource == CLUSTER_NAMESPACES))
 		return;
 	cluster_judge_all(cluster, now_ns);
 	cluster->has_changed = true;

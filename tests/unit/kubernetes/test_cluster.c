@@ -1596,11 +1596,48 @@ static void after_a_restart_a_list_says_what_is_still_so(void **state)
 	restart(p);
 	begin(p);
 	tell_node(p, "n2", "10.0.0.2", "{}");
-	tell_service(p, "b", CLAIMED, LB);
+	tell_service(p, "b", RECORDS("203.0.113.2"), LB);
 	sync(p);
 	assert_string_equal(served(p), "default/b:80/tcp 203.0.113.2 n2");
 	cluster_is_in_force(p->cluster, p->now_ns);
 	assert_write_has(p, "203.0.113.2");
+}
+
+// Others may have it by now.
+static void after_a_restart_no_address_is_given_before_all_is_told(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	tell_service(p, "b", RECORDED, LB);
+	join(p);
+	restart(p);
+	begin(p);
+	tell_service(p, "a", CLAIMED, LB);
+	assert_string_equal(served(p), "default/b:80/tcp 203.0.113.1 n1 n2");
+	tell(p, CLUSTER_SERVICES, false, service("c", RECORDED, LB, PUBLISHES("203.0.113.1")));
+	tell(p, CLUSTER_SERVICES, false,
+		service("b", RECORDS("203.0.113.2"), LB, PUBLISHES("203.0.113.2")));
+	two_nodes(p);
+	assert_string_equal(served(p),
+		"default/b:80/tcp@203.0.113.2 203.0.113.2 n1 n2; "
+		"default/c:80/tcp 203.0.113.1 n1 n2");
+}
+
+static void after_a_restart_what_is_told_without_an_address_is_served_until_all_is_told(
+	void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	tell_service(p, "a", CLAIMED, LB);
+	tell_service(p, "b", RECORDS("203.0.113.2"), LB);
+	join(p);
+	restart(p);
+	begin(p);
+	tell_service(p, "b", CLAIMED, LB);
+	assert_string_equal(served(p),
+		"default/a:80/tcp 203.0.113.1 n1 n2; default/b:80/tcp 203.0.113.2 n1 n2");
 }
 
 static void after_a_restart_a_local_service_knows_its_endpoints(void **state)
@@ -2069,6 +2106,9 @@ int main(void)
 		AT_PLACE(what_another_answers_for_is_forwarded_and_not_announced),
 		AT_PLACE(after_a_restart_what_was_known_is_served_and_nothing_written),
 		AT_PLACE(after_a_restart_a_list_says_what_is_still_so),
+		AT_PLACE(after_a_restart_no_address_is_given_before_all_is_told),
+		AT_PLACE(
+			after_a_restart_what_is_told_without_an_address_is_served_until_all_is_told),
 		AT_PLACE(a_local_service_goes_where_its_endpoints_are),
 		AT_PLACE(endpoints_that_end_but_serve_on_are_a_reserve),
 		AT_PLACE(endpoints_of_other_services_change_nothing),
