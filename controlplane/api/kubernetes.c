@@ -175,7 +175,7 @@ static json_t *summary_of(const struct kubernetes *k)
 
 	kubernetes_read_status(k, &s);
 	return json_pack("{s:b, s:b, s:s?, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:f, "
-			 "s:I, s:I, s:o, s:o, s:o}",
+			 "s:I, s:I, s:I, s:o, s:o, s:o}",
 		"synced", s.is_synced, "claiming", s.is_claiming, "server_version",
 		s.server.text[0] == '\0' ? NULL : s.server.text, "server_is_old",
 		server_release_is_old(&s.server), "instance", instance_of(&s.instance), "instances",
@@ -185,7 +185,8 @@ static json_t *summary_of(const struct kubernetes *k)
 		"nodes", (json_int_t)s.counts.n_nodes, "nodes_used",
 		(json_int_t)s.counts.n_nodes_used, "joins", (json_int_t)s.n_joins, "last_join_ms",
 		(double)s.took_ns / NSEC_PER_MSEC, "writes", (json_int_t)s.n_writes,
-		"writes_failed", (json_int_t)s.n_writes_failed, "stages", stages_of(&s.counts),
+		"writes_failed", (json_int_t)s.n_writes_failed, "events_lost",
+		(json_int_t)cluster_count_lost_events(cluster), "stages", stages_of(&s.counts),
 		"pools", pools_of(cluster), "refusals", refusals_of(cluster));
 }
 

@@ -222,6 +222,9 @@ void show_kubernetes(const json_t *answer)
 	printf("%lld nodes, %lld of them used; %lld writes of status, %lld of them failed\n",
 		number_of(answer, "nodes"), number_of(answer, "nodes_used"),
 		number_of(answer, "writes"), number_of(answer, "writes_failed"));
+	if (number_of(answer, "events_lost") > 0)
+		printf("%lld events were not told: too many were waiting to be\n",
+			number_of(answer, "events_lost"));
 	show_leaving(answer);
 	show_refusals(json_object_get(answer, "refusals"));
 	show_instance_table(json_object_get(answer, "instances"));

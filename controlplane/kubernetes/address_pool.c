@@ -123,6 +123,17 @@ int address_range_parse(const char *text, struct address_range *ret_range)
 	return 0;
 }
 
+int host_address_parse(const char *text, struct address *ret_address)
+{
+	struct address_range range;
+	struct address address;
+
+	if (address_parse(text, &address) < 0 || address_range_parse(text, &range) < 0)
+		return -EINVAL;
+	*ret_address = address;
+	return 0;
+}
+
 // The length of the prefix that has these for its ends; 0 if none has.
 static unsigned prefix_length(const struct address *first, const struct address *last)
 {

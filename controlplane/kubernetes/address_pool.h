@@ -41,6 +41,9 @@ struct address_pool {
 // link-local or unspecified addresses in it.
 int address_range_parse(const char *text, struct address_range *ret_range);
 
+// One address that a host can have and others can send to. Returns 0 or -EINVAL.
+int host_address_parse(const char *text, struct address *ret_address);
+
 // As it would be parsed. Returns 'ret_text'.
 enum { RANGE_TEXT_MAX = 2 * ADDRESS_TEXT_MAX };
 char *address_range_format(const struct address_range *range, char ret_text[RANGE_TEXT_MAX]);

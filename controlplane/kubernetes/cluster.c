@@ -19,9 +19,13 @@ void cluster_tell_event(struct cluster *c, const struct service_object *object, 
 	va_list arguments;
 
 	// What is only known from before a restart has had its events.
-	event = cluster_is_synced(c) ? event_queue_add(c->events) : NULL;
-	if (event == NULL)
+	if (!cluster_is_synced(c))
 		return;
+	event = event_queue_add(c->events);
+	if (event == NULL) {
+		c->n_events_lost += c->leads;
+		return;
+	}
 	*event = (struct service_event){.is_warning = is_warning, .reason = reason};
 	strcpy(event->space, object->space);
 	strcpy(event->name, object->name);
@@ -34,6 +38,11 @@ void cluster_tell_event(struct cluster *c, const struct service_object *object, 
 bool cluster_next_event(struct cluster *cluster, struct service_event *ret_event)
 {
 	return event_queue_take(cluster->events, ret_event);
+}
+
+uint64_t cluster_count_lost_events(const struct cluster *cluster)
+{
+	return cluster->n_events_lost;
 }
 
 // What is known
@@ -198,6 +207,17 @@ static struct slice_object *const *slices_of(void *argument, const char *key, si
 	return group == NULL ? NULL : group->slices;
 }
 
+// What is no good in a node's annotation is not looked at. Returns 0 or -ENOMEM.
+static int note_mistake(struct cluster *c, const struct node_object *node)
+{
+	if (node->bad_address[0] == '\0')
+		return 0;
+	return text_lines_add(&c->node_mistakes,
+		"node %s: its annotation " NODE_ADDRESSES " has \"%s\", which is not looked at; it "
+		"must be a unicast address, or one of each family: \"10.1.0.5,fd01::5\"",
+		node->name, node->bad_address);
+}
+
 // Returns 0 or -ENOMEM.
 static int gather_nodes(struct cluster *c)
 {
@@ -209,11 +229,14 @@ static int gather_nodes(struct cluster *c)
 	free(c->nodes_used);
 	c->nodes_used = used;
 	c->n_nodes_used = 0;
+	text_lines_clear(&c->node_mistakes);
 	for (size_t i = 0; i < nodes->n; i++) {
 		const struct node_entry *e = nodes->entries[i];
 
 		if (cluster_is_used(c, &e->object))
 			used[c->n_nodes_used++] = &e->object;
+		if (note_mistake(c, &e->object) < 0)
+			return -ENOMEM;
 	}
 	return 0;
 }
@@ -229,12 +252,14 @@ static void date_unjoined(struct cluster *c)
 	}
 }
 
-// They are not served where others are.
-static int say_who_meets_another(const struct cluster *c, struct text_lines *left_out)
+// What was passed over in nodes, and who is not served where others are. Returns 0 or -ENOMEM.
+static int say_mistakes(const struct cluster *c, struct text_lines *left_out)
 {
 	const struct service_entry *e;
 	int r = 0;
 
+	for (size_t i = 0; r == 0 && i < c->node_mistakes.n; i++)
+		r = text_lines_add(left_out, "%s", c->node_mistakes.lines[i]);
 	TAILQ_FOREACH(e, &c->meeting, links[LINK_RIVAL].link)
 	{
 		if (r == 0)
@@ -249,7 +274,7 @@ static int join(
 	if (c->ground == NULL && gather_nodes(c) < 0)
 		return -ENOMEM;
 	serve_changed(c);
-	if (say_who_meets_another(c, ret_left_out) < 0)
+	if (say_mistakes(c, ret_left_out) < 0)
 		return -ENOMEM;
 	struct cluster_view view = {
 		.nodes = c->nodes_used,
@@ -492,6 +517,7 @@ void cluster_destroy(struct cluster *cluster)
 	cluster_forget_ground(cluster);
 	piece_keeper_release(cluster->keeper);
 	free(cluster->nodes_used);
+	text_lines_clear(&cluster->node_mistakes);
 	map_clear(&cluster->endpoints);
 	address_book_destroy(cluster->book);
 	event_queue_destroy(cluster->events);

@@ -105,7 +105,7 @@ bool cluster_has_changed(const struct cluster *cluster);
 
 // The file joined with what is to be served. Returns 0; 1 if that is what 'before' (or NULL) has
 // already, and then nothing is made; or -ENOMEM. 'ret_left_out' as of cluster_config_build(), with
-// a line for each Service that is not served where another is.
+// a line for each Service that is not served where another is, and each node with a bad annotation.
 int cluster_join(struct cluster *cluster, const struct cluster_config *before,
 	struct cluster_config **ret_joined, struct text_lines *ret_left_out);
 
@@ -165,6 +165,9 @@ void cluster_tell_availability(struct cluster *cluster, const char *key, bool is
 
 // What people are to be told next of a Service. Returns false if there is nothing.
 bool cluster_next_event(struct cluster *cluster, struct service_event *ret_event);
+
+// How many they are not told, since so many more were waiting.
+uint64_t cluster_count_lost_events(const struct cluster *cluster);
 
 struct cluster_counts {
 	size_t n_nodes;

@@ -131,6 +131,7 @@ struct cluster {
 	struct cluster_ground *ground;         // Of the file and the nodes as they are; or NULL.
 	const struct node_object **nodes_used; // [n_nodes_used], if there is a ground.
 	size_t n_nodes_used;
+	struct text_lines node_mistakes; // A line for each node whose annotation is no good.
 	bool is_listed[N_CLUSTER_RESOURCES];
 	bool has_left_out[N_CLUSTER_RESOURCES]; // As of cluster_left_out(), in the last list.
 	bool is_known;                          // Stays true,
@@ -140,6 +141,7 @@ struct cluster {
 	uint64_t join;     // Counts from 1.
 	uint64_t in_force; // The join by which every worker forwards; 0 for none.
 	struct event_queue *events;
+	uint64_t n_events_lost;              // While this one leads.
 	uint64_t n_refusals[N_BOOK_ANSWERS]; // By what people were told.
 
 	bool leads;

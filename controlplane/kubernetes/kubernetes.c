@@ -101,6 +101,7 @@ struct kubernetes {
 	uint64_t n_joins;
 	uint64_t n_writes;
 	uint64_t n_writes_failed;
+	uint64_t n_events_lost;  // As far as the log has it.
 	struct loop_timer join;  // Waits while something is to be joined,
 	struct loop_timer poll;  // and while it is not in force,
 	struct loop_timer learn; // and while nodes do not know an address yet,
@@ -231,10 +232,23 @@ static void send_event(struct telling *t, const struct service_event *event)
 	json_decref(request.body);
 }
 
+static void say_lost_events(struct kubernetes *k)
+{
+	uint64_t n = cluster_count_lost_events(k->cluster);
+
+	if (n != k->n_events_lost)
+		log_limited(LEVEL_WARNING,
+			"%llu events of Services are not told: too many were waiting to be; their "
+			"conditions say the same",
+			(unsigned long long)(n - k->n_events_lost));
+	k->n_events_lost = n;
+}
+
 static void tell_on(struct kubernetes *k)
 {
 	struct service_event event;
 
+	say_lost_events(k);
 	// The leader says the same.
 	while (!leads(k) && cluster_next_event(k->cluster, &event))
 		;

@@ -3,7 +3,9 @@
 #include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <string.h>
 
+#include "address_pool.h"
 #include "address_text.h"
 #include "json_read.h"
 
@@ -11,7 +13,6 @@
 #define AUTOSCALER_TAINT "ToBeDeletedByClusterAutoscaler"
 #define SHUTDOWN_TAINT "node.cloudprovider.kubernetes.io/shutdown"
 #define OUT_OF_SERVICE_TAINT "node.kubernetes.io/out-of-service"
-#define ADDRESSES_ANNOTATION "guideway.dev/node-addresses"
 
 // As Go's strconv.ParseBool has it: a value that says no includes the node again (Kubernetes 1.34).
 static bool says_no(const char *text)
@@ -97,19 +98,35 @@ static void take_addresses_of_type(const json_t *json, const char *type, struct 
 	}
 }
 
+// A part of the annotation. The first that is no good is kept for people.
+static void take_annotated_address(struct node_object *node, const char *part, size_t len)
+{
+	char text[sizeof(node->bad_address)];
+	struct address address, *place;
+
+	snprintf(text, sizeof(text), "%.*s",
+		text_whole(part, len < sizeof(text) ? len : sizeof(text) - 1), part);
+	if (host_address_parse(text, &address) == 0) {
+		place = &node->address[address_family(&address)];
+		if (address_is_none(place) || address_equal(place, &address)) {
+			*place = address;
+			return;
+		}
+	}
+	if (node->bad_address[0] == '\0')
+		strcpy(node->bad_address, text);
+}
+
 static void take_annotated_addresses(const json_t *json, struct node_object *node)
 {
 	const char *at = json_string_value(
-		json_object_get(json_at(json, "metadata.annotations"), ADDRESSES_ANNOTATION));
-	char text[ADDRESS_TEXT_MAX];
+		json_object_get(json_at(json, "metadata.annotations"), NODE_ADDRESSES));
 
-	while (at != NULL && *at != '\0') {
+	while (at != NULL && *(at += strspn(at, ", ")) != '\0') {
 		size_t len = strcspn(at, ", ");
 
-		snprintf(text, sizeof(text), "%.*s", (int)(len < sizeof(text) ? len : 0), at);
-		take_address(node, text);
+		take_annotated_address(node, at, len);
 		at += len;
-		at += strspn(at, ", ");
 	}
 }
 

@@ -49,25 +49,13 @@ struct saying {
 	struct address addresses[N_FAMILIES];
 };
 
-// One that a host can have and others can send to.
-static int parse_one(const char *text, struct address *ret_address)
-{
-	struct address_range range;
-	struct address address;
-
-	if (address_parse(text, &address) < 0 || address_range_parse(text, &range) < 0)
-		return -EINVAL;
-	*ret_address = address;
-	return 0;
-}
-
 static int add_address(struct saying *saying, const char *text, size_t len, char *ret_why)
 {
 	char part[ADDRESS_TEXT_MAX];
 	struct address address;
 
 	snprintf(part, sizeof(part), "%.*s", (int)len, text);
-	if (len >= sizeof(part) || parse_one(part, &address) < 0)
+	if (len >= sizeof(part) || host_address_parse(part, &address) < 0)
 		return wrong(ret_why,
 			"%s has \"%.*s\"; it must be a unicast address, or one of each family: "
 			"\"192.0.2.80,2001:db8::80\"",
@@ -143,7 +131,7 @@ static int add_spec(struct saying *sum, const char *text, char *ret_why)
 	struct saying saying = {.name = spec_name};
 	struct address address = {0};
 
-	if (parse_one(text, &address) < 0)
+	if (host_address_parse(text, &address) < 0)
 		return wrong(ret_why,
 			"%s is \"%.*s\"; it must be a unicast address, such as 192.0.2.80",
 			spec_name, cut(text, strlen(text)), text);

@@ -590,6 +590,24 @@ static void a_service_without_nodes_is_told_of_once(void **state)
 	assert_string_equal(events(p), "UpdatedLoadBalancer");
 }
 
+static void events_that_nobody_can_be_told_are_counted(void **state)
+{
+	struct place *p = *state;
+	struct service_event event;
+	unsigned n = 0;
+	char name[16];
+
+	two_nodes(p);
+	for (unsigned i = 0; i < 300; i++) {
+		snprintf(name, sizeof(name), "s%u", i);
+		tell_service(p, name, "", LB);
+	}
+	while (cluster_next_event(p->cluster, &event))
+		n++;
+	assert_int_equal(n + cluster_count_lost_events(p->cluster), 300);
+	assert_true(cluster_count_lost_events(p->cluster) > 0);
+}
+
 static void what_cannot_be_served_is_told_once(void **state)
 {
 	struct place *p = *state;
@@ -989,6 +1007,22 @@ static void nodes_come_and_go(void **state)
 		unmake_place(state);
 		make_place(state);
 	}
+}
+
+static void a_bad_annotation_of_a_node_is_named(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	tell(p, CLUSTER_NODES, false,
+		"{'metadata': {'name': 'n3', 'annotations': {'guideway.dev/node-addresses': "
+		"'10.1.0'}}, 'status': {}}");
+	join(p);
+	assert_int_equal(p->left_out.n, 1);
+	assert_string_equal(p->left_out.lines[0],
+		"node n3: its annotation guideway.dev/node-addresses has \"10.1.0\", which is not "
+		"looked at; it must be a unicast address, or one of each family: "
+		"\"10.1.0.5,fd01::5\"");
 }
 
 static void a_nodes_reports_change_nothing(void **state)
@@ -2059,6 +2093,7 @@ int main(void)
 		AT_PLACE(what_is_served_but_not_as_asked_is_told_by_that_reason),
 		AT_PLACE(a_port_without_a_node_port_is_told_of_and_joins_when_it_has_one),
 		AT_PLACE(a_service_without_nodes_is_told_of_once),
+		AT_PLACE(events_that_nobody_can_be_told_are_counted),
 		AT_PLACE(what_cannot_be_served_is_told_once),
 		AT_PLACE(what_has_no_address_waits_and_says_why),
 		AT_PLACE(who_waits_is_told_once),
@@ -2076,6 +2111,7 @@ int main(void)
 		AT_PLACE(but_gives_it_back_when_it_leaves),
 		AT_PLACE(a_family_that_cannot_be_served_now_keeps_its_address),
 		AT_PLACE(nodes_come_and_go),
+		AT_PLACE(a_bad_annotation_of_a_node_is_named),
 		AT_PLACE(a_nodes_reports_change_nothing),
 		AT_PLACE(what_a_new_list_does_not_have_is_gone),
 		AT_PLACE(what_a_list_has_as_it_cannot_be_is_not_gone),

@@ -278,6 +278,38 @@ static void an_annotation_names_other_addresses(void **)
 					  " {'guideway.dev/node-addresses': '10.9.0.1, x'}}}");
 
 	assert_addresses(&node, "10.9.0.1", "2001:db8::1");
+	assert_string_equal(node.bad_address, "x");
+}
+
+static const struct annotated_case {
+	const char *annotation;
+	const char *ipv4;
+	const char *ipv6;
+	const char *bad;
+} annotated_cases[] = {
+	{"10.9.0.1", "10.9.0.1", "2001:db8::1", ""},
+	{" fd01::5 , 10.9.0.1 ", "10.9.0.1", "fd01::5", ""},
+	{"10.9.0.1,10.9.0.2", "10.9.0.1", "2001:db8::1", "10.9.0.2"},
+	{"10.9.0", "10.0.0.1", "2001:db8::1", "10.9.0"},
+	{"10.9.0.1/24,fd01::5", "10.0.0.1", "fd01::5", "10.9.0.1/24"},
+	{"127.0.0.1", "10.0.0.1", "2001:db8::1", "127.0.0.1"},
+	{"0123456789012345678901234567890123456789012345678901234567890123456789", "10.0.0.1",
+		"2001:db8::1", "012345678901234567890123456789012345678901234567890123456789012"},
+};
+
+static void what_is_no_good_in_the_annotation_is_kept_for_people(void **)
+{
+	for (size_t i = 0; i < sizeof(annotated_cases) / sizeof(annotated_cases[0]); i++) {
+		const struct annotated_case *c = &annotated_cases[i];
+		char change[256];
+
+		snprintf(change, sizeof(change),
+			"{'metadata': {'annotations': {'guideway.dev/node-addresses': '%s'}}}",
+			c->annotation);
+		struct node_object node = n1_with(change);
+		assert_string_equal(node.bad_address, c->bad);
+		assert_addresses(&node, c->ipv4, c->ipv6);
+	}
 }
 
 static const struct mark_case {
@@ -375,6 +407,7 @@ int main(void)
 		cmocka_unit_test(types_that_are_wrong_are_as_if_nothing_were_there),
 		cmocka_unit_test(a_node_has_its_first_internal_address_of_each_family),
 		cmocka_unit_test(an_annotation_names_other_addresses),
+		cmocka_unit_test(what_is_no_good_in_the_annotation_is_kept_for_people),
 		cmocka_unit_test(marks_of_a_node_are_read),
 		cmocka_unit_test(a_service_is_written_as_it_was_read),
 		cmocka_unit_test(a_node_is_written_as_it_was_read),
