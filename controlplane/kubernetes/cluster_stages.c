@@ -177,15 +177,15 @@ static struct book_port *port_list(const struct service_object *object)
 	return ports;
 }
 
-// Of a Service without a request of its own. 'owned' has what is the wish's alone.
+// What is a wish's alone.
 struct owned {
 	char **labels;
 	char **space_labels;
 	struct book_port *ports;
 };
 
-static struct address_wish make_wish(
-	const struct cluster *c, const struct service_entry *e, struct owned *owned)
+static struct address_wish make_wish(const struct cluster *c, const struct service_entry *e,
+	const struct address_request *request, struct owned *owned)
 {
 	const struct service_object *object = e->object;
 	const struct namespace_entry *space =
@@ -199,9 +199,11 @@ static struct address_wish make_wish(
 		.space = object->space,
 		.space_labels = (const char *const *)owned->space_labels,
 		.labels = (const char *const *)owned->labels,
+		.pool = request->pool[0] == '\0' ? NULL : request->pool,
 		.n_families = e->admission.n_families,
 		.all_or_nothing = object->requires_all_families,
 		.published_is_ours = object->has_our_finalizer,
+		.sharing = request->sharing[0] == '\0' ? NULL : request->sharing,
 		.ports = owned->ports,
 		.n_ports = owned->ports == NULL ? 0 : object->n_ports,
 	};
@@ -209,6 +211,7 @@ static struct address_wish make_wish(
 	memcpy(wish.families, e->admission.families, sizeof(wish.families));
 	for (size_t i = 0; i < object->n_families; i++)
 		wish.keeps[object->families[i]] = true;
+	memcpy(wish.requested, request->addresses, sizeof(wish.requested));
 	recorded_addresses_read(object, wish.recorded);
 	cluster_read_published(object, wish.published);
 	return wish;
@@ -226,11 +229,7 @@ static enum book_answer ask_book(struct cluster *c, const struct service_entry *
 	struct address ret_addresses[N_FAMILIES], char ret_why[BOOK_WHY_MAX])
 {
 	struct owned owned;
-	struct address_wish wish = make_wish(c, e, &owned);
-
-	wish.pool = request->pool[0] == '\0' ? NULL : request->pool;
-	wish.sharing = request->sharing[0] == '\0' ? NULL : request->sharing;
-	memcpy(wish.requested, request->addresses, sizeof(wish.requested));
+	struct address_wish wish = make_wish(c, e, request, &owned);
 	enum book_answer answer = address_book_ask(c->book, &wish, now_ns, ret_addresses, ret_why);
 	free_owned(&owned);
 	return answer;
@@ -240,8 +239,9 @@ static enum book_answer ask_book(struct cluster *c, const struct service_entry *
 static void believe(const struct cluster *c, const struct service_entry *e,
 	struct address ret_addresses[N_FAMILIES])
 {
+	static const struct address_request none;
 	struct owned owned;
-	struct address_wish wish = make_wish(c, e, &owned);
+	struct address_wish wish = make_wish(c, e, &none, &owned);
 
 	address_book_believe(c->book, &wish, ret_addresses);
 	free_owned(&owned);
@@ -366,37 +366,34 @@ static bool may_give(const struct cluster *c)
 	return c->leads && c->was_synced;
 }
 
-static int parse_request(const struct service_object *object, struct address_request *ret_request,
-	char ret_why[REQUEST_WHY_MAX])
+// The book knows what it has, also after a restart. Of one whose sharing key cannot be read, it
+// does not.
+static void hold(struct cluster *c, const struct service_entry *e, uint64_t now_ns)
 {
-	return address_request_parse(object->annotations,
-		json_string_value(object->load_balancer_ip), ret_request, ret_why);
-}
-
-// With what it has, if anything.
-static void stay(struct cluster *c, struct service_entry *e)
-{
-	struct book_holder holder = {0};
-
-	address_book_read(c->book, e->key, &holder);
-	serve_at(c, e, holder.address);
-}
-
-// What cannot be served now keeps what it has for when it can: as long as it asks for us nobody
-// else is given it.
-static void refuse(struct cluster *c, struct service_entry *e, uint64_t now_ns)
-{
+	struct address_request request = {0};
 	struct address has[N_FAMILIES];
-	struct address_request request;
+	struct owned owned;
 	char why[BOOK_WHY_MAX];
 
 	if (!may_give(c) || !e->object->has_our_finalizer ||
-		parse_request(e->object, &request, why) < 0) {
-		stay(c, e);
+		address_book_read(c->book, e->key, &(struct book_holder){0}) ||
+		address_request_parse_sharing(e->object->annotations, request.sharing, why) < 0)
 		return;
-	}
-	ask_book(c, e, &request, now_ns, has, why);
-	serve_at(c, e, has);
+	struct address_wish wish = make_wish(c, e, &request, &owned);
+	wish.n_families = 0;
+	address_book_ask(c->book, &wish, now_ns, has, why);
+	free_owned(&owned);
+}
+
+// Nothing is asked for: it has what it had. What cannot be served now keeps it for when it can; as
+// long as it asks for us nobody else is given it.
+static void stay(struct cluster *c, struct service_entry *e, uint64_t now_ns)
+{
+	struct book_holder holder = {0};
+
+	hold(c, e, now_ns);
+	address_book_read(c->book, e->key, &holder);
+	serve_at(c, e, holder.address);
 }
 
 // What is refused a change keeps what it has.
@@ -406,9 +403,10 @@ static void seek_address(struct cluster *c, struct service_entry *e, uint64_t no
 	struct address_request request;
 	char why[BOOK_WHY_MAX];
 
-	if (parse_request(e->object, &request, why) < 0) {
+	if (address_request_parse(e->object->annotations,
+		    json_string_value(e->object->load_balancer_ip), &request, why) < 0) {
 		explain_address(e, e->stage == STAGE_SERVE, "BadAddressRequest", why);
-		stay(c, e);
+		stay(c, e, now_ns);
 		return;
 	}
 	enum book_answer answer = ask_book(c, e, &request, now_ns, given, why);
@@ -486,7 +484,7 @@ static void judge_ours(struct cluster *c, struct service_entry *e, uint64_t now_
 	}
 	explain(e, e->admission.reason, e->admission.message);
 	if (!e->admission.is_admitted)
-		refuse(c, e, now_ns);
+		stay(c, e, now_ns);
 	else if (may_give(c))
 		seek_address(c, e, now_ns);
 	else

@@ -197,6 +197,13 @@ static int parse_word(const json_t *annotations, const char *const *names, char 
 	return 0;
 }
 
+int address_request_parse_sharing(
+	const json_t *annotations, char ret_sharing[REQUEST_KEY_MAX], char ret_why[REQUEST_WHY_MAX])
+{
+	ret_sharing[0] = '\0';
+	return parse_word(annotations, sharing_names, ret_sharing, REQUEST_KEY_MAX, ret_why);
+}
+
 int address_request_parse(const json_t *annotations, const char *load_balancer_ip,
 	struct address_request *ret_request, char ret_why[REQUEST_WHY_MAX])
 {
@@ -207,8 +214,7 @@ int address_request_parse(const json_t *annotations, const char *load_balancer_i
 		r = parse_word(
 			annotations, pool_names, request.pool, sizeof(request.pool), ret_why);
 	if (r == 0)
-		r = parse_word(annotations, sharing_names, request.sharing, sizeof(request.sharing),
-			ret_why);
+		r = address_request_parse_sharing(annotations, request.sharing, ret_why);
 	if (r == 0)
 		*ret_request = request;
 	return r;

@@ -40,5 +40,9 @@ struct address_request {
 int address_request_parse(const json_t *annotations, const char *load_balancer_ip,
 	struct address_request *ret_request, char ret_why[REQUEST_WHY_MAX]);
 
+// The sharing key alone, by the same rules.
+int address_request_parse_sharing(const json_t *annotations, char ret_sharing[REQUEST_KEY_MAX],
+	char ret_why[REQUEST_WHY_MAX]);
+
 // Whether an annotation is one of those that are read here.
 bool is_request_annotation(const char *name);

@@ -779,6 +779,20 @@ static void a_bad_request_on_a_live_service_leaves_it_served(void **state)
 	assert_write_has(p, "\"reason\": \"BadAddressRequest\"");
 }
 
+static void a_bad_request_costs_no_address_over_a_restart_either(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	tell_service(p, "web",
+		CLAIMED "'annotations': {" RECORD
+			", 'guideway.dev/load-balancer-ips': 'nonsense'},",
+		LB);
+	tell_service(p, "other", CLAIMED, LB);
+	assert_string_equal(served(p),
+		"default/other:80/tcp 203.0.113.2 n1 n2; default/web:80/tcp 203.0.113.1 n1 n2");
+}
+
 static void an_address_that_is_asked_for_serves_before_the_old_one_goes(void **state)
 {
 	struct place *p = *state;
@@ -2104,6 +2118,7 @@ int main(void)
 		AT_PLACE(after_a_restart_each_keeps_what_its_status_says),
 		AT_PLACE(both_families_are_served),
 		AT_PLACE(a_bad_request_on_a_live_service_leaves_it_served),
+		AT_PLACE(a_bad_request_costs_no_address_over_a_restart_either),
 		AT_PLACE(an_address_that_is_asked_for_serves_before_the_old_one_goes),
 		AT_PLACE(one_that_comes_back_has_its_name_again),
 		AT_PLACE(in_dnat_a_service_has_one_address_at_a_time),
