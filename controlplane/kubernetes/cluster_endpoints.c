@@ -1,5 +1,6 @@
 #include "cluster_inside.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "guideway/index.h"
@@ -8,11 +9,12 @@
 // =========================
 //
 // An address, a port and a protocol lead to one service: there is no table in which they lead to
-// two, and as long as two are wanted nothing that changes in the cluster comes into force. The book
-// gives no two Services the same. But who does not lead goes by records, which others than Guideway
-// may have written; and of a Service that asks for addresses in a way that cannot be read the book
-// knows the ports of before. So who is to be served looks here first whether another is, who then
-// stays; and is tried again like all who wait.
+// two, and as long as two are wanted nothing that changes in the cluster comes into force. In dnat
+// the same goes for NodePorts, which may be those of the file's services. The book gives no two
+// Services the same address and port. But who does not lead goes by records, which others than
+// Guideway may have written; and of a Service that asks for addresses in a way that cannot be read
+// the book knows the ports of before. So who is to be served looks here first whether another is,
+// who then stays; and is tried again like all who wait.
 
 static uint64_t hash_of(const struct address *address, uint16_t port, uint8_t protocol)
 {
@@ -40,18 +42,51 @@ static bool is_served(const struct service_entry *e, const struct service_port *
 	return admission_port_error(&e->admission, port) == NULL;
 }
 
-const struct endpoint_claim *cluster_find_rival(
-	const struct cluster *c, const struct service_entry *e, const struct address *address)
+// In dnat a NodePort has the way back to one VIP; the file's service that has it, or NULL.
+static const struct service_config *find_of_file(const struct cluster *c,
+	const struct service_entry *e, enum family family, const struct service_port *port)
+{
+	for (size_t i = 0; e->admission.mode == MODE_DNAT && i < c->file->n_services; i++) {
+		const struct service_config *service = c->file->services[i];
+
+		if (service->mode == MODE_DNAT && service->target_family == family &&
+			service->node_port == port->node_port &&
+			service->protocol == port->protocol)
+			return service;
+	}
+	return NULL;
+}
+
+static bool meets_another_at(const struct cluster *c, const struct service_entry *e,
+	const struct address *address, const struct service_port *port,
+	char ret_where[MEETING_TEXT_MAX])
+{
+	const char *protocol = service_protocol_word(port->protocol);
+	const struct endpoint_claim *claim = find_claim(c, address, port);
+	const struct service_config *of_file = find_of_file(c, e, address_family(address), port);
+
+	if (claim != NULL && claim->owner != e)
+		snprintf(ret_where, MEETING_TEXT_MAX, "port %u/%s is that of %s", port->port,
+			protocol, claim->owner->key);
+	else if (of_file != NULL)
+		snprintf(ret_where, MEETING_TEXT_MAX,
+			"NodePort %u/%s leads back to %s of the load balancer's configuration",
+			port->node_port, protocol, of_file->name);
+	else
+		return false;
+	return true;
+}
+
+bool cluster_meets_another(const struct cluster *c, const struct service_entry *e,
+	const struct address *address, char ret_where[MEETING_TEXT_MAX])
 {
 	for (size_t i = 0; i < e->object->n_ports; i++) {
 		const struct service_port *port = &e->object->ports[i];
-		const struct endpoint_claim *claim =
-			is_served(e, port) ? find_claim(c, address, port) : NULL;
 
-		if (claim != NULL && claim->owner != e)
-			return claim;
+		if (is_served(e, port) && meets_another_at(c, e, address, port, ret_where))
+			return true;
 	}
-	return NULL;
+	return false;
 }
 
 void cluster_drop_endpoints(struct cluster *c, struct service_entry *e)

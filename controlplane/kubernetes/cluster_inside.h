@@ -247,10 +247,11 @@ enum standing {
 
 enum standing cluster_standing(const struct service_object *object);
 
-// Who is served already at an address at one of the ports at which 'e' is to be: a claim of
-// another's, or NULL.
-const struct endpoint_claim *cluster_find_rival(
-	const struct cluster *c, const struct service_entry *e, const struct address *address);
+// Whether another is served already at an address at one of the ports at which 'e' is to be; then
+// 'ret_where' says who and where.
+enum { MEETING_TEXT_MAX = 384 };
+bool cluster_meets_another(const struct cluster *c, const struct service_entry *e,
+	const struct address *address, char ret_where[MEETING_TEXT_MAX]);
 
 // It is served as its stage and addresses say now. Without memory for it others may come to be
 // served there, too, and then no join comes into force until one of them goes.

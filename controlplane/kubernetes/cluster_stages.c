@@ -260,17 +260,13 @@ static enum stage stage_of(const struct service_entry *e, bool is_given)
 static bool leave_to_others(
 	struct cluster *c, struct service_entry *e, struct address given[N_FAMILIES])
 {
-	char why[STATUS_MESSAGE_MAX], text[ADDRESS_TEXT_MAX];
+	char why[STATUS_MESSAGE_MAX], text[ADDRESS_TEXT_MAX], where[MEETING_TEXT_MAX];
 
 	for (enum family f = IPV4; f < N_FAMILIES; f++) {
-		const struct endpoint_claim *other =
-			address_is_none(&given[f]) ? NULL : cluster_find_rival(c, e, &given[f]);
-
-		if (other == NULL)
+		if (address_is_none(&given[f]) || !cluster_meets_another(c, e, &given[f], where))
 			continue;
-		snprintf(why, sizeof(why), "it is not served at %s, where port %u/%s is that of %s",
-			address_format(&given[f], text), other->port,
-			service_protocol_word(other->protocol), other->owner->key);
+		snprintf(why, sizeof(why), "it is not served at %s, where %s",
+			address_format(&given[f], text), where);
 		given[f] = (struct address){0};
 		e->meets_another = true;
 	}
@@ -286,12 +282,13 @@ static void set_leaving(
 	struct cluster *c, struct service_entry *e, const struct address leaving[N_FAMILIES])
 {
 	struct address left[N_FAMILIES];
+	char where[MEETING_TEXT_MAX];
 
 	memcpy(left, leaving, sizeof(left));
 	for (enum family f = IPV4; f < N_FAMILIES; f++) {
 		if (!address_is_none(&left[f]) &&
 			(address_book_is_of_file(c->book, &left[f]) ||
-				cluster_find_rival(c, e, &left[f]) != NULL))
+				cluster_meets_another(c, e, &left[f], where)))
 			left[f] = (struct address){0};
 	}
 	c->has_changed |= !same_addresses(e->leaving, left);

@@ -1413,6 +1413,27 @@ static void of_two_that_are_recorded_at_one_address_who_has_it_keeps_it(void **s
 	assert_string_equal(served(p), "default/a-copy:80/tcp 203.0.113.1 n1 n2");
 }
 
+static void in_dnat_the_node_port_of_a_service_of_the_file_is_its_own(void **state)
+{
+	struct place *p = *state;
+	struct service_config of_file = {.name = "old",
+		.vip = address_of("198.51.100.7"),
+		.mode = MODE_DNAT,
+		.node_port = 30080,
+		.protocol = IPPROTO_TCP};
+
+	p->file.mode = MODE_DNAT;
+	p->file.services = (struct service_config *[]){&of_file};
+	p->file.n_services = 1;
+	two_nodes(p);
+	tell_service(p, "web", RECORDED, LB);
+	assert_string_equal(served(p), "old 198.51.100.7");
+	assert_non_null(strstr(p->left_out.lines[0],
+		"where NodePort 30080/TCP leads back to old of the load balancer's configuration"));
+	tell_service(p, "snat", CLAIMED "'annotations': {'guideway.dev/forwarding': 'snat'},", LB);
+	assert_string_equal(served(p), "old 198.51.100.7; default/snat:80/tcp 203.0.113.2 n1 n2");
+}
+
 // A Service that shares an address, at a port.
 static void tell_sharer(struct place *p, const char *name, unsigned port, const char *more)
 {
@@ -2144,6 +2165,7 @@ int main(void)
 		AT_PLACE(an_author_of_a_service_cannot_have_it_served_at_any_address),
 		AT_PLACE(a_record_takes_no_address_from_who_publishes_it),
 		AT_PLACE(of_two_that_are_recorded_at_one_address_who_has_it_keeps_it),
+		AT_PLACE(in_dnat_the_node_port_of_a_service_of_the_file_is_its_own),
 		AT_PLACE(who_comes_to_another_s_port_by_a_mistake_waits),
 		AT_PLACE(what_the_file_serves_is_no_service_s),
 		AT_PLACE(before_anything_is_recorded_what_is_published_is_served),
