@@ -544,6 +544,19 @@ static void forget(struct cluster *c, enum cluster_resource resource, void *entr
 	}
 }
 
+// Before all is known people are told nothing; what is still so then is news to them.
+static void forget_what_was_said(struct cluster *c)
+{
+	const struct entry_list *services = &c->entries[CLUSTER_SERVICES];
+
+	for (size_t i = 0; i < services->n; i++) {
+		struct service_entry *e = services->entries[i];
+
+		e->message[0] = '\0';
+		e->answer = BOOK_GIVEN;
+	}
+}
+
 // The first list of namespaces may come when what was known before a restart is served already.
 void cluster_end(struct cluster *cluster, enum cluster_resource resource, uint64_t now_ns)
 {
@@ -561,8 +574,9 @@ void cluster_end(struct cluster *cluster, enum cluster_resource resource, uint64
 	cluster->is_listed[resource] = true;
 	cluster->was_synced |= cluster_is_synced(cluster);
 	cluster->is_known |= cluster->was_synced;
-	if (cluster->was_synced == was_synced &&
-		!(cluster->is_known && is_first && resource == CLUSTER_NAMESPACES))
+	if (cluster->was_synced != was_synced)
+		forget_what_was_said(cluster);
+	else if (!(cluster->is_known && is_first && resource == CLUSTER_NAMESPACES))
 		return;
 	cluster_judge_all(cluster, now_ns);
 	cluster->has_changed = true;

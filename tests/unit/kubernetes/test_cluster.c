@@ -1693,6 +1693,19 @@ static void after_a_restart_no_address_is_given_before_all_is_told(void **state)
 		"default/c:80/tcp 203.0.113.1 n1 n2");
 }
 
+static void what_is_refused_before_all_is_told_is_told_of_then(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	restart(p);
+	begin(p);
+	tell_service(p, "web", CLAIMED, LB "'clusterIP': 'None',");
+	assert_string_equal(events(p), "");
+	sync(p);
+	assert_string_equal(events(p), "SyncLoadBalancerFailed");
+}
+
 static void after_a_restart_what_is_told_without_an_address_is_served_until_all_is_told(
 	void **state)
 {
@@ -2180,6 +2193,7 @@ int main(void)
 		AT_PLACE(after_a_restart_what_was_known_is_served_and_nothing_written),
 		AT_PLACE(after_a_restart_a_list_says_what_is_still_so),
 		AT_PLACE(after_a_restart_no_address_is_given_before_all_is_told),
+		AT_PLACE(what_is_refused_before_all_is_told_is_told_of_then),
 		AT_PLACE(
 			after_a_restart_what_is_told_without_an_address_is_served_until_all_is_told),
 		AT_PLACE(a_local_service_goes_where_its_endpoints_are),
