@@ -21,6 +21,11 @@ PCI = re.compile(r"([0-9a-f]{4}:)?[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
 PAGES_WANTED = 512  # 1 GB: a million flows of each family, and packets.
 STEAL_MAX = 0.01
 STEAL_S = 0.5
+# What has to be known of a port for replies to come to the worker of their flow: the same as
+# port_read_rss() of dataplane/port.c asks for.
+RSS_WANTED = ("ipv4-tcp", "ipv4-udp", "ipv6-tcp", "ipv6-udp")
+RSS_KEY = range(40, 64 + 1)
+RSS_TABLES = tuple(1 << bits for bits in range(10))
 
 
 class Finding:
@@ -187,15 +192,25 @@ def number_after(words, text):
     return int(found[1]) if found else 0
 
 
+def rss_kinds(text):
+    """Several to a line, in lines that begin with spaces."""
+    found = re.search(r"Supported RSS offload flow types:\n((?:[ \t]+.*\n)*)", text)
+    return found[1].split() if found else []
+
+
 def rss_of_device(name, text):
-    table = number_after("Redirection table size", text)
-    kinds = re.search(r"Supported RSS offload flow types:\n((?:\s+\S+\n)+)", text)
-    kinds = kinds[1].split() if kinds else []
-    wanted = [k for k in kinds if k.endswith(("-tcp", "-udp"))]
     queues = number_after("Max possible RX queues", text)
-    return Finding(bool(table and wanted), f"{name}: RSS: {queues} queues, a table of {table}, "
-                   f"hashes {', '.join(wanted) or 'neither TCP nor UDP'}",
-                   "one worker needs none; several hand packets over in software (steering)")
+    key, table = (number_after(what, text) for what in ("Hash key size in bytes",
+                                                        "Redirection table size"))
+    kinds = rss_kinds(text)
+    missing = [kind for kind in RSS_WANTED if kind not in kinds]
+    good = not missing and key in RSS_KEY and table in RSS_TABLES
+    hashes = "does not hash " + ", ".join(missing) if missing else "hashes all that is wanted"
+    return Finding(good, f"{name}: RSS: {queues} queues, a key of {key} bytes, a table of {table}, "
+                   f"{hashes}",
+                   "one worker needs none; several hand packets over in software (steering), unless "
+                   f"it hashes {', '.join(RSS_WANTED)} with a key of {RSS_KEY[0]} to {RSS_KEY[-1]} "
+                   f"bytes and a table of a power of two up to {RSS_TABLES[-1]}")
 
 
 def dpdk_findings(name, device):

@@ -16,13 +16,13 @@ import tempfile
 import __main__ as this
 import cases
 import compare
-import doctor
 import hardware
 import options
 import pictures
 import ports
 import procedure
 import report
+import trial
 import world
 from processes import Failure, Processes, pause
 
@@ -238,17 +238,6 @@ def pktgen_sweeps_flows_sizes_and_rates():
         assert done.returncode == 0, done.stderr
 
 
-def the_doctor_reads_lists_and_ports():
-    assert doctor.count_of("0,2-3") == 3
-    text = ("Max possible RX queues: 16\nRedirection table size: 128\n"
-            "Supported RSS offload flow types:\n  ipv4-frag\n  ipv4-tcp\n  ipv6-udp\nMinimum\n")
-    assert str(doctor.rss_of_device("p", text)).startswith(
-        "good    p: RSS: 16 queues, a table of 128, hashes ipv4-tcp, ipv6-udp")
-    assert not doctor.rss_of_device("p", text.replace("size: 128", "size: 0")).good
-    (none,) = doctor.port_findings("nonsense0")
-    assert not none.good and "neither a PCI address nor an interface" in none.what
-
-
 def processes_end_even_if_they_are_stopped():
     with tempfile.TemporaryDirectory() as folder:
         processes = Processes(folder)
@@ -280,24 +269,5 @@ def processes_end_if_the_harness_is_killed():
     raise AssertionError("what it started goes on")
 
 
-CASES = [value for name, value in list(globals().items())
-         if callable(value) and getattr(value, "__module__", "") == "__main__" and
-         name.islower() and name not in ("measurement", "document", "printed", "complaint", "main")]
-
-
-def main():
-    failed = 0
-    for case in CASES:
-        name = case.__name__.replace("_", " ")
-        try:
-            case()
-            print("ok", name)
-        except Exception as what:  # A case that breaks has failed, whatever it breaks by.
-            failed += 1
-            print("FAILED", name, repr(what))
-    print(f"{len(CASES) - failed} passed, {failed} failed")
-    sys.exit(failed > 0)
-
-
 if __name__ == "__main__":
-    main()
+    trial.run(sys.modules[__name__])
