@@ -10,7 +10,8 @@
 // rate of its counter, how long one random line takes from memory, and what a burst costs that is
 // only received from DPDK's null port, has its MAC addresses swapped, and is sent.
 //
-// usage: bench [--json] [--flows-max N] [--only TEXT] [--rounds N] [--small-pages] [--skip-machine]
+// usage: bench [--json] [--cpu N] [--flows-max N] [--only TEXT] [--rounds N] [--small-pages]
+//              [--skip-machine]
 
 #include "bench.h"
 
@@ -153,6 +154,7 @@ static void usage(int status)
 		"usage: bench [OPTION]...\n"
 		"\n"
 		"  --json          one JSON object instead of a table\n"
+		"  --cpu N         run there (0)\n"
 		"  --flows-max N   leave out what needs more live flows (1048576)\n"
 		"  --only TEXT     only what has TEXT in its name\n"
 		"  --rounds N      take the median of N rounds (31)\n"
@@ -165,6 +167,7 @@ static void parse_options(struct bench *b, int argc, char **argv)
 {
 	static const struct option options[] = {
 		{"json", no_argument, NULL, 'j'},
+		{"cpu", required_argument, NULL, 'c'},
 		{"flows-max", required_argument, NULL, 'f'},
 		{"only", required_argument, NULL, 'o'},
 		{"rounds", required_argument, NULL, 'r'},
@@ -180,6 +183,9 @@ static void parse_options(struct bench *b, int argc, char **argv)
 		switch (option) {
 		case 'j':
 			b->json = true;
+			break;
+		case 'c':
+			b->options.cpu = (unsigned)strtoul(optarg, NULL, 0);
 			break;
 		case 'f':
 			b->options.flows_max = strtoull(optarg, NULL, 0);
@@ -205,13 +211,16 @@ static void parse_options(struct bench *b, int argc, char **argv)
 }
 
 // Without hugepages for packets: those are for flow memory, and 32 buffers stay in the cache.
-static void start_environment(void)
+static void start_environment(unsigned cpu)
 {
+	char lcores[32];
 	char *arguments[] = {"bench", "--no-huge", "--no-pci", "--no-shconf", "--no-telemetry",
-		"-m", "64", "-l", "0", "--iova-mode=va", "--log-level=error", "--vdev=net_null0"};
+		"-m", "64", lcores, "--iova-mode=va", "--log-level=error", "--vdev=net_null0"};
+
+	snprintf(lcores, sizeof(lcores), "--lcores=0@%u", cpu);
 
 	bench_require(rte_eal_init(sizeof(arguments) / sizeof(arguments[0]), arguments) >= 0,
-		"DPDK's environment does not start");
+		"DPDK's environment does not start: is there no such CPU (--cpu)?");
 	bench_require(rte_eth_dev_count_avail() == 1, "there is no null port");
 }
 
@@ -243,7 +252,7 @@ int main(int argc, char **argv)
 	struct bench b = {.results = json_array(), .machine = json_object()};
 
 	parse_options(&b, argc, argv);
-	start_environment();
+	start_environment(b.options.cpu);
 	describe_processor(&b);
 	if (!b.options.skips_machine)
 		bench_machine(&b);

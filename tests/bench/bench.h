@@ -17,7 +17,8 @@ enum { BENCH_ROUNDS_MAX = 1001 };
 struct bench_options {
 	uint64_t flows_max; // Cases with more are left out.
 	const char *only;   // Cases whose name does not hold this are left out. May be NULL.
-	unsigned rounds;    // Of which the median is told; at most BENCH_ROUNDS_MAX.
+	unsigned cpu;
+	unsigned rounds; // Of which the median is told; at most BENCH_ROUNDS_MAX.
 	bool hugepages;
 	bool skips_machine;
 };

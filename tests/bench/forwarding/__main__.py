@@ -40,7 +40,7 @@ def builds_of(options):
 
 def notes_of(cpus, options):
     notes = []
-    if len(os.sched_getaffinity(0)) == len(cpus):
+    if len(machine.online_cpus()) == len(cpus):
         notes.append(f"with two CPUs the generator has CPU {cpus[0]} together with the control "
                      "threads of the forwarders and the rest of the machine")
     if os.getloadavg()[0] > 1:
@@ -94,7 +94,8 @@ def measure_all(chosen, options, processes, document, end):
 def run(options, chosen, processes, document):
     end = time.monotonic() + options.minutes * 60
     if not options.quick and not options.no_stages:
-        document["stages"] = stages.measure(options.build, max(options.flows))
+        document["stages"] = stages.measure(options.build, max(options.flows),
+                                             document["cpus"][1])
     document["own_rate"] = own_rate.measure(processes, KINDS[options.port_kind], options.build,
                                              document["cpus"])
     report.print_machine(document)
@@ -125,7 +126,8 @@ def memory_mb(options, chosen):
 def measure(options):
     """Returns the document. Whatever happens, nothing of it stays behind."""
     chosen = choose_cases(options)
-    cpus = machine.choose_cpus()
+    cpus = machine.choose_cpus(options.cpus)
+    machine.allow_cpus(cpus)
     processes = Processes(tempfile.mkdtemp(prefix="guideway-bench-"))
     pages = machine.HugePages(memory_mb(options, chosen))
     document = describe(options, cpus, not options.small_pages and pages.are_enough)

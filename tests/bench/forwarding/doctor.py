@@ -14,9 +14,8 @@ import subprocess
 import sys
 import time
 
-from machine import PAGES, read
+from machine import CPU, PAGES, numbers_of, read
 
-CPU = "/sys/devices/system/cpu/"
 PCI = re.compile(r"([0-9a-f]{4}:)?[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
 PAGES_WANTED = 512  # 1 GB: a million flows of each family, and packets.
 STEAL_MAX = 0.01
@@ -39,12 +38,6 @@ class Finding:
         return f"{'good' if self.good else 'BAD '}    {self.what}{mend}"
 
 
-def count_of(cpu_list):
-    """Of "0,2-3": 3."""
-    bounds = [part.split("-") for part in cpu_list.split(",") if part]
-    return sum(int(b[-1]) - int(b[0]) + 1 for b in bounds)
-
-
 # --- The machine ---------------------------------------------------------------------------------
 
 def huge_pages():
@@ -65,7 +58,7 @@ def governor():
 
 def isolated_cpus():
     isolated = read(CPU + "isolated")
-    online = count_of(read(CPU + "online", "0"))
+    online = len(numbers_of(read(CPU + "online", "0")))
     if isolated:
         return Finding(True, f"isolated CPUs: {isolated}; workers belong there")
     return Finding(False, "isolated CPUs: none, so that the kernel runs others beside workers",

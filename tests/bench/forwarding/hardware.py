@@ -38,14 +38,6 @@ def cpus_near(port):
     return near or machine.read("/sys/devices/system/cpu/online", "0")
 
 
-def numbers_of(cpu_list):
-    numbers = []
-    for part in cpu_list.split(","):
-        first, _, last = part.partition("-")
-        numbers += range(int(first), int(last or first) + 1)
-    return numbers
-
-
 def heading(text):
     print(f"\n# --- {text} " + "-" * max(4, 90 - len(text)))
 
@@ -183,7 +175,7 @@ def advice(ports):
 
 def show(options):
     ports = parse_ports(options.ports)
-    near = numbers_of(cpus_near(ports[0]))
+    near = machine.numbers_of(cpus_near(ports[0]))
     cpus = (near + [near[-1] + 1, near[-1] + 2])[:3] if len(near) < 3 else near[:3]
     advice(ports)
     show_forwarder(ports, cpus)

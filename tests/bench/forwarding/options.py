@@ -73,6 +73,13 @@ def within(least, most, kind):
     return parse
 
 
+def parse_cpus(text):
+    cpus = text.split(",")
+    if len(set(cpus)) != 2 or len(cpus) != 2 or not all(cpu.isdigit() for cpu in cpus):
+        raise argparse.ArgumentTypeError(f"'{text}' is not two CPUs, such as 2,3")
+    return tuple(map(int, cpus))
+
+
 def parser():
     p = argparse.ArgumentParser(prog="scripts/bench", description=HELP, epilog=MORE,
                                 formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -98,6 +105,9 @@ def parser():
                      help="memif (the default) costs least, so that the forwarder is what is "
                      "measured; the others lead through the kernel and take 1000 cycles a packet "
                      "and more, as where no driver of DPDK takes the card")
+    how.add_argument("--cpus", type=parse_cpus, metavar="A,B",
+                     help="of the generator and of the forwarders (isolated ones, if there are, "
+                     "else the last two)")
     how.add_argument("--rounds", type=within(1, 1000, int))
     how.add_argument("--slice", type=within(0.05, 60, float), metavar="S",
                      help="seconds that each forwarder is measured in a round")

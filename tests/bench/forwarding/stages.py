@@ -8,9 +8,9 @@ from processes import Failure
 USUAL_MAX = 1 << 20
 
 
-def measure(build, flows_max):
+def measure(build, flows_max, cpu):
     print("Measuring stages, without ports", flush=True)
-    done = subprocess.run([f"{build}/tests/bench/bench", "--json", "--skip-machine",
+    done = subprocess.run([f"{build}/tests/bench/bench", "--json", "--skip-machine", "--cpu", str(cpu),
                            "--flows-max", str(max(flows_max, USUAL_MAX))],
                           capture_output=True, text=True, check=False)
     if done.returncode != 0:

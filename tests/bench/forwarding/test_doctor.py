@@ -54,9 +54,5 @@ def what_dpdk_says_of_a_port_that_it_does_not_take_is_told():
     assert not finding.good and "DPDK cannot take it" in finding.what, finding
 
 
-def lists_of_cpus_are_counted():
-    assert doctor.count_of("0,2-3") == 3
-
-
 if __name__ == "__main__":
     trial.run(sys.modules[__name__])

@@ -17,6 +17,7 @@ import __main__ as this
 import cases
 import compare
 import hardware
+import machine
 import options
 import pictures
 import ports
@@ -213,6 +214,30 @@ def pictures_have_the_ceiling():
             with open(f"{folder}/rate-against-{name}-ipv4.svg", encoding="utf-8") as file:
                 svg = file.read()
             assert "testpmd macswap" in svg and "snat forward tcp" in svg and "</svg>" in svg
+
+
+def isolated_cpus_are_taken_first_and_no_core_twice():
+    def alone(cpu):
+        return {cpu}
+
+    def pairs(cpu):
+        return {cpu, cpu ^ 1}
+
+    assert machine.best_first({0, 1}, set(), alone) == [1, 0]
+    assert machine.best_first({0, 1, 2, 3}, {1, 2}, alone) == [2, 1, 3, 0]
+    assert machine.best_first({0, 1, 2, 3}, {2, 3}, pairs) == [3, 1, 2, 0]
+    assert machine.numbers_of("0,2-3") == [0, 2, 3] and machine.numbers_of("") == []
+
+
+def cpus_may_be_named():
+    assert options.parse(["--cpus", "0,1"]).cpus == (0, 1)
+    assert "'1,1' is not two CPUs" in complaint("--cpus", "1,1")
+    try:
+        machine.choose_cpus((0, 4096))
+    except Failure as failure:
+        assert "this machine has no CPU 4096" in str(failure)
+    else:
+        raise AssertionError("CPU 4096 is taken")
 
 
 def real_ports_are_pci_addresses():
