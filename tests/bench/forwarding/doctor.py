@@ -201,7 +201,7 @@ def rss_of_device(name, text):
     hashes = "does not hash " + ", ".join(missing) if missing else "hashes all that is wanted"
     return Finding(good, f"{name}: RSS: {queues} queues, a key of {key} bytes, a table of {table}, "
                    f"{hashes}",
-                   "one worker needs none; several hand packets over in software (steering), unless "
+                   "one worker needs none; several hand packets over in software (steering) unless "
                    f"it hashes {', '.join(RSS_WANTED)} with a key of {RSS_KEY[0]} to {RSS_KEY[-1]} "
                    f"bytes and a table of a power of two up to {RSS_TABLES[-1]}")
 

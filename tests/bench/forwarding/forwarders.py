@@ -9,6 +9,7 @@ from processes import Failure, pause, resume
 
 TESTPMD_MB = 128
 TESTPMD_MBUFS = 16384
+DESCRIPTORS = 2048  # Of all.
 
 
 def testpmd(mode, name, vdev, cpus, huge, *more):
@@ -18,7 +19,7 @@ def testpmd(mode, name, vdev, cpus, huge, *more):
             str(TESTPMD_MB), "--no-telemetry", "--iova-mode=va", f"--file-prefix={name}",
             f"--vdev={vdev}", "--", "--no-lsc-interrupt", "--disable-link-check",
             f"--total-num-mbufs={TESTPMD_MBUFS}",
-            "--rxd=2048", "--txd=2048", f"--forward-mode={mode}", *more]
+            f"--rxd={DESCRIPTORS}", f"--txd={DESCRIPTORS}", f"--forward-mode={mode}", *more]
 
 
 class Forwarder:
@@ -96,7 +97,7 @@ def start_guideway(processes, ports, build, name, number, cpu, world):
     folder = processes.folder
     path = f"{folder}/{name}.conf"
     with open(path, "w", encoding="utf-8") as file:
-        file.write(world.configuration(name, ports.of_guideway(number), cpu, folder))
+        file.write(world.configuration(name, [ports.of_guideway(number)], cpu, folder))
     process = processes.start(name, ports.around_guideway(
         number, [f"{build}/controlplane/guideway", "--config", path]))
     control = Control(f"{folder}/{name}.sock")

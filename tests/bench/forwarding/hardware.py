@@ -1,30 +1,40 @@
-"""What to run where there are cards: command lines, and a script for pktgen.
+"""What to run where there are cards: command lines, a configuration, and a script for pktgen.
 
     generator machine                       machine of the forwarder
-    port A ──────────────────────────────── port A
-    port B ──────────────────────────────── port B
+    port A ──────────────────────────────── port A, clients
+    port B ──────────────────────────────── port B, nodes
 
-What goes out by the one is to come back by the other; with one cable A and B are the same.
+What goes out by the one comes back by the other; with one cable there is A alone, for both.
 """
 
 import re
+from dataclasses import replace
 
+import cases
 import machine
-import world
 from cases import FLOWS, SIZES, count_text
+from forwarders import DESCRIPTORS
 from processes import Failure
+from world import VIP_PORT, World, generator_options, vip
 
 PCI = re.compile(r"([0-9a-f]{4}:)?[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
 RATES = (10, 25, 50, 75, 90, 100)  # Percent of the line.
+PACKETS_MB = 1024  # Of any of these programs, well measured.
 
 
 def parse_ports(text):
+    """One or two, told apart."""
     ports = text.lower().split(",")
     for port in ports:
         if not PCI.fullmatch(port):
             raise Failure(f"--ports: '{port}' is no PCI address; 0000:3b:00.0 is (see "
                           "dpdk-devbind.py --status)")
-    return [port if port.count(":") == 2 else "0000:" + port for port in ports]
+    ports = [port if port.count(":") == 2 else "0000:" + port for port in ports]
+    ports = list(dict.fromkeys(ports))
+    if len(ports) > 2:
+        raise Failure(f"--ports: {len(ports)} ports are too many: clients are at the first, nodes "
+                      "at the second, or both at one")
+    return ports
 
 
 def numa_node_of(port):
@@ -38,50 +48,97 @@ def cpus_near(port):
     return near or machine.read("/sys/devices/system/cpu/online", "0")
 
 
+def choose_cpus(near):
+    """For a poller, another and what only waits: the port's own; where it has too few, of all."""
+    usable = near if len(near) >= 3 else machine.online_cpus() | set(near)
+    order = machine.best_first(usable, machine.isolated_cpus())
+    return order[0], order[1 % len(order)], order[-1]
+
+
 def heading(text):
     print(f"\n# --- {text} " + "-" * max(4, 90 - len(text)))
 
 
 def allow(ports):
-    return " ".join(f"-a {port}" for port in dict.fromkeys(ports))
+    return " ".join(f"-a {port}" for port in ports)
 
 
-def prepare(ports):
+def here_document(command, text):
+    print(f"{command} <<'END'\n{text.strip()}\nEND")
+
+
+def prepare(ports, megabytes):
     print("modprobe vfio-pci")
-    for port in dict.fromkeys(ports):
+    for port in ports:
         print(f"dpdk-devbind.py --bind=vfio-pci {port}")
-    print("echo 2048 >/proc/sys/vm/nr_hugepages     # 4 GB of 2 MB pages")
-    print("scripts/doctor " + " ".join(dict.fromkeys(ports)))
+    print(f"echo {-(-megabytes // machine.PAGE_MB)} >/proc/sys/vm/nr_hugepages"
+          f"     # 2 MB pages: {megabytes} MB")
+    print("scripts/doctor " + " ".join(ports))
 
 
-def show_forwarder(ports, cpus):
-    heading("the machine of the forwarder: once as the ceiling, once as Guideway")
-    prepare(ports)
-    print(f"dpdk-testpmd -l {cpus[0]},{cpus[1]} {allow(ports)} --in-memory -- "
-          "--forward-mode=macswap --rxd=2048 --txd=2048 --nb-cores=1 --stats-period=1")
-    devices = ", ".join(f'{{ device = "{port}"; }}' for port in dict.fromkeys(ports))
-    print("\n# guideway.conf; the rest as in config/guideway.conf")
-    print(f"ports = ( {devices} );")
-    print(f"workers = {{ cpus = [ {cpus[1]} ]; }};")
+def world_of(options, ports):
+    """Of what the generator can send."""
+    if options.generator == "pktgen":
+        chosen = [cases.Case("snat", protocol="udp", flows=flows) for flows in FLOWS]
+    else:
+        chosen = cases.choose(options)
+    return World(chosen, options.nodes, options.services, len(ports))
 
 
-def testpmd_line(ports, cpus, flows, size):
-    return (f"dpdk-testpmd -l {cpus[0]},{cpus[1]} {allow(ports)} --in-memory -- "
-            f"--forward-mode=flowgen --flowgen-flows={flows} --txpkts={size} --rxd=2048 --txd=2048 "
-            "--nb-cores=1 --stats-period=1")
+def configuration(ports, world, cpu):
+    """What a Guideway takes as it is."""
+    return world.configuration("bench", [
+        f'device = "{port}"; rx_descriptors = {DESCRIPTORS}; tx_descriptors = {DESCRIPTORS};'
+        for port in ports], cpu, "/run")
 
 
-def show_testpmd(ports, cpus):
+def testpmd_line(ports, cpus, mode, *more):
+    poller, _, sleeper = cpus
+    return " ".join([f"dpdk-testpmd -l {sleeper},{poller} {allow(ports)} --in-memory --",
+                     f"--forward-mode={mode} --rxd={DESCRIPTORS} --txd={DESCRIPTORS}",
+                     "--nb-cores=1 --stats-period=1", *more])
+
+
+def show_forwarder(ports, cpus, world):
+    heading("the machine of the forwarder")
+    poller, _, sleeper = cpus
+    prepare(ports, world.memory_mb() + PACKETS_MB)
+    print("\n# once as the ceiling,")
+    print(testpmd_line(ports, cpus, "macswap"))
+    print("\n# and once as Guideway, with as many descriptors. Packets that go on to nodes and "
+          "clients\n# need no ARP: the generator's addresses are told.")
+    here_document("cat >guideway-bench.conf", configuration(ports, world, poller))
+    print(f"taskset -c {sleeper},{poller} build/controlplane/guideway "
+          "--config guideway-bench.conf &")
+    print("sleep 5; build/controlplane/guidewayctl --socket /run/bench.sock status")
+    here_document("ip -batch -", world.addresses())
+    for name, twin in zip(("A", "B"), world.twins):
+        print(f"cat /sys/class/net/{twin}/address     # FORWARDER_{name}, for the other machine")
+
+
+def show_own_generator(ports, cpus, world, case):
+    """Twice, since a VIP in snat mode forwards what belongs to an open connection."""
+    line = (f"build/tests/support/generator/generator -l {cpus[0]} {allow(ports)} --in-memory -- "
+            f"\\\n    {generator_options(case, world, 'FORWARDER_A')}")
+    by_nodes = " --nodes-by 1" if len(ports) > 1 else ""
+    print(f"{line}{by_nodes} --open")
+    print(f"{line}{by_nodes} --seconds 10")
+
+
+def show_testpmd(ports, cpus, world, options):
     heading("the generator's machine")
-    prepare(ports)
-    print("# flowgen sends UDP between addresses of its own: it shows the ceiling, and what a\n"
-          "# forwarder does with packets that are not for it. For flows to VIPs take pktgen, or our\n"
-          "# own generator, which keeps both ends on one clock and has one port for both (--help):")
-    print(f"build/tests/support/generator/generator -l {cpus[1]} -a {ports[0]} --in-memory -- \\\n"
-          f"    --flows 65536 --vip {world.vip('snat', 'tcp', 4)} --destination-mac FORWARDER")
+    prepare(ports, PACKETS_MB)
+    case = replace(cases.usual_cases(options.modes, options.families, options.protocols)[0],
+                   flows=options.flows[0], size=options.sizes[0])
+    print("\n# Our own generator has both ends on one clock: it opens the flows, then sends. "
+          "--help tells\n# the rest: other sizes, a set rate, what comes from nodes.")
+    show_own_generator(ports, cpus, world, case)
+    print("\n# testpmd's flowgen sends UDP between addresses of its own: it shows the ceiling, and "
+          "what a\n# forwarder does with packets that are not for it.")
     for size in SIZES:
         if size != "imix":
-            print(testpmd_line(ports, cpus, 1024, int(size) - 4))
+            print(testpmd_line(ports, cpus, "flowgen", "--flowgen-flows=1024",
+                               f"--txpkts={int(size) - 4}"))
 
 
 def lua(ports):
@@ -96,8 +153,8 @@ require "Pktgen"
 
 local send, receive = 0, {receiver}
 local seconds = 10
-local vip, vip_port = "{world.vip('snat', 'udp', 4)}", {world.VIP_PORT}
-local forwarder_mac = "FORWARDER"
+local vip, vip_port = "{vip('snat', 'udp', 4)}", {VIP_PORT}
+local forwarder_mac = "FORWARDER_A"
 
 -- From 'first', as many as 'n' values, by steps of 1.
 local function set_range(set, first, last, step)
@@ -152,31 +209,33 @@ pktgen.quit()
 """
 
 
-def show_pktgen(ports, cpus):
+def show_pktgen(ports, cpus, _, __):
     heading("the generator's machine")
-    prepare(ports)
-    matrix = ",".join(f"{cpu}.{number}" for number, cpu in
-                      enumerate(cpus[1:1 + len(dict.fromkeys(ports))]))
-    print(f"pktgen -l {','.join(map(str, cpus))} {allow(ports)} -- -P -m \"{matrix}\" "
-          "-f guideway.lua")
-    heading("guideway.lua; FORWARDER is the MAC address of the forwarder's port A")
-    print(lua(list(dict.fromkeys(ports))), end="")
+    prepare(ports, PACKETS_MB)
+    pollers = cpus[:len(ports)]
+    matrix = ",".join(f"{cpu}.{number}" for number, cpu in enumerate(pollers))
+    lcores = ",".join(map(str, dict.fromkeys((cpus[2], *pollers))))
+    print(f"pktgen -l {lcores} {allow(ports)} -- -P -m \"{matrix}\" -f guideway.lua")
+    heading("guideway.lua; FORWARDER_A is the MAC address of the forwarder's port A")
+    print(lua(ports), end="")
 
 
-def advice(ports):
+def advice(ports, cpus):
     heading("which CPUs")
-    for port in dict.fromkeys(ports):
+    for port in ports:
         print(f"# {port} is on NUMA node {numa_node_of(port)}, whose CPUs are {cpus_near(port)}"
               if numa_node_of(port) not in ("-1", "") else
               f"# {port} is not in this machine, or has no NUMA node: take CPUs of its own node")
-    print("# Workers poll: keep interrupts away from their CPUs (isolcpus=, irqaffinity=), and\n"
-          "# leave the first CPU to the rest. Flows: " + ", ".join(map(count_text, FLOWS)))
+    isolated = machine.isolated_cpus()
+    print(f"# Below, CPU {cpus[0]} polls, {'isolated' if cpus[0] in isolated else 'not isolated'}: "
+          "scripts/doctor tells what else to do for it.\n"
+          "# Flows: " + ", ".join(map(count_text, FLOWS)))
 
 
 def show(options):
     ports = parse_ports(options.ports)
-    near = machine.numbers_of(cpus_near(ports[0]))
-    cpus = (near + [near[-1] + 1, near[-1] + 2])[:3] if len(near) < 3 else near[:3]
-    advice(ports)
-    show_forwarder(ports, cpus)
-    {"testpmd": show_testpmd, "pktgen": show_pktgen}[options.generator](ports, cpus)
+    cpus = choose_cpus(set(machine.numbers_of(cpus_near(ports[0]))))
+    world = world_of(options, ports)
+    advice(ports, cpus)
+    show_forwarder(ports, cpus, world)
+    {"testpmd": show_testpmd, "pktgen": show_pktgen}[options.generator](ports, cpus, world, options)

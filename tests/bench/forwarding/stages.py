@@ -10,8 +10,8 @@ USUAL_MAX = 1 << 20
 
 def measure(build, flows_max, cpu):
     print("Measuring stages, without ports", flush=True)
-    done = subprocess.run([f"{build}/tests/bench/bench", "--json", "--skip-machine", "--cpu", str(cpu),
-                           "--flows-max", str(max(flows_max, USUAL_MAX))],
+    done = subprocess.run([f"{build}/tests/bench/bench", "--json", "--skip-machine",
+                           "--cpu", str(cpu), "--flows-max", str(max(flows_max, USUAL_MAX))],
                           capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise Failure("the bench of stages failed: " + done.stderr)

@@ -159,17 +159,52 @@ def a_frame_has_room_for_its_headers_and_a_tunnel_for_its_packet():
     assert cases.Case("tunnel", size="1518").bytes == 1466
 
 
+def check(configuration):
+    """As Guideway does."""
+    with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
+        file.write(configuration)
+        file.flush()
+        done = subprocess.run([GUIDEWAY, "--check", file.name], capture_output=True, text=True,
+                              check=False)
+    assert done.returncode == 0, done.stderr + done.stdout
+
+
 def guideway_takes_the_configuration():
     chosen = cases.choose(options.parse(["--protocols", "tcp,udp"]))
     for kind in ports.KINDS.values():
         port = kind(Processes("/tmp/none")).of_guideway(2)
-        text = world.World(chosen, 10, 3).configuration("bench", port, 0, "/tmp/none")
-        with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
-            file.write(text)
-            file.flush()
-            done = subprocess.run([GUIDEWAY, "--check", file.name], capture_output=True, text=True,
-                                  check=False)
-        assert done.returncode == 0, done.stderr + done.stdout
+        check(world.World(chosen, 10, 3).configuration("bench", [port], 0, "/tmp/none"))
+
+
+def here_documents(text):
+    """By the command that reads them."""
+    return dict(re.findall(r"^([^\n]*) <<'END'\n(.*?)^END$", text, re.M | re.S))
+
+
+def what_is_printed_for_cards_is_a_whole_lab():
+    for arguments in ("3b:00.0,3b:00.1", "3b:00.0", "3b:00.0,3b:00.1 --generator pktgen"):
+        text = printed(hardware.show, options.parse(["--ports", *arguments.split()]))
+        documents = here_documents(text)
+        configuration = documents["cat >guideway-bench.conf"]
+        check(configuration)
+        n_ports = configuration.count("device = ")
+        assert n_ports == arguments.count(",") + 1
+        assert configuration.count("rx_descriptors = 2048; tx_descriptors = 2048;") == n_ports
+        addresses = documents["ip -batch -"]
+        assert f"address add 10.128.255.254/16 dev gw{n_ports - 1}" in addresses
+        assert "route add 198.18.0.0/15 via 198.51.100.2" in addresses
+        of_testpmd = [line for line in text.splitlines() if "--forward-mode=macswap" in line]
+        assert "--rxd=2048 --txd=2048" in of_testpmd[0], of_testpmd
+
+
+def flows_of_cards_are_opened_before_they_are_measured():
+    text = printed(hardware.show, options.parse(["--ports", "3b:00.0,3b:00.1"]))
+    first, second = re.findall(r"generator/generator .*\n.*", text)
+    assert first.endswith("--nodes-by 1 --open") and "--open" not in second
+    assert f"--vip {world.vip('snat', 'tcp', 4)} " in first and "FORWARDER_A" in first
+    assert "-a 0000:3b:00.0 -a 0000:3b:00.1" in first
+    text = printed(hardware.show, options.parse(["--ports", "3b:00.0"]))
+    assert "--nodes-by" not in text
 
 
 def there_are_enough_snat_ports_for_sixteen_million_flows():
@@ -242,7 +277,8 @@ def cpus_may_be_named():
 
 def real_ports_are_pci_addresses():
     for good, told in (("3b:00.0", ["0000:3b:00.0"]), ("0000:3B:00.0,0000:af:00.1",
-                                                       ["0000:3b:00.0", "0000:af:00.1"])):
+                                                       ["0000:3b:00.0", "0000:af:00.1"]),
+                       ("3b:00.0,3b:00.0", ["0000:3b:00.0"])):
         assert hardware.parse_ports(good) == told
     try:
         hardware.parse_ports("eth0")

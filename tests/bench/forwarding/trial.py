@@ -1,4 +1,4 @@
-"""Runs a test: its cases are the functions that take nothing, each named by the sentence it proves."""
+"""Runs a test: its cases are the functions that take nothing, each named by what it proves."""
 
 import inspect
 import sys

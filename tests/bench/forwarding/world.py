@@ -5,7 +5,8 @@
     nodes      10.128.0.1 and on; 2001:db8:3::1 and on
     SNAT       10.129.0.1 and on; 2001:db8:4::1 and on
 
-All are the generator, at the far end of the one port there is.
+All are the generator, at the far end of the one port there is; of two, clients are by the first and
+nodes by the second.
 """
 
 from cases import MODES
@@ -53,8 +54,8 @@ def n_snat_addresses(flows, nodes):
     return min(SNAT_MAX, max(1, -(-flows // (nodes * FLOWS_PER_SNAT_ADDRESS))))
 
 
-def neighbour(address, mac):
-    return f"neighbour replace {address} lladdr {mac} nud permanent dev gw0"
+def neighbour(address, mac, twin):
+    return f"neighbour replace {address} lladdr {mac} nud permanent dev {twin}"
 
 
 def quoted(words):
@@ -64,7 +65,8 @@ def quoted(words):
 class World:
     """What the cases need, all at once, in one configuration."""
 
-    def __init__(self, cases, n_nodes, n_services):
+    def __init__(self, cases, n_nodes, n_services, n_ports=1):
+        self.twins = [f"gw{number}" for number in range(n_ports)]
         self.n_nodes = n_nodes
         self.n_services = n_services
         self.kinds = sorted({(c.mode, c.protocol, c.family) for c in cases})
@@ -89,15 +91,16 @@ class World:
     def room(self, family):
         return max(self.flows[family] * 5 // 4, FLOWS_LEAST)
 
-    def configuration(self, instance, port, cpu, folder):
+    def configuration(self, instance, ports, cpu, folder):
         """Of a Guideway that serves all of them. One more node, spare, serves nobody."""
+        ports = [f'{{ {port} twin = "{twin}"; }}' for port, twin in zip(ports, self.twins)]
         n_snat = [n_snat_addresses(self.flows[family], self.n_nodes) for family in (4, 6)]
         snat = [snat_address(f, i) for f, n in zip((4, 6), n_snat) for i in range(n)]
         services = [self.service(*kind, i) for kind in self.kinds
                     for i in range(self.vips_of(kind[0]))]
         return f"""\
 instance = "{instance}";
-ports = ( {{ {port} twin = "gw0"; }} );
+ports = ( {", ".join(ports)} );
 workers = {{ cpus = [ {cpu} ]; idle = "poll"; }};
 flows = {{ ipv4 = {self.room(4)}; ipv6 = {self.room(6)}; }};
 memory = {{ services = {max(64, 2 * len(services))}; nodes = {2 * self.n_nodes + 16}; }};
@@ -130,21 +133,23 @@ services = (
                 f'protocol = "{protocol}"; nodes = [ {quoted(names)} ]; check = "none"; }}\n')
 
     def addresses(self):
-        """For `ip -batch`: the twin's addresses, and everybody's MAC address."""
-        lines = ["link set lo up", "link set gw0 up", "address add 10.128.255.254/16 dev gw0",
-                 "address add 198.51.100.1/24 dev gw0",
-                 "address add 2001:db8:3::fffe/64 dev gw0 nodad",
-                 "address add 2001:db8:1::1/64 dev gw0 nodad"]
+        """For `ip -batch`: the twins' addresses, and everybody's MAC address."""
+        to_clients, to_nodes = self.twins[0], self.twins[-1]
+        lines = ["link set lo up", *[f"link set {twin} up" for twin in self.twins],
+                 f"address add 10.128.255.254/16 dev {to_nodes}",
+                 f"address add 198.51.100.1/24 dev {to_clients}",
+                 f"address add 2001:db8:3::fffe/64 dev {to_nodes} nodad",
+                 f"address add 2001:db8:1::1/64 dev {to_clients} nodad"]
         for address in ("198.51.100.2", "2001:db8:1::2"):
-            lines.append(neighbour(address, GENERATOR_MAC))
+            lines.append(neighbour(address, GENERATOR_MAC, to_clients))
         for i in range(self.n_nodes + 1):
-            lines += [neighbour(node(family, i), node_mac(i)) for family in (4, 6)]
+            lines += [neighbour(node(family, i), node_mac(i), to_nodes) for family in (4, 6)]
         lines += ["route add 198.18.0.0/15 via 198.51.100.2",
-                  "route add 2001:2::/48 via 2001:db8:1::2 dev gw0"]
+                  f"route add 2001:2::/48 via 2001:db8:1::2 dev {to_clients}"]
         return "\n".join(lines) + "\n"
 
 
-def generator_options(case, world):
+def generator_options(case, world, forwarder_mac=FORWARDER_MAC):
     """Of a case, for the generator (tests/support/generator)."""
     options = {
         "family": case.family, "protocol": case.protocol, "size": case.bytes,
@@ -152,6 +157,6 @@ def generator_options(case, world):
         "flows": case.flows, "vips": world.vips_of(case.mode), "direction": case.direction,
         "vip": vip(case.mode, case.protocol, case.family), "vip-port": VIP_PORT,
         "node-port": node_port(case.mode, case.protocol),
-        "source-mac": GENERATOR_MAC, "destination-mac": FORWARDER_MAC,
+        "source-mac": GENERATOR_MAC, "destination-mac": forwarder_mac,
     }
     return " ".join(f"--{name} {value}" for name, value in options.items())

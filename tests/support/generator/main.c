@@ -1,7 +1,7 @@
 // A generator of packets
 // ======================
 //
-//     generator ──► forwarder ──► generator, by the same port
+//     generator ──► forwarder ──► generator, by the same port or by another
 //
 // What testpmd cannot send: flows picked at random, TCP with right flags and checksums, a set rate,
 // times in the payload; and for what comes from nodes, the flows that the forwarder made before.
@@ -57,12 +57,12 @@ static int start_ports(struct generator *g)
 	return 0;
 }
 
-static int check_port(const struct plan *plan)
+static int check_port(const char *option, unsigned port)
 {
-	if (!rte_eth_dev_is_valid_port((uint16_t)plan->port))
-		return complain("--port", "there is no such port of DPDK; the first is 0");
-	if (!port_wait((uint16_t)plan->port, WAIT_S))
-		return complain("--port", "its link is down: is its other end there?");
+	if (!rte_eth_dev_is_valid_port((uint16_t)port))
+		return complain(option, "there is no such port of DPDK; the first is 0");
+	if (!port_wait((uint16_t)port, WAIT_S))
+		return complain(option, "its link is down: is its other end there?");
 	return 0;
 }
 
@@ -126,7 +126,7 @@ static int measure_as_planned(struct generator *g, const struct plan *plan)
 
 static int carry_out(struct generator *g, const struct plan *plan)
 {
-	if (check_port(plan) < 0)
+	if (check_port("--port", plan->port) < 0 || check_port("--nodes-by", plan->nodes_by) < 0)
 		return -1;
 	flows_choose(&g->flows[plan->opened_by], plan);
 	int r = plan->opens ? open_as_planned(g, plan) : measure_as_planned(g, plan);

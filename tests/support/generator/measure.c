@@ -118,7 +118,7 @@ static void take_in(struct run *r, const struct rte_mbuf *m, uint64_t now)
 static unsigned receive_burst(struct run *r)
 {
 	struct rte_mbuf *mbufs[PORT_BURST];
-	unsigned n = rte_eth_rx_burst((uint16_t)r->plan->port, 0, mbufs, PORT_BURST);
+	unsigned n = rte_eth_rx_burst(plan_receives_by(r->plan), 0, mbufs, PORT_BURST);
 	uint64_t now = rte_rdtsc();
 
 	for (unsigned i = 0; i < n; i++)
@@ -180,7 +180,7 @@ static void offer(struct run *r, unsigned n, uint64_t now)
 	for (unsigned i = 0; i < n; i++)
 		put_frame(r, flows[i], tag, mbufs[i]);
 
-	unsigned n_sent = port_send((uint16_t)r->plan->port, mbufs, n);
+	unsigned n_sent = port_send(plan_sends_by(r->plan), mbufs, n);
 	r->m->sent += n_sent;
 	r->m->refused += n - n_sent;
 }

@@ -139,11 +139,11 @@ static bool answer(struct opening *o, struct rte_mbuf *m)
 	return false;
 }
 
-// Returns how many frames came.
-static unsigned receive(struct opening *o)
+// Whoever is asked answers by the port by which he was. Returns how many frames came.
+static unsigned receive_by(struct opening *o, uint16_t port)
 {
 	struct rte_mbuf *mbufs[PORT_BURST];
-	unsigned n = rte_eth_rx_burst((uint16_t)o->plan->port, 0, mbufs, PORT_BURST), n_answers = 0;
+	unsigned n = rte_eth_rx_burst(port, 0, mbufs, PORT_BURST), n_answers = 0;
 
 	for (unsigned i = 0; i < n; i++) {
 		if (answer(o, mbufs[i]))
@@ -151,7 +151,16 @@ static unsigned receive(struct opening *o)
 		else
 			rte_pktmbuf_free(mbufs[i]);
 	}
-	port_send_all((uint16_t)o->plan->port, mbufs, n_answers);
+	port_send_all(port, mbufs, n_answers);
+	return n;
+}
+
+static unsigned receive(struct opening *o)
+{
+	unsigned n = receive_by(o, (uint16_t)o->plan->port);
+
+	if (o->plan->nodes_by != o->plan->port)
+		n += receive_by(o, (uint16_t)o->plan->nodes_by);
 	return n;
 }
 

@@ -72,6 +72,15 @@ static bool parse_port(struct plan *p, const char *value)
 	return good;
 }
 
+static bool parse_nodes_by(struct plan *p, const char *value)
+{
+	uint16_t port;
+
+	p->has_nodes_by = parse_u16(value, 0, PLAN_PORTS_MAX - 1, &port);
+	p->nodes_by = p->has_nodes_by ? port : p->nodes_by;
+	return p->has_nodes_by;
+}
+
 static bool parse_opened_by(struct plan *p, const char *value)
 {
 	uint16_t port;
@@ -202,7 +211,9 @@ static const struct option_kind {
 	parse_fn *parse;
 	const char *help;
 } kinds[] = {
-	{"port", "N", parse_port, "the DPDK port to send by and to receive from (0)"},
+	{"port", "N", parse_port,
+		"the DPDK port by which clients are, and nodes if no other has them (0)"},
+	{"nodes-by", "N", parse_nodes_by, "the port by which nodes are (that of --port)"},
 	{"family", "4|6", parse_family, "IPv4 or IPv6 (4)"},
 	{"protocol", "tcp|udp", parse_protocol, "(tcp)"},
 	{"size", "BYTES|imix", parse_size,
@@ -257,9 +268,10 @@ void plan_print_help(FILE *file)
 	fprintf(file,
 		"usage: generator [EAL OPTION]... -- [OPTION]...\n"
 		"\n"
-		"Sends packets through a forwarder, takes them as they come back by the same port, "
-		"and\n"
-		"prints one JSON object: what was sent, refused by the port and received, at which "
+		"Sends packets through a forwarder, takes them as they come back, by the same port "
+		"or\n"
+		"another, and prints one JSON object: what was sent, refused by the port and "
+		"received, at which "
 		"rates\n"
 		"and with what latency.\n"
 		"\n");
@@ -288,6 +300,8 @@ static void complete(struct plan *p)
 {
 	if (!p->has_client)
 		parse_address(p->client, p->ipv6 ? "2001:2::" : "198.18.0.0");
+	if (!p->has_nodes_by)
+		p->nodes_by = p->port;
 	if (!p->has_opened_by)
 		p->opened_by = p->port;
 	if (!p->has_vip)

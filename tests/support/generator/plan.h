@@ -17,7 +17,7 @@ struct plan {
 	bool help;
 	bool takes_commands;
 	bool opens; // Flows, in place of measuring.
-	unsigned port, opened_by;
+	unsigned port, nodes_by, opened_by;
 
 	bool ipv6;
 	uint8_t protocol;
@@ -35,13 +35,25 @@ struct plan {
 	uint8_t source_mac[6], destination_mac[6];
 	uint8_t client[16], vip[16]; // The first of each.
 	bool has_client, has_vip;    // Else what is usual for the family.
-	bool has_opened_by;          // Else 'port'.
+	bool has_nodes_by;           // Else 'port',
+	bool has_opened_by;          // and here too.
 	uint16_t vip_port, node_port;
 };
 
 enum { PLAN_PORTS_MAX = 16 };
 
 struct plan plan_default(void);
+
+// By which DPDK port what it sends goes, and by which it comes back.
+static inline uint16_t plan_sends_by(const struct plan *plan)
+{
+	return (uint16_t)(plan->direction == PLAN_FORWARD ? plan->port : plan->nodes_by);
+}
+
+static inline uint16_t plan_receives_by(const struct plan *plan)
+{
+	return (uint16_t)(plan->direction == PLAN_FORWARD ? plan->nodes_by : plan->port);
+}
 
 // Takes words, the first of which is the program's name and is passed over. Returns false after a
 // line to stderr about the word that is wrong and what would be right.

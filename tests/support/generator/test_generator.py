@@ -23,20 +23,27 @@ NODE = {4: "192.0.2.11", 6: "2001:db8:2::11"}
 generator_path = os.path.abspath(sys.argv[1])
 
 
-def run(*options, sends_back=(), commands=None):
-    """Returns what the generator printed, line by line, and the packets it sent."""
+def run_by(n_ports, *options, sends_back=(), commands=None):
+    """Returns what the generator printed, line by line, and the packets it sent by each port. What
+    comes back comes by the last."""
     with tempfile.TemporaryDirectory() as folder:
-        port = f"net_pcap0,tx_pcap={folder}/out.pcap"
+        vdevs = [f"--vdev=net_pcap{i},tx_pcap={folder}/out{i}.pcap" for i in range(n_ports)]
         if sends_back:
             wrpcap(f"{folder}/in.pcap", sends_back)
-            port += f",rx_pcap={folder}/in.pcap"
-        done = subprocess.run([generator_path, *EAL, "--vdev=" + port, "--", *options],
+            vdevs[-1] += f",rx_pcap={folder}/in.pcap"
+        done = subprocess.run([generator_path, *EAL, *vdevs, "--", *options],
                               input=commands, capture_output=True, text=True, timeout=60,
                               check=False)
         if done.returncode != 0:
             raise RuntimeError(done.stderr)
         answers = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-        return answers, list(rdpcap(f"{folder}/out.pcap"))
+        return answers, [list(rdpcap(f"{folder}/out{i}.pcap")) for i in range(n_ports)]
+
+
+def run(*options, sends_back=(), commands=None):
+    """The same of one port."""
+    answers, (packets,) = run_by(1, *options, sends_back=sends_back, commands=commands)
+    return answers, packets
 
 
 def refuses(*options):
@@ -169,6 +176,16 @@ def a_node_answers_and_its_answers_are_sent_again(family, protocol):
         assert each(measured, lambda p: str(p[TCP].flags)) == "PA"
 
 
+def nodes_may_be_by_another_port():
+    flows = [flow_opened(4, "udp", number) for number in range(4)]
+    what = "--protocol udp --flows 4 --nodes-by 1"
+    answers, (by_clients, by_nodes) = run_by(2, "--commands", sends_back=flows, commands=(
+        f"{what} --open\n{what} --direction return --packets 60\n{what} --packets 30\n"))
+    assert (answers[1]["sent"], answers[2]["sent"]) == (60, 30), answers
+    assert {l4(p).sport for p in by_nodes} == {30080} and len(by_nodes) == 4 + 60
+    assert {l4(p).dport for p in by_clients} == {80} and len(by_clients) >= 4 + 30
+
+
 def a_client_ends_the_handshake():
     syn_ack = Ether(src=FORWARDER_MAC, dst=CLIENT_MAC) / IP(
         src="203.0.113.0", dst="198.18.0.0") / TCP(
@@ -197,7 +214,8 @@ def mistakes_are_named():
     assert "--flows takes N, not ''" in refuses("--flows")
     assert "there is no option 'fast'" in refuses("fast")
     assert "not all of these flows have been opened" in refuses("--direction", "return")
-    assert "there is no such port" in refuses("--port", "3")
+    assert "--port: there is no such port" in refuses("--port", "3")
+    assert "--nodes-by: there is no such port" in refuses("--nodes-by", "3")
 
 
 CASES = [
@@ -205,6 +223,7 @@ CASES = [
       for family in (4, 6) for protocol in ("tcp", "udp") for size in (64, 128, 512, 1518)],
     *[(a_node_answers_and_its_answers_are_sent_again, family, protocol)
       for family in (4, 6) for protocol in ("tcp", "udp")],
+    (nodes_may_be_by_another_port,),
     (imix_is_seven_to_four_to_one,),
     (flows_are_picked_at_random_and_each_keeps_its_vip,),
     (sixteen_million_flows_have_ends_of_their_own,),
