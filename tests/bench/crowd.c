@@ -328,17 +328,20 @@ uint64_t crowd_forward(struct crowd *c)
 	return took - bench_overhead();
 }
 
-// What pipeline.c does before the stages of a mode.
+// What begin() of pipeline.c does before the stages of a mode.
 static void begin_burst(struct crowd *c, struct burst *b, uint64_t *ret_parse)
 {
 	b->pipeline = &c->pipeline;
 	b->table = c->table;
 	b->out = c->out;
+	b->capture = NULL;
+	b->was_handed = false;
 	b->now_ns = c->now_ns;
 	b->now_s = (uint32_t)(c->now_ns / 1000000000);
 	b->mtu_min = c->pipeline.mtu_min;
 	b->n = 0;
 	b->n_draws = 0;
+	b->is_by_slot = c->mode->mode != MODE_SNAT;
 	b->n_fragments_handed = 0;
 	b->to_services[c->mode->mode][c->family].n = 0;
 	b->to_snat[c->family].n = b->to_clients[c->family].n = 0;
