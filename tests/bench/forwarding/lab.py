@@ -134,8 +134,10 @@ class Lab:
                 self.swaps[1] += changes.seconds
             forwarder.pause()
 
-    def offer(self, forwarder, case, rate, seconds):
+    def offer(self, forwarder, case, rate, seconds, seed):
+        """Flows of one seed are the same ones in the same order, whoever has them."""
         opened_by = forwarder if forwarder.has_flows else self.with_flows()[0]
         return self.generator.ask(
             f"{generator_options(case, self.world)} --port {forwarder.number} "
-            f"--opened-by {opened_by.number} --rate {rate:.0f} --seconds {seconds}")
+            f"--opened-by {opened_by.number} --rate {rate:.0f} --seconds {seconds} "
+            f"--seed {seed}")

@@ -5,6 +5,7 @@ tests/support/generator. Nothing here knows how packets are sent, so that it can
 forwarders that are arithmetic.
 """
 
+from itertools import count
 from statistics import median
 
 # A forwarder that takes all that it is offered may have been able to do more.
@@ -12,6 +13,8 @@ SATURATED = 0.02
 # More than so much that was due and not offered, and the rate was another.
 LATE_MAX = 0.01
 LATENCY_SHARES = (0.5, 0.9)
+FIRST_SEED = 1
+FIRST_TRIAL_SEED = 1 << 20  # Of no round.
 
 
 def offered(measurement):
@@ -76,7 +79,8 @@ class Procedure:
         self.effort = effort  # rounds, slice_s, trial_s, resolution, tolerance
 
     def interleave(self, case):
-        """Every forwarder once a round, so that what the machine does meets all of them."""
+        """Every forwarder once a round, so that what the machine does meets all of them, and the
+        same flows, which are others in each round."""
         names = [f.name for f in self.lab.forwarders]
         rounds = {name: [] for name in names}
         for number in range(self.effort.rounds):
@@ -84,7 +88,8 @@ class Procedure:
                     self.lab.forwarders[:number % len(names)]:
                 with self.lab.only(forwarder, case):
                     rounds[forwarder.name].append(
-                        self.lab.offer(forwarder, case, 0, self.effort.slice_s))
+                        self.lab.offer(forwarder, case, 0, self.effort.slice_s,
+                                       FIRST_SEED + number))
         return rounds
 
     def measure(self, case):
@@ -103,9 +108,10 @@ class Procedure:
     def search(self, case, forwarder, result):
         """Adds to a result what is found at set rates."""
         of = result["forwarders"][forwarder.name]
+        seeds = count(FIRST_TRIAL_SEED)
         with self.lab.only(forwarder, case):
             def offer(rate):
-                return self.lab.offer(forwarder, case, rate, self.effort.trial_s)
+                return self.lab.offer(forwarder, case, rate, self.effort.trial_s, next(seeds))
 
             of["loss_free_pps"] = find_loss_free(
                 offer, of["pps"], self.effort.resolution,

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from types import SimpleNamespace
 
 import __main__ as this
 import cases
@@ -42,6 +43,49 @@ class Arithmetic:
     def __call__(self, rate):
         self.asked.append(rate)
         return measurement(rate, min(rate, self.capacity), late=self.late)
+
+
+class ArithmeticLab:
+    """Forwarders by name, each with what it can do, in place of processes."""
+
+    CEILING = "macswap"
+
+    def __init__(self, **capacities):
+        self.ports = ports.Memif
+        self.capacities = capacities
+        self.forwarders = [SimpleNamespace(name=name, has_flows=name == "guideway")
+                           for name in capacities]
+        self.guideways = ["guideway"]
+        self.running = None
+        self.offers = []  # (forwarder, rate, seed)
+
+    def searched(self):
+        return [f for f in self.forwarders if f.name != "io"]
+
+    def prepare(self, case):
+        """They know all flows."""
+
+    @contextlib.contextmanager
+    def only(self, forwarder, _):
+        assert self.running is None, "two run at once"
+        self.running = forwarder
+        yield
+        self.running = None
+
+    def offer(self, forwarder, _, rate, seconds, seed):
+        assert forwarder is self.running
+        self.offers.append((forwarder.name, rate, seed))
+        capacity = self.capacities[forwarder.name]
+        sent = (rate or 1e9) * seconds
+        taken = min(sent, capacity * seconds)
+        return {**measurement(taken if rate == 0 else sent, taken,
+                              refused=sent - taken if rate == 0 else 0),
+                "rx_pps": taken / seconds, "latency_ns": {"50": 1000 * rate / capacity}}
+
+
+def effort(**more):
+    return options.Effort(**{"rounds": 3, "slice_s": 0.5, "trial_s": 1.0, "resolution": 0.01,
+                             "tolerance": 0, **more})
 
 
 def measurement(sent, received, refused=0, late=0):
@@ -114,6 +158,17 @@ def cycles_above_are_of_the_same_round():
     rounds = {"macswap": [measurement(10e6, 10e6), measurement(5e6, 5e6)],
               "guideway": [measurement(5e6, 5e6), measurement(2.5e6, 2.5e6)]}
     assert procedure.compared(rounds, "guideway", "macswap") == {"ratio": 0.5, "cycles_above": 150}
+
+
+def flows_are_others_in_each_round_and_the_same_for_all():
+    lab = ArithmeticLab(macswap=10e6, io=12e6, guideway=5e6)
+    procedure.Procedure(lab, effort()).measure(cases.Case("snat"))
+    by_round = [lab.offers[i:i + 3] for i in range(0, 9, 3)]
+    for offers in by_round:
+        assert {name for name, _, _ in offers} == {"macswap", "io", "guideway"}
+        assert len({seed for _, _, seed in offers}) == 1, offers
+    assert len({offers[0][2] for offers in by_round}) == 3, by_round
+    assert [offers[0][0] for offers in by_round] == ["macswap", "io", "guideway"]
 
 
 def what_ports_of_the_kernel_lose_was_too_much_for_the_forwarder():

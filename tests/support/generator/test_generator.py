@@ -117,6 +117,16 @@ def flows_are_picked_at_random_and_each_keeps_its_vip():
     assert {p[IP].src for p in packets} == {"198.18.0.0", "198.18.0.1"}
 
 
+def another_seed_is_another_order_of_flows():
+    def order(seed):
+        _, packets = run("--flows", "65536", "--packets", "50", "--seed", str(seed))
+        return [(p[IP].src, p[TCP].sport) for p in packets]
+
+    first, second = order(1), order(2)
+    assert first == order(1)
+    assert sum(a == b for a, b in zip(first, second)) < 5, (first, second)
+
+
 def sixteen_million_flows_have_ends_of_their_own():
     _, packets = run("--flows", str(1 << 24), "--packets", "300", "--family", "6", "--protocol",
                      "udp")
@@ -226,6 +236,7 @@ CASES = [
     (nodes_may_be_by_another_port,),
     (imix_is_seven_to_four_to_one,),
     (flows_are_picked_at_random_and_each_keeps_its_vip,),
+    (another_seed_is_another_order_of_flows,),
     (sixteen_million_flows_have_ends_of_their_own,),
     (addresses_and_ports_are_as_asked,),
     (a_set_rate_is_kept,),
