@@ -54,7 +54,7 @@ def notes_of(cpus, options):
 def describe(options, cpus, huge):
     return {"version": 1, "machine": machine.facts(), "cpus": cpus, "nodes": options.nodes,
             "services": options.services, "ports": KINDS[options.port_kind].words,
-            "notes": notes_of(cpus, options), "huge": huge, "cases": []}
+            "notes": notes_of(cpus, options), "huge": huge, "pages": {}, "cases": []}
 
 
 def measure_case(case, options, lab, progress):
@@ -69,19 +69,29 @@ def measure_case(case, options, lab, progress):
     return result
 
 
+def tell_pages(lab, document):
+    """Each number of flows takes memory anew, so they may be others."""
+    if lab.pages() != document["pages"]:
+        document["pages"] = lab.pages()
+        report.print_pages(document)
+
+
 def measure_all(chosen, options, processes, document, end):
     """Until all is measured or the time is over. The memory of a Guideway is for as many flows as the
     case has, since a few in the memory of many would cost more than they do."""
     progress = report.Progress(len(chosen))
     measured = document["cases"]
-    report.print_heading()
     for _, group in groupby(chosen, key=lambda case: case.flows):
         group = list(group)
         lab = Lab(processes, KINDS[options.port_kind], builds_of(options),
                   world_of(group, options), document["cpus"], document["huge"])
+        tell_pages(lab, document)
         for case in group:
-            if time.monotonic() < end:
-                measured.append(measure_case(case, options, lab, progress))
+            if time.monotonic() >= end:
+                break
+            if not measured:
+                report.print_heading()
+            measured.append(measure_case(case, options, lab, progress))
         processes.end_all()
         if time.monotonic() >= end:
             break
@@ -152,13 +162,14 @@ def load(path):
         document = {"machine": document["machine"], "cases": [], "stages": document["results"]}
     if "cases" not in document:
         raise Failure(f"{path} has no cases: it is not what --json wrote")
-    return document
+    return {"pages": {}, **document}
 
 
 def show(document):
     if not document["cases"]:
         return
     report.print_machine(document)
+    report.print_pages(document)
     report.print_heading()
     for result in document["cases"]:
         report.print_result(result)

@@ -79,11 +79,23 @@ class Control(HTTPConnection):
         return all(port["link_up"] for port in self.ask("GET", "status")[1]["ports"])
 
 
+SMALL, HUGE = "4 kB pages", "2 MB pages"
+
+
 class Guideway(Forwarder):
-    def __init__(self, number, name, process, control):
+    def __init__(self, number, name, process, control, pages):
         super().__init__(name, number, process, name)
         self.control = control
+        self.pages = pages  # That it got, of "flows" and of "packets".
         self.has_flows = True
+
+
+def pages_of(control, log, huge):
+    """Its status has those of flows; of packets its log tells when they are not as asked for."""
+    with open(log, encoding="utf-8", errors="replace") as file:
+        is_small = not huge or f"packet buffers are on {SMALL}" in file.read()
+    return {"flows": control.ask("GET", "status")[1]["flows"]["memory"],
+            "packets": SMALL if is_small else HUGE}
 
 
 def give_addresses(process, world):
@@ -93,15 +105,17 @@ def give_addresses(process, world):
         raise Failure("its twin cannot have its addresses: " + done.stderr)
 
 
-def start_guideway(processes, ports, build, name, number, cpu, world):
+def start_guideway(processes, ports, build, name, number, cpu, world, huge):
     folder = processes.folder
     path = f"{folder}/{name}.conf"
     with open(path, "w", encoding="utf-8") as file:
-        file.write(world.configuration(name, [ports.of_guideway(number)], cpu, folder))
+        file.write(world.configuration(name, [ports.of_guideway(number)], cpu, folder,
+                                       huge))
     process = processes.start(name, ports.around_guideway(
         number, [f"{build}/controlplane/guideway", "--config", path]))
     control = Control(f"{folder}/{name}.sock")
     processes.wait_until("it is ready", name, process, control.is_ready)
     ports.connect(number, process)
     give_addresses(process, world)
-    return Guideway(number, name, process, control)
+    return Guideway(number, name, process, control,
+                    pages_of(control, processes.log_of(name), huge))

@@ -69,7 +69,7 @@ class Lab:
             forwarder.pause()
         for name, build in builds.items():
             guideway = forwarders.start_guideway(
-                processes, self.ports, build, name, len(self.forwarders), cpu, world)
+                processes, self.ports, build, name, len(self.forwarders), cpu, world, huge)
             self.forwarders.append(guideway)
         self.generator = Generator(processes, self.ports, builds[self.guideways[0]],
                                    eal(generator_cpu, self.ports, len(self.forwarders), huge))
@@ -89,6 +89,10 @@ class Lab:
 
     def with_flows(self):
         return [f for f in self.forwarders if f.has_flows]
+
+    def pages(self):
+        """What each Guideway lives on, by name."""
+        return {f.name: f.pages for f in self.with_flows()}
 
     def searched(self):
         """Those whose highest rate without loss is found: the ceiling's says what is the ports'."""

@@ -2,6 +2,8 @@
 
 import sys
 
+from forwarders import HUGE, SMALL
+
 COLUMNS = "{:44} {:>8} {:>7} {:>8} {:>6} {:>7} {:>7} {:>9}   {}"
 HEADINGS = (
     ("", "macswap", "io", "guideway", "ratio", "cycles", "loss", "loss-free",
@@ -65,11 +67,28 @@ def print_notes(results):
               "may be more or less")
 
 
+def pages_of_others(document):
+    return HUGE if document["huge"] else SMALL
+
+
+def pages_text(document, name):
+    """What a Guideway lives on, and what that means where the ceiling has something else."""
+    of = document["pages"][name]
+    others = pages_of_others(document)
+    text = f"{name}: flows on {of['flows']}, packets on {of['packets']}"
+    return text if of["packets"] == others else f"{text}; MIND: macswap's are on {others}"
+
+
+def print_pages(document):
+    for name in document["pages"]:
+        print(pages_text(document, name))
+
+
 def print_machine(document):
     machine, rates = document["machine"], document.get("own_rate")
     print(f"{machine['processor']}, {machine['cpus']} CPUs, load {machine['load']:.1f}; generator "
           f"and sink on CPU {document['cpus'][0]}, forwarders in turn on CPU {document['cpus'][1]}")
-    print(f"ports: {document['ports']}; {'2 MB' if document['huge'] else '4 kB'} pages")
+    print(f"ports: {document['ports']}; generator and testpmd on {pages_of_others(document)}")
     for note in document["notes"]:
         print("note: " + note)
     if rates:

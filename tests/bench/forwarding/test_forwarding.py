@@ -104,7 +104,8 @@ def document(pps=5e6, sizes=("64", "512"), flows=(1, 65536)):
             procedure.compared(rounds, "guideway", "macswap"))
         results.append(result)
     return {"machine": {"processor": "P", "cpus": 2, "load": 0.0}, "cpus": [0, 1],
-            "ports": "memif", "huge": True, "notes": [], "cases": results}
+            "ports": "memif", "huge": True, "notes": [], "cases": results,
+            "pages": {"guideway": {"flows": "2 MB pages", "packets": "2 MB pages"}}}
 
 
 def printed(function, *arguments):
@@ -260,6 +261,19 @@ def flows_of_cards_are_opened_before_they_are_measured():
     assert "-a 0000:3b:00.0 -a 0000:3b:00.1" in first
     text = printed(hardware.show, options.parse(["--ports", "3b:00.0"]))
     assert "--nodes-by" not in text
+
+
+def guideway_is_on_the_pages_that_the_ceiling_is_on():
+    small = world.World([cases.Case("snat")], 1, 1)
+    for huge, told in ((True, "true"), (False, "false")):
+        text = small.configuration("bench", ['device = "f";'], 0, "/tmp/none", huge)
+        check(text)
+        assert f"hugepages = {told};" in text
+    shown = document()
+    assert "MIND" not in printed(report.print_pages, shown)
+    shown["pages"]["guideway"]["packets"] = "4 kB pages"
+    assert "packets on 4 kB pages; MIND: macswap's are on 2 MB pages" in printed(
+        report.print_pages, shown)
 
 
 def there_are_enough_snat_ports_for_sixteen_million_flows():

@@ -91,7 +91,7 @@ class World:
     def room(self, family):
         return max(self.flows[family] * 5 // 4, FLOWS_LEAST)
 
-    def configuration(self, instance, ports, cpu, folder):
+    def configuration(self, instance, ports, cpu, folder, huge=True):
         """Of a Guideway that serves all of them. One more node, spare, serves nobody."""
         ports = [f'{{ {port} twin = "{twin}"; }}' for port, twin in zip(ports, self.twins)]
         n_snat = [n_snat_addresses(self.flows[family], self.n_nodes) for family in (4, 6)]
@@ -103,7 +103,8 @@ instance = "{instance}";
 ports = ( {", ".join(ports)} );
 workers = {{ cpus = [ {cpu} ]; idle = "poll"; }};
 flows = {{ ipv4 = {self.room(4)}; ipv6 = {self.room(6)}; }};
-memory = {{ services = {max(64, 2 * len(services))}; nodes = {2 * self.n_nodes + 16}; }};
+memory = {{ services = {max(64, 2 * len(services))}; nodes = {2 * self.n_nodes + 16};
+           hugepages = {"true" if huge else "false"}; }};
 timeouts = {{ tcp = {LONG_S}; udp = {LONG_S}; tcp_half_open = 3600; udp_one_way = 3600; }};
 snat = [ {quoted(snat)} ];
 tunnel = {{ source = [ "10.128.255.254", "2001:db8:3::fffe" ]; }};
