@@ -61,9 +61,9 @@ def measure_case(case, options, lab, progress):
     procedure = Procedure(lab, options.effort)
     progress.say(case.name)
     result = procedure.measure(case)
-    for forwarder in [] if options.no_search else lab.searched():
-        progress.say(f"{case.name}: highest rate of {forwarder.name} without loss")
-        procedure.search(case, forwarder, result)
+    if not options.no_search:
+        progress.say(f"{case.name}: highest rates without loss")
+        procedure.search(case, result)
     progress.step()
     report.print_result(result)
     return result

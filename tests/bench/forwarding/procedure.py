@@ -13,6 +13,9 @@ SATURATED = 0.02
 # More than so much that was due and not offered, and the rate was another.
 LATE_MAX = 0.01
 LATENCY_SHARES = (0.5, 0.9)
+TRIALS = 2  # Until a rate has failed.
+UPWARD = 1.25  # Where nothing is lost yet, the next rate is so much higher,
+UPWARD_MOST = 8  # up to so many times the first.
 FIRST_SEED = 1
 FIRST_TRIAL_SEED = 1 << 20  # Of no round.
 
@@ -26,25 +29,77 @@ def loss(measurement):
     return (offered(measurement) - measurement["received"]) / max(1, offered(measurement))
 
 
-def passes(measurement, tolerance):
-    due = offered(measurement) + measurement["late"]
-    return measurement["late"] <= LATE_MAX * due and loss(measurement) <= tolerance
+GOOD, LATE, LOSSY = "good", "late", "lossy"
 
 
-def find_loss_free(offer, top, resolution, tolerance):
+def judge(measurement, tolerance):
+    """Of a trial at a set rate. Late is the generator's fault: it proves nothing."""
+    if measurement["late"] > LATE_MAX * (offered(measurement) + measurement["late"]):
+        return LATE
+    return GOOD if loss(measurement) <= tolerance else LOSSY
+
+
+# Plans: generators that say at which rate the next trial is to be, and are sent its measurement, so
+# that those of several forwarders go on in turn.
+
+def tried(rate, tolerance):
+    """What fails has one more trial, since a machine does other things by chance. Returns the
+    judgement and the measurement."""
+    for _ in range(TRIALS):
+        measurement = yield rate
+        judgement = judge(measurement, tolerance)
+        if judgement == GOOD:
+            break
+    return judgement, measurement
+
+
+def find_loss_free(top, resolution, tolerance):
     """The highest rate without loss, in the manner of RFC 2544, section 26.1: by bisection, to
-    within 'resolution', a share of 'top'. 'offer' takes a rate and returns a measurement. 0 if
-    there is none.
+    within 'resolution', a share of 'top', which is where the search begins. What passes there is
+    followed upward. Returns the rate, 0 if there is none, and whether it may be more, since the
+    generator was too late to tell.
     """
-    good, bad, rate = 0.0, top, top
-    while True:
-        if passes(offer(rate), tolerance):
+    good, bad, rate, why = 0.0, None, top, GOOD
+    while (bad is None and rate <= UPWARD_MOST * top) or (
+            bad is not None and bad - good > resolution * top):
+        judgement, _ = yield from tried(rate, tolerance)
+        if judgement == GOOD:
             good = rate
         else:
-            bad = rate
-        if bad - good <= resolution * top:
-            return good
-        rate = (good + bad) / 2
+            bad, why = rate, judgement
+        rate = UPWARD * good if bad is None else (good + bad) / 2
+    return good, why != LOSSY
+
+
+def find_latency(loss_free, tolerance):
+    """At parts of that rate. Returns the latencies by part, and what was wrong with those trials
+    that say nothing."""
+    latencies, failed = {}, {}
+    for share in LATENCY_SHARES if loss_free >= 1 else ():
+        judgement, measurement = yield from tried(share * loss_free, tolerance)
+        if judgement == GOOD:
+            latencies[f"{share:.0%}"] = measurement["latency_ns"]
+        else:
+            failed[f"{share:.0%}"] = judgement
+    return latencies, failed
+
+
+def search(top, effort):
+    """Both. Returns what a result has of it."""
+    rate, is_least = 0, False
+    if top >= 1:
+        rate, is_least = yield from find_loss_free(top, effort.resolution, effort.tolerance)
+    latencies, failed = yield from find_latency(rate, effort.tolerance)
+    return {"loss_free_pps": rate, "loss_free_is_least": is_least, "latency_ns": latencies,
+            "latency_failed": failed}
+
+
+def advance(plan, measurement=None):
+    """Returns the plan's next rate and None, or None and what it has found."""
+    try:
+        return plan.send(measurement), None
+    except StopIteration as end:
+        return None, end.value
 
 
 def summary(rounds, port_drops=False):
@@ -69,8 +124,10 @@ def compared(rounds, name, ceiling):
              if mine["rx_pps"] and other["rx_pps"]]
     if not pairs:
         return {"ratio": None, "cycles_above": None}
-    return {"ratio": median(mine / other for mine, other, _ in pairs),
-            "cycles_above": median(hz / mine - hz / other for mine, other, hz in pairs)}
+    ratios = [mine / other for mine, other, _ in pairs]
+    cycles = [hz / mine - hz / other for mine, other, hz in pairs]
+    return {"ratio": median(ratios), "ratio_spread": [min(ratios), max(ratios)],
+            "cycles_above": median(cycles), "cycles_spread": [min(cycles), max(cycles)]}
 
 
 class Procedure:
@@ -105,19 +162,27 @@ class Procedure:
             result["forwarders"][name].update(compared(rounds, name, self.lab.CEILING))
         return result
 
-    def search(self, case, forwarder, result):
-        """Adds to a result what is found at set rates."""
-        of = result["forwarders"][forwarder.name]
-        seeds = count(FIRST_TRIAL_SEED)
-        with self.lab.only(forwarder, case):
-            def offer(rate):
-                return self.lab.offer(forwarder, case, rate, self.effort.trial_s, next(seeds))
+    def search(self, case, result):
+        """Adds to a result what is found at set rates, a trial of each forwarder in turn."""
+        of = result["forwarders"]
+        plans = {f: search(of[f.name]["pps"], self.effort) for f in self.lab.searched()}
+        rates = {}
+        for forwarder, plan in plans.items():
+            self.go_on(rates, forwarder, plan, of, None)
+        for seed in count(FIRST_TRIAL_SEED):
+            if not rates:
+                return
+            for forwarder, rate in list(rates.items()):
+                with self.lab.only(forwarder, case):
+                    measurement = self.lab.offer(forwarder, case, rate, self.effort.trial_s, seed)
+                self.go_on(rates, forwarder, plans[forwarder], of, measurement)
 
-            of["loss_free_pps"] = find_loss_free(
-                offer, of["pps"], self.effort.resolution,
-                self.effort.tolerance) if of["pps"] >= 1 else 0
-            of["latency_ns"] = {}
-            for share in LATENCY_SHARES:
-                if of["loss_free_pps"] >= 1:
-                    of["latency_ns"][f"{share:.0%}"] = offer(
-                        share * of["loss_free_pps"])["latency_ns"]
+    @staticmethod
+    def go_on(rates, forwarder, plan, ret_of, measurement):
+        """With one plan: notes the next rate, or what was found."""
+        rate, found = advance(plan, measurement)
+        if found is None:
+            rates[forwarder] = rate
+        else:
+            rates.pop(forwarder, None)
+            ret_of[forwarder.name].update(found)

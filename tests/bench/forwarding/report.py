@@ -3,12 +3,14 @@
 import sys
 
 from forwarders import HUGE, SMALL
+from procedure import LATE, LOSSY
 
-COLUMNS = "{:44} {:>8} {:>7} {:>8} {:>6} {:>7} {:>7} {:>9}   {}"
+COLUMNS = "{:44} {:>8} {:>7} {:>8} {:>16} {:>15} {:>7} {:>10}   {}"
 HEADINGS = (
-    ("", "macswap", "io", "guideway", "ratio", "cycles", "loss", "loss-free",
+    ("", "macswap", "io", "guideway", "ratio", "cycles above", "loss", "loss-free",
      "latency at 50 % / 90 % of that:"),
-    ("", "Mpps", "Mpps", "Mpps", "", "above", "", "Mpps", "50, 90, 99, 99.9 %; microseconds"),
+    ("", "Mpps", "Mpps", "Mpps", "least-most", "least-most", "", "Mpps",
+     "50, 90, 99, 99.9 %; microseconds"),
 )
 
 
@@ -16,33 +18,52 @@ def mpps(value):
     return "-" if value is None else f"{value / 1e6:.3f}"
 
 
-def latency_text(latencies):
-    """Percentiles at each share of the loss-free rate, in microseconds."""
-    parts = [", ".join(f"{latency[q] / 1e3:.0f}" for q in ("50", "90", "99", "99.9"))
-             for latency in (latencies or {}).values()]
+def latency_text(of):
+    """Percentiles at each share of the loss-free rate, in microseconds, or why there are none."""
+    latencies, failed = of.get("latency_ns") or {}, of.get("latency_failed") or {}
+    parts = [", ".join(f"{latencies[share][q] / 1e3:.0f}" for q in ("50", "90", "99", "99.9"))
+             if share in latencies else failed[share] for share in sorted({*latencies, *failed})]
     return " / ".join(parts) if parts else "-"
+
+
+def loss_free_text(of):
+    least = ">=" if of.get("loss_free_is_least") else ""
+    return least + mpps(of.get("loss_free_pps"))
+
+
+def is_saturated(result, name):
+    """Both, else the generator was the limit: a forwarder that took all there was might have done
+    more."""
+    return all(result["forwarders"][which]["saturated"] for which in (name, "macswap"))
+
+
+def spread_text(of, key, spread, digits, mark):
+    if of[key] is None:
+        return "-"
+    text = f"{of[key]:.{digits}f}{mark}"
+    if spread in of:
+        text += " {:.{d}f}-{:.{d}f}".format(*of[spread], d=digits)
+    return text
 
 
 def row(result, name):
     forwarders = result["forwarders"]
     of = forwarders[name]
-    # A forwarder that took all there was might have done more.
-    mark = "" if of["saturated"] and forwarders["macswap"]["saturated"] else "*"
-    above = "-" if of["cycles_above"] is None else f"{of['cycles_above']:.0f}{mark}"
-    ratio = "-" if of["ratio"] is None else f"{of['ratio']:.2f}"
+    mark = "" if is_saturated(result, name) else "*"
     swaps = f" {result['tables_per_s']:.0f}/s" if "tables_per_s" in result else ""
     title = result["name"] + swaps + ("" if name == "guideway" else f" [{name}]")
     return COLUMNS.format(
         title, mpps(forwarders["macswap"]["pps"]), mpps(forwarders["io"]["pps"]), mpps(of["pps"]),
-        ratio, above, f"{of['loss']:.2%}", mpps(of.get("loss_free_pps")),
-        latency_text(of.get("latency_ns")))
+        spread_text(of, "ratio", "ratio_spread", 2, mark),
+        spread_text(of, "cycles_above", "cycles_spread", 0, mark), f"{of['loss']:.2%}",
+        loss_free_text(of), latency_text(of))
 
 
 def ceiling_row(result):
     """What stands beside the highest rate without loss."""
     of = result["forwarders"]["macswap"]
-    return COLUMNS.format("    macswap of the same", "", "", "", "", "", "",
-                          mpps(of["loss_free_pps"]), latency_text(of["latency_ns"]))
+    return COLUMNS.format("    macswap of the same", "", "", "", "", "", "", loss_free_text(of),
+                          latency_text(of))
 
 
 def guideways_of(result):
@@ -62,9 +83,17 @@ def print_result(result):
 
 
 def print_notes(results):
-    if any("*" in row(r, name) for r in results for name in guideways_of(r)):
+    rows = [row(r, name) for r in results for name in guideways_of(r)]
+    rows += [ceiling_row(r) for r in results if "loss_free_pps" in r["forwarders"]["macswap"]]
+    if any("*" in line for line in rows):
         print("* not saturated, or macswap was not: the generator was the limit, and the figure "
               "may be more or less")
+    if any(">=" in line for line in rows):
+        print(">= for more than that the generator was late")
+    if any(line.endswith((LATE, LOSSY)) or f"{LATE} /" in line or f"{LOSSY} /" in line
+           for line in rows):
+        print(f"{LATE}: the generator was, twice; {LOSSY}: packets were lost there, twice: such a "
+              "trial says nothing of latency")
 
 
 def pages_of_others(document):
