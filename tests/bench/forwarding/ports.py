@@ -39,6 +39,7 @@ class Memif:
     name = "memif"
     words = "memif, one arm, 2048 descriptors"
     port_drops = False
+    is_costly = False
 
     def __init__(self, processes):
         self.folder = processes.folder
@@ -79,6 +80,7 @@ class Kernel:
     forwarder does not take in time is lost behind them."""
 
     port_drops = True
+    is_costly = True  # A thousand cycles a packet, and more.
     script = ""
     script_of_testpmd = ""
 

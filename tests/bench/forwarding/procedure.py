@@ -8,6 +8,8 @@ forwarders that are arithmetic.
 from itertools import count
 from statistics import median
 
+import bounds
+
 # A forwarder that takes all that it is offered may have been able to do more.
 SATURATED = 0.02
 # More than so much that was due and not offered, and the rate was another.
@@ -159,8 +161,14 @@ class Procedure:
             n_tables, seconds = self.lab.swaps
             result["tables_per_s"] = n_tables / seconds
         for name in self.lab.guideways:
-            result["forwarders"][name].update(compared(rounds, name, self.lab.CEILING))
+            self.compare(result, rounds, name)
         return result
+
+    def compare(self, result, rounds, name):
+        """Adds what one Guideway does beside the ceiling, and what the design asks of that."""
+        of, ceiling = (result["forwarders"][which] for which in (name, self.lab.CEILING))
+        of.update(compared(rounds, name, self.lab.CEILING))
+        of["bound"] = bounds.judge(result, of, ceiling, self.lab.ports.is_costly)
 
     def search(self, case, result):
         """Adds to a result what is found at set rates, a trial of each forwarder in turn."""

@@ -2,14 +2,15 @@
 
 import sys
 
+from bounds import HELD, MISSED, UNKNOWN
 from forwarders import HUGE, SMALL
 from procedure import LATE, LOSSY
 
-COLUMNS = "{:44} {:>8} {:>7} {:>8} {:>16} {:>15} {:>7} {:>10}   {}"
+COLUMNS = "{:44} {:>8} {:>7} {:>8} {:>16} {:>15} {:>12} {:>7} {:>10}   {}"
 HEADINGS = (
-    ("", "macswap", "io", "guideway", "ratio", "cycles above", "loss", "loss-free",
+    ("", "macswap", "io", "guideway", "ratio", "cycles above", "bound", "loss", "loss-free",
      "latency at 50 % / 90 % of that:"),
-    ("", "Mpps", "Mpps", "Mpps", "least-most", "least-most", "", "Mpps",
+    ("", "Mpps", "Mpps", "Mpps", "least-most", "least-most", "", "", "Mpps",
      "50, 90, 99, 99.9 %; microseconds"),
 )
 
@@ -46,6 +47,15 @@ def spread_text(of, key, spread, digits, mark):
     return text
 
 
+def bound_text(of):
+    """Of cycles, or of the ratio."""
+    bound = of.get("bound")
+    if not bound:
+        return "-"
+    number = f"{bound['bound']:.1f}" if bound["of"] == "ratio" else f"{bound['bound']:.0f}"
+    return f"{number} {bound['verdict']}"
+
+
 def row(result, name):
     forwarders = result["forwarders"]
     of = forwarders[name]
@@ -55,14 +65,14 @@ def row(result, name):
     return COLUMNS.format(
         title, mpps(forwarders["macswap"]["pps"]), mpps(forwarders["io"]["pps"]), mpps(of["pps"]),
         spread_text(of, "ratio", "ratio_spread", 2, mark),
-        spread_text(of, "cycles_above", "cycles_spread", 0, mark), f"{of['loss']:.2%}",
-        loss_free_text(of), latency_text(of))
+        spread_text(of, "cycles_above", "cycles_spread", 0, mark), bound_text(of),
+        f"{of['loss']:.2%}", loss_free_text(of), latency_text(of))
 
 
 def ceiling_row(result):
     """What stands beside the highest rate without loss."""
     of = result["forwarders"]["macswap"]
-    return COLUMNS.format("    macswap of the same", "", "", "", "", "", "", loss_free_text(of),
+    return COLUMNS.format("    macswap of the same", "", "", "", "", "", "", "", loss_free_text(of),
                           latency_text(of))
 
 
@@ -82,7 +92,19 @@ def print_result(result):
         print(ceiling_row(result), flush=True)
 
 
+def print_bounds(results):
+    """How many of them are held."""
+    verdicts = [r["forwarders"][name]["bound"]["verdict"] for r in results
+                for name in guideways_of(r) if r["forwarders"][name].get("bound")]
+    if verdicts:
+        print("the design's bounds: " + ", ".join(
+            f"{verdicts.count(verdict)} {verdict}" for verdict in (HELD, MISSED, UNKNOWN)))
+    if UNKNOWN in verdicts:
+        print(f"{UNKNOWN}: the generator was the limit")
+
+
 def print_notes(results):
+    print_bounds(results)
     rows = [row(r, name) for r in results for name in guideways_of(r)]
     rows += [ceiling_row(r) for r in results if "loss_free_pps" in r["forwarders"]["macswap"]]
     if any("*" in line for line in rows):

@@ -15,6 +15,7 @@ import tempfile
 from dataclasses import dataclass
 
 import __main__ as this
+import bounds
 import cases
 import compare
 import hardware
@@ -245,6 +246,37 @@ def flows_are_others_in_each_round_and_the_same_for_all():
         assert len({seed for _, _, seed in offers}) == 1, offers
     assert len({offers[0][2] for offers in by_round}) == 3, by_round
     assert [offers[0][0] for offers in by_round] == ["macswap", "io", "guideway"]
+
+
+def bounds_of_whole_packets_are_judged():
+    def verdict(case, pps, ceiling=10e6, saturated=True, is_costly=False):
+        rounds = {name: [measurement(rate, rate, refused=(rate or 1) * saturated)]
+                  for name, rate in (("macswap", ceiling), ("guideway", pps))}
+        of = {**procedure.summary(rounds["guideway"]),
+              **procedure.compared(rounds, "guideway", "macswap")}
+        return bounds.judge(case.to_json(), of, procedure.summary(rounds["macswap"]), is_costly)
+
+    dsr = cases.Case("dsr")
+    assert verdict(dsr, HZ / 137)["verdict"] == "held"  # Macswap takes 100 cycles.
+    assert verdict(dsr, HZ / 139) == {"of": "cycles_above", "bound": 37.5, "verdict": "MISSED"}
+    assert verdict(dsr, HZ / 139, saturated=False)["verdict"] == "unknown"
+    assert verdict(dsr, 0)["verdict"] == "MISSED"
+    assert verdict(dsr, HZ / 137, ceiling=0)["verdict"] == "unknown"
+    assert verdict(cases.Case("snat", flows=1 << 20), HZ / 199)["verdict"] == "held"
+    assert verdict(cases.Case("snat", flows=1 << 24), HZ / 230)["verdict"] == "held"
+    assert verdict(cases.Case("snat", "return"), HZ / 190)["verdict"] == "MISSED"
+    for case in (cases.Case("tunnel"), cases.Case("dsr", family=6), cases.Case("dnat", "return"),
+                 cases.Case("snat", "return", flows=1 << 24)):
+        assert verdict(case, HZ / 139) is None, case
+        assert verdict(case, 9.1e6, is_costly=True)["verdict"] == "held"
+        assert verdict(case, 8.9e6, is_costly=True)["verdict"] == "MISSED"
+
+
+def the_report_says_which_bounds_are_held():
+    lab = ArithmeticLab(macswap=10e6, io=12e6, guideway=5e6)
+    result = procedure.Procedure(lab, effort()).measure(cases.Case("snat"))
+    assert " 100 held " in report.row(result, "guideway")
+    assert "1 held, 0 MISSED, 0 unknown" in printed(report.print_notes, [result])
 
 
 def what_ports_of_the_kernel_lose_was_too_much_for_the_forwarder():
