@@ -24,6 +24,7 @@
 
 #include <rte_eal.h>
 #include <rte_ethdev.h>
+#include <rte_version.h>
 
 struct bench {
 	struct bench_options options;
@@ -267,7 +268,10 @@ int main(int argc, char **argv)
 	bench_tables(&b);
 	bench_cluster(&b);
 
-	json_t *all = json_pack("{s:o, s:o}", "machine", b.machine, "results", b.results);
+	json_t *build = json_pack("{s:s, s:s, s:s, s:s}", "type", BUILD_TYPE, "march", BUILD_MARCH,
+		"compiler", __VERSION__, "dpdk", rte_version());
+	json_t *all = json_pack(
+		"{s:o, s:o, s:o}", "machine", b.machine, "build", build, "results", b.results);
 	if (b.json)
 		json_dumpf(all, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
 	if (b.json)

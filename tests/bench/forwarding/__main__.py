@@ -13,6 +13,7 @@ import tempfile
 import time
 from itertools import groupby
 
+import builds
 import cases
 import compare
 import hardware
@@ -103,6 +104,7 @@ def measure_all(chosen, options, processes, document, end):
 
 def run(options, chosen, processes, document):
     end = time.monotonic() + options.minutes * 60
+    document["build"] = builds.facts(options.build)
     if not options.quick and not options.no_stages:
         document["stages"] = stages.measure(options.build, max(options.flows),
                                              document["cpus"][1])
@@ -133,8 +135,9 @@ def memory_mb(options, chosen):
     return len(builds_of(options)) * world_of(largest, options).memory_mb() + OTHERS_MB
 
 
-def measure(options):
-    """Returns the document. Whatever happens, nothing of it stays behind."""
+def measure(options, old):
+    """Returns the document, which is to be set beside an old one if there is one. Whatever happens,
+    nothing of it stays behind."""
     chosen = choose_cases(options)
     cpus = machine.choose_cpus(options.cpus)
     machine.allow_cpus(cpus)
@@ -142,6 +145,8 @@ def measure(options):
     pages = machine.HugePages(memory_mb(options, chosen))
     document = describe(options, cpus, not options.small_pages and pages.are_enough)
     try:
+        if old:
+            compare.refuse_another(old, document)
         run(options, chosen, processes, document)
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Impatience does not leave half behind.
@@ -159,10 +164,11 @@ def load(path):
     except (OSError, ValueError) as what:
         raise Failure(f"{path} cannot be read as what --json wrote: {what}") from None
     if "results" in document:  # Of scripts/bench stages.
-        document = {"machine": document["machine"], "cases": [], "stages": document["results"]}
+        document = {"machine": document["machine"], "cases": [], "stages": document["results"],
+                    "build": document.get("build", {})}
     if "cases" not in document:
         raise Failure(f"{path} has no cases: it is not what --json wrote")
-    return {"pages": {}, **document}
+    return document
 
 
 def show(document):
@@ -186,7 +192,7 @@ def main():
         document = load(options.replay)
         show(document)
     else:
-        document = measure(options)
+        document = measure(options, old)
     if "stages" in document:
         stages.show(document["stages"])
     if options.json:

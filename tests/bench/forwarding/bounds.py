@@ -1,7 +1,7 @@
 """What the design asks of whole packets, beside macswap on the same ports.
 
-    ports that cost little            cycles above macswap: the pipeline's own bound and a quarter more
-    ports of a thousand cycles each   rate: nine tenths of macswap's
+    ports that cost little             cycles above macswap: the pipeline's bound and a quarter
+    ports of a thousand cycles each    rate: nine tenths of macswap's
 """
 
 HELD, MISSED, UNKNOWN = "held", "MISSED", "unknown"

@@ -1,9 +1,43 @@
 """What a change did: two documents side by side."""
 
 import report
+from processes import Failure
 
 # Less than so much is what the same program differs by from run to run.
 NOISE = 0.03
+
+
+# What makes figures of another thing, and what makes them of the same thing on other ground.
+OF_ANOTHER = ("ports", "nodes", "services")
+OTHER_GROUND = (("machine", "processor"), ("machine", "cpus"), ("machine", "kernel"), ("huge",),
+                ("pages",), ("build", "type"), ("build", "compiler"), ("build", "march"),
+                ("build", "dpdk"), ("build", "options"))
+
+
+def value_at(document, path):
+    for key in path:
+        document = document.get(key) if isinstance(document, dict) else None
+    return document
+
+
+def refuse_another(old, new):
+    """Before anything is measured."""
+    for key in OF_ANOTHER:
+        if key in old and key in new and old[key] != new[key]:
+            raise Failure(f"--compare: {key} were {old[key]} and are {new[key]}: these figures are "
+                          "of different things (see --port-kind, --nodes, --services)")
+
+
+def ground_differences(old, new):
+    """A line for each that differs; of what the old one does not tell, one that says so."""
+    lines = []
+    for path in OTHER_GROUND:
+        was, is_now = value_at(old, path), value_at(new, path)
+        if was is None and is_now is not None:
+            lines.append(f"{' '.join(path)}: the old one does not tell")
+        elif None not in (was, is_now) and was != is_now:
+            lines.append(f"{' '.join(path)}: was {was}, is {is_now}")
+    return lines
 
 
 def by_name(document):
@@ -52,6 +86,7 @@ def show_stages(old, new):
 
 
 def show(old, new):
+    refuse_another(old, new)
     before, after = by_name(old), by_name(new)
     if before or after:
         print(f"\n{'before, after':44} {'ratio':>13}   {'cycles above':>13}   "
@@ -64,5 +99,7 @@ def show(old, new):
     for name in after.keys() - before.keys():
         print(f"{name:44} was not in the old one")
     show_stages(old, new)
+    for difference in ground_differences(old, new):
+        print("note: " + difference)
     if old["machine"]["processor"] != new["machine"]["processor"]:
         print("note: these are of different processors: only ratios may be set side by side")

@@ -82,6 +82,7 @@ def parse_cpus(text):
 
 def parser():
     p = argparse.ArgumentParser(prog="scripts/bench", description=HELP, epilog=MORE,
+                                allow_abbrev=False,  # scripts/bench reads some of them itself.
                                 formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--quick", action="store_true", help="a look, in about a minute")
     what = p.add_argument_group("what is measured (lists are comma-separated)")

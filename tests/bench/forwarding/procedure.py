@@ -169,6 +169,8 @@ class Procedure:
         of, ceiling = (result["forwarders"][which] for which in (name, self.lab.CEILING))
         of.update(compared(rounds, name, self.lab.CEILING))
         of["bound"] = bounds.judge(result, of, ceiling, self.lab.ports.is_costly)
+        of["beside"] = {other: compared(rounds, name, other) for other in self.lab.guideways
+                        if other != name}
 
     def search(self, case, result):
         """Adds to a result what is found at set rates, a trial of each forwarder in turn."""

@@ -10,7 +10,7 @@ COLUMNS = "{:44} {:>8} {:>7} {:>8} {:>16} {:>15} {:>12} {:>7} {:>10}   {}"
 HEADINGS = (
     ("", "macswap", "io", "guideway", "ratio", "cycles above", "bound", "loss", "loss-free",
      "latency at 50 % / 90 % of that:"),
-    ("", "Mpps", "Mpps", "Mpps", "least-most", "least-most", "", "", "Mpps",
+    ("", "Mpps", "Mpps", "Mpps", "least..most", "least..most", "", "", "Mpps",
      "50, 90, 99, 99.9 %; microseconds"),
 )
 
@@ -43,7 +43,7 @@ def spread_text(of, key, spread, digits, mark):
         return "-"
     text = f"{of[key]:.{digits}f}{mark}"
     if spread in of:
-        text += " {:.{d}f}-{:.{d}f}".format(*of[spread], d=digits)
+        text += " {:.{d}f}..{:.{d}f}".format(*of[spread], d=digits)
     return text
 
 
@@ -76,6 +76,17 @@ def ceiling_row(result):
                           latency_text(of))
 
 
+def beside_row(result, name, other):
+    """One Guideway beside another that was measured in turn with it."""
+    of = result["forwarders"][name]["beside"][other]
+    all_there_was = all(result["forwarders"][one]["saturated"] for one in (name, other))
+    mark = "" if all_there_was else "*"
+    return COLUMNS.format(f"    {name} beside {other}", "", "", "",
+                          spread_text(of, "ratio", "ratio_spread", 2, mark),
+                          spread_text(of, "cycles_above", "cycles_spread", 0, mark),
+                          "", "", "", "").rstrip()
+
+
 def guideways_of(result):
     return [name for name in result["forwarders"] if name not in ("macswap", "io")]
 
@@ -88,6 +99,10 @@ def print_heading():
 def print_result(result):
     for name in guideways_of(result):
         print(row(result, name), flush=True)
+    first, *others = guideways_of(result)
+    for other in others:
+        if "beside" in result["forwarders"][first]:
+            print(beside_row(result, first, other), flush=True)
     if "loss_free_pps" in result["forwarders"]["macswap"]:
         print(ceiling_row(result), flush=True)
 
@@ -131,7 +146,7 @@ def pages_text(document, name):
 
 
 def print_pages(document):
-    for name in document["pages"]:
+    for name in document.get("pages", {}):
         print(pages_text(document, name))
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import __main__ as this
 import bounds
+import builds
 import cases
 import compare
 import hardware
@@ -294,7 +295,7 @@ def a_figure_of_a_forwarder_that_was_not_saturated_is_marked():
     assert "*" not in report.row(shown["cases"][0], "guideway")
     shown["cases"][0]["forwarders"]["macswap"]["saturated"] = False
     row = report.row(shown["cases"][0], "guideway")
-    assert "0.50* 0.50-0.50" in row and "100* 100-100" in row, row
+    assert "0.50* 0.50..0.50" in row and "100* 100..100" in row, row
     shown["cases"][0]["forwarders"]["guideway"].update(loss_free_pps=5e6, loss_free_is_least=True)
     assert " >=5.000 " in report.row(shown["cases"][0], "guideway")
     notes = printed(report.print_notes, shown["cases"])
@@ -398,6 +399,55 @@ def mistakes_on_the_command_line_are_named():
     assert "'63' is no size" in complaint("--sizes", "64,63")
     assert "'17M' is no number of flows" in complaint("--flows", "17M")
     assert "'0' is not a number from 1 to 1000" in complaint("--nodes", "0")
+    assert "unrecognized arguments: --agains" in complaint("--agains", "main")
+
+
+def figures_of_different_things_are_not_compared():
+    old = {**document(), "nodes": 16, "services": 1}
+    for key, value in (("ports", "TAP"), ("nodes", 10), ("services", 3)):
+        try:
+            compare.show(old, {**old, key: value})
+        except Failure as failure:
+            assert f"{key} were {old[key]} and are {value}" in str(failure), failure
+        else:
+            raise AssertionError(f"other {key} are compared")
+
+
+def what_lies_under_figures_is_told_where_it_differs():
+    facts = {"type": "release", "compiler": "cc 12", "march": "native", "dpdk": "22.11.11"}
+    old = {**document(), "build": facts}
+    assert "note" not in printed(compare.show, old, old)
+    new = {**old, "huge": False, "build": {**facts, "march": "x86-64-v2"}}
+    text = printed(compare.show, old, new)
+    assert "note: build march: was native, is x86-64-v2" in text, text
+    assert "note: huge: was True, is False" in text, text
+    assert "note: build dpdk: the old one does not tell" in printed(compare.show, document(), old)
+
+
+def json_tells_of_what_it_is():
+    build = os.path.dirname(os.path.dirname(GUIDEWAY))
+    facts = builds.facts(build)
+    assert all(facts[key] not in ("", "?") for key in ("type", "march", "compiler", "dpdk")), facts
+    assert facts["dpdk"][0].isdigit(), facts
+
+
+def another_revision_is_built_as_this_one_is():
+    with tempfile.TemporaryDirectory() as folder:
+        os.mkdir(f"{folder}/meson-private")
+        with open(f"{folder}/meson-private/cmd_line.txt", "w", encoding="utf-8") as file:
+            file.write("[options]\nmarch = x86-64-v2\nc_args = -O2 -g\n\n[properties]\n\n")
+        assert builds.options_given(folder) == {"march": "x86-64-v2", "c_args": "-O2 -g"}
+        assert builds.compiler_of(folder) == ["cc"]
+
+
+def two_guideways_are_compared_within_a_round():
+    lab = ArithmeticLab(macswap=10e6, io=12e6, guideway=5e6, old=4e6)
+    lab.guideways = ["guideway", "old"]
+    result = procedure.Procedure(lab, effort()).measure(cases.Case("snat"))
+    assert result["forwarders"]["guideway"]["beside"]["old"]["ratio"] == 1.25
+    (line,) = [line for line in printed(report.print_result, result).splitlines()
+               if "guideway beside old" in line]
+    assert line.split()[-4:] == ["1.25", "1.25..1.25", "-50", "-50..-50"], line
 
 
 def what_changed_is_told_by_ratio():
