@@ -76,7 +76,9 @@ static double add_result(struct bench *b, const char *name, const char *unit, ui
 		"flows", (json_int_t)n_flows, "pages", pages, "cycles", cycles, "best", samples[0],
 		"ns", ns);
 	json_array_append_new(b->results, *ret_result);
-	if (!b->json)
+	if (b->json) // Progress; what counts comes at the end, on stdout.
+		fprintf(stderr, "%s, %llu flows\n", name, (unsigned long long)n_flows);
+	else
 		printf("%-36s %10llu  %-22s %8.1f %8.1f %8.1f", name, (unsigned long long)n_flows,
 			pages, cycles, samples[0], ns);
 	return cycles;

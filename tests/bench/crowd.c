@@ -8,11 +8,15 @@
 #include <rte_ip.h>
 #include <rte_tcp.h>
 
+#include "ask.h"
 #include "choose.h"
+#include "clock.h"
 #include "dnat.h"
 #include "dsr.h"
 #include "little_table.h"
+#include "output.h"
 #include "parse.h"
+#include "segments.h"
 #include "snat.h"
 #include "tunnel.h"
 
@@ -24,6 +28,7 @@ enum {
 	NODE_PORT = 30000,
 	FRAME_BYTES = 74,
 	HOP = 1,
+	BURST_NS = 3200, // From one burst to the next, as of ten million packets a second.
 	NODES_MAX = 1024,
 };
 
@@ -254,7 +259,8 @@ static void write_packet(
 	struct crowd *c, struct rte_mbuf *m, const struct ends *ends, uint8_t tcp_flags)
 {
 	rte_pktmbuf_reset(m);
-	uint8_t *frame = (uint8_t *)rte_pktmbuf_append(m, c->family == IPV4 ? 54 : 74);
+	uint16_t len = c->family == IPV4 ? 54 : 74;
+	uint8_t *frame = (uint8_t *)rte_pktmbuf_append(m, len + c->padding_bytes);
 	struct rte_ether_hdr eth = {.dst_addr = port.mac,
 		.src_addr = {{2, 0, 0, 0, 0, 8}},
 		.ether_type = htons(c->family == IPV4 ? 0x0800 : 0x86dd)};
@@ -267,6 +273,7 @@ static void write_packet(
 	memcpy(frame, &eth, sizeof(eth));
 	write_ip(c, frame + 14, ends);
 	memcpy(frame + (c->family == IPV4 ? 34 : 54), &tcp, sizeof(tcp));
+	memset(frame + len, 0, c->padding_bytes);
 }
 
 void crowd_write_requests(struct crowd *c, const uint64_t clients[BURST_MAX], uint8_t tcp_flags)
@@ -317,6 +324,8 @@ static void take_outcome(struct crowd *c)
 
 uint64_t crowd_forward(struct crowd *c)
 {
+	c->now_ns += BURST_NS;
+
 	uint64_t start = bench_now();
 
 	pipeline_forward(
@@ -328,16 +337,31 @@ uint64_t crowd_forward(struct crowd *c)
 	return took - bench_overhead();
 }
 
-// What begin() of pipeline.c does before the stages of a mode.
-static void begin_burst(struct crowd *c, struct burst *b, uint64_t *ret_parse)
+// Stages
+// ------
+
+struct stopwatch {
+	int64_t *cycles; // [N_CROWD_STAGES]
+	uint64_t start;
+};
+
+static void end_stage(struct stopwatch *watch, enum crowd_stage stage)
 {
+	watch->cycles[stage] += (int64_t)(bench_now() - watch->start - bench_overhead());
+	watch->start = bench_now();
+}
+
+// What begin() of pipeline.c does before the first.
+static void begin_burst(struct crowd *c, struct burst *b)
+{
+	c->now_ns += BURST_NS;
 	b->pipeline = &c->pipeline;
 	b->table = c->table;
 	b->out = c->out;
 	b->capture = NULL;
 	b->was_handed = false;
 	b->now_ns = c->now_ns;
-	b->now_s = (uint32_t)(c->now_ns / 1000000000);
+	b->now_s = clock_s(c->now_ns);
 	b->mtu_min = c->pipeline.mtu_min;
 	b->n = 0;
 	b->n_draws = 0;
@@ -345,11 +369,27 @@ static void begin_burst(struct crowd *c, struct burst *b, uint64_t *ret_parse)
 	b->n_fragments_handed = 0;
 	b->to_services[c->mode->mode][c->family].n = 0;
 	b->to_snat[c->family].n = b->to_clients[c->family].n = 0;
+}
 
-	uint64_t start = bench_now();
+// All that comes before sorting.
+static void read_burst(struct crowd *c, struct burst *b, struct stopwatch *watch)
+{
+	watch->start = bench_now();
 	parse_burst(b, c->mbufs, BURST_MAX, ORIGIN_PORT);
-	*ret_parse = bench_now() - start - bench_overhead();
+	end_stage(watch, CROWD_PARSE);
+	if (ask_pays(b)) {
+		ask_for_services(b);
+		end_stage(watch, CROWD_ASK);
+	}
 	bench_require(b->n == BURST_MAX, "a packet was not parsed");
+	watch->start = bench_now();
+}
+
+static void end_burst(struct crowd *c, struct burst *b, struct stopwatch *watch)
+{
+	snat_expire(&c->pipeline, c->table, b->now_s);
+	end_stage(watch, CROWD_EXPIRE);
+	take_outcome(c);
 }
 
 static service_id find_service(const struct burst *b, const struct packet *p)
@@ -361,14 +401,36 @@ static service_id find_service(const struct burst *b, const struct packet *p)
 		index_hash_endpoint(&vip, vip_port, p->protocol), &vip, vip_port, p->protocol);
 }
 
-static void prepare(struct burst *b, enum forwarding_mode mode)
+// What is wrong with a packet is asked after its stage, which is not to take longer for it.
+static bool may_go_on(struct packet *p)
 {
-	if (mode == MODE_SNAT) {
-		for (int i = 0; i < BURST_MAX; i++)
-			snat_prepare(b->pipeline, &b->packets[i], b->packets[i].family);
-	} else {
-		for (int i = 0; i < BURST_MAX; i++)
-			choose_prepare(b, &b->packets[i], b->packets[i].family);
+	if (p->mbuf->pkt_len != p->l2_len + (uint32_t)p->ip_len)
+		segments_cut(p->mbuf, p->l2_len + p->ip_len);
+	return *packet_hop_limit(p) > 1;
+}
+
+// Returns whether all are to services.
+static bool sort_requests(struct crowd *c, struct burst *b)
+{
+	bool all = true;
+
+	for (int i = 0; i < BURST_MAX; i++) {
+		struct packet *p = &b->packets[i];
+
+		p->service = find_service(b, p);
+		all &= p->service != SERVICE_NONE && may_go_on(p);
+		packet_list_add(&b->to_services[c->mode->mode][c->family], p);
+	}
+	return all;
+}
+
+static void prepare_requests(struct crowd *c, struct burst *b)
+{
+	for (int i = 0; i < BURST_MAX; i++) {
+		if (c->mode->mode == MODE_SNAT)
+			snat_prepare(b->pipeline, &b->packets[i], c->family);
+		else
+			choose_prepare(b, &b->packets[i], c->family);
 	}
 }
 
@@ -388,41 +450,59 @@ static void forward(struct burst *b, enum family family, enum forwarding_mode mo
 		tunnel_forward(b, list);
 }
 
-void crowd_forward_by_stages(struct crowd *c, struct crowd_stages *ret_cycles)
+void crowd_forward_by_stages(struct crowd *c, int64_t ret_cycles[N_CROWD_STAGES])
 {
-	enum forwarding_mode mode = c->mode->mode;
+	struct stopwatch watch = {.cycles = ret_cycles};
 	struct burst b;
 
-	begin_burst(c, &b, &ret_cycles->parse);
-	for (int i = 0; i < BURST_MAX; i++) {
-		b.packets[i].service = find_service(&b, &b.packets[i]);
-		packet_list_add(&b.to_services[mode][c->family], &b.packets[i]);
-	}
-
-	uint64_t start = bench_now();
-	prepare(&b, mode);
-	ret_cycles->prepare = rte_rdtsc() - start;
-	forward(&b, c->family, mode);
-	ret_cycles->own = bench_now() - start - ret_cycles->prepare - bench_overhead();
-	take_outcome(c);
+	begin_burst(c, &b);
+	read_burst(c, &b, &watch);
+	bool all = sort_requests(c, &b);
+	end_stage(&watch, CROWD_SORT);
+	bench_require(all, "a packet is to no service");
+	watch.start = bench_now();
+	prepare_requests(c, &b);
+	end_stage(&watch, CROWD_PREPARE);
+	forward(&b, c->family, c->mode->mode);
+	end_stage(&watch, CROWD_OWN);
+	end_burst(c, &b, &watch);
 }
 
-static void sort_snat_reply(struct burst *b, struct packet *p)
+// Both return whether it is known as a reply.
+
+static bool sort_reply_to_client(struct burst *b, struct packet *p)
 {
-	struct address node = packet_source(p), snat = packet_destination(p);
+	struct address to = packet_destination(p);
+	bool is_ours = find_service(b, p) != SERVICE_NONE ||
+		forwarding_table_find_own(b->table, &to) != NULL;
 
-	p->node = forwarding_table_find_node(b->table, &node);
-	p->snat_index = forwarding_table_find_own(b->table, &snat)->snat_index;
-	packet_list_add(&b->to_snat[p->family], p);
-}
-
-static void sort_dnat_reply(struct burst *b, struct packet *p)
-{
-	struct address client = packet_destination(p);
-
-	bench_require(dnat_is_reply(b, p), "a reply is not known as one");
-	p->next_hop = forwarding_table_route(b->table, &client);
+	p->next_hop = forwarding_table_route(b->table, &to);
 	packet_list_add(&b->to_clients[p->family], p);
+	return !is_ours && !(output_hop(b->pipeline, p->next_hop) & NEXT_HOP_TO_KERNEL) &&
+		dnat_is_reply(b, p) && may_go_on(p);
+}
+
+static bool sort_reply_to_snat(struct burst *b, struct packet *p)
+{
+	struct address to = packet_destination(p), node = packet_source(p);
+	const struct own_address *own = forwarding_table_find_snat(b->table, &to);
+
+	packet_list_add(&b->to_snat[p->family], p);
+	if (own == NULL)
+		return false;
+	p->snat_index = own->snat_index;
+	p->node = forwarding_table_find_node(b->table, &node);
+	return may_go_on(p);
+}
+
+static bool sort_replies(struct crowd *c, struct burst *b)
+{
+	bool all = true;
+
+	for (int i = 0; i < BURST_MAX; i++)
+		all &= c->mode->mode == MODE_DNAT ? sort_reply_to_client(b, &b->packets[i])
+						  : sort_reply_to_snat(b, &b->packets[i]);
+	return all;
 }
 
 static void reply(struct burst *b, enum family family, enum forwarding_mode mode)
@@ -433,26 +513,32 @@ static void reply(struct burst *b, enum family family, enum forwarding_mode mode
 		snat_reply(b, family, &b->to_snat[family]);
 }
 
-void crowd_reply_by_stages(struct crowd *c, struct crowd_stages *ret_cycles)
+void crowd_reply_by_stages(struct crowd *c, int64_t ret_cycles[N_CROWD_STAGES])
 {
-	enum forwarding_mode mode = c->mode->mode;
+	struct stopwatch watch = {.cycles = ret_cycles};
 	struct burst b;
 
-	begin_burst(c, &b, &ret_cycles->parse);
-	for (int i = 0; i < BURST_MAX; i++) {
-		if (mode == MODE_DNAT)
-			sort_dnat_reply(&b, &b.packets[i]);
-		else
-			sort_snat_reply(&b, &b.packets[i]);
-	}
-
-	uint64_t start = bench_now();
-	for (int i = 0; mode == MODE_SNAT && i < BURST_MAX; i++)
+	begin_burst(c, &b);
+	read_burst(c, &b, &watch);
+	bool all = sort_replies(c, &b);
+	end_stage(&watch, CROWD_SORT);
+	bench_require(all, "a reply is not known as one");
+	watch.start = bench_now();
+	for (int i = 0; c->mode->mode == MODE_SNAT && i < BURST_MAX; i++)
 		snat_prepare_reply(&c->pipeline, &b.packets[i]);
-	ret_cycles->prepare = rte_rdtsc() - start;
-	reply(&b, c->family, mode);
-	ret_cycles->own = bench_now() - start - ret_cycles->prepare - bench_overhead();
-	take_outcome(c);
+	end_stage(&watch, CROWD_PREPARE);
+	reply(&b, c->family, c->mode->mode);
+	end_stage(&watch, CROWD_OWN);
+	end_burst(c, &b, &watch);
+}
+
+bool crowd_has_stage(const struct crowd *c, enum crowd_stage stage, bool of_replies)
+{
+	const struct burst b = {.table = c->table};
+
+	if (stage == CROWD_ASK)
+		return ask_pays(&b);
+	return stage != CROWD_PREPARE || !of_replies || c->mode->mode == MODE_SNAT;
 }
 
 void crowd_learn(struct crowd *c, const uint64_t clients[BURST_MAX])

@@ -31,7 +31,8 @@ struct crowd {
 	struct flow_memory flow_memory;
 	struct flow_memory back_memory;
 	union return_key *back; // [n_flows] By client.
-	uint64_t now_ns;
+	uint64_t now_ns;        // Goes on with each burst.
+	uint8_t padding_bytes;  // Behind each packet that is written, as Ethernet has it.
 
 	struct rte_mbuf *mbufs[BURST_MAX];
 	struct outcome *out;
@@ -58,15 +59,24 @@ void crowd_write_replies(struct crowd *c, const uint64_t clients[BURST_MAX], uin
 // every packet was sent.
 uint64_t crowd_forward(struct crowd *c);
 
-// The same by stages, what comes before the one that is measured done already.
-struct crowd_stages {
-	uint64_t parse;
-	uint64_t prepare;
-	uint64_t own; // The mode's: it chooses or finds the node, rewrites and sends.
+// The journey cut into pieces. What pipeline.c does packet by packet is here done by all packets
+// before the next piece begins, so that a piece can be timed.
+enum crowd_stage {
+	CROWD_PARSE,
+	CROWD_ASK,     // For memory of services, where those are thousands.
+	CROWD_SORT,    // Finds the service or whose reply it is, and what it goes to.
+	CROWD_PREPARE, // Hashes the flow and asks for its memory.
+	CROWD_OWN,     // The mode's: it chooses or finds the node, rewrites and sends.
+	CROWD_EXPIRE,
+	N_CROWD_STAGES,
 };
 
-void crowd_forward_by_stages(struct crowd *c, struct crowd_stages *ret_cycles);
-void crowd_reply_by_stages(struct crowd *c, struct crowd_stages *ret_cycles);
+// Adds to 'ret_cycles' what each took of one burst, in cycles without those of the clock.
+void crowd_forward_by_stages(struct crowd *c, int64_t ret_cycles[N_CROWD_STAGES]);
+void crowd_reply_by_stages(struct crowd *c, int64_t ret_cycles[N_CROWD_STAGES]);
+
+// Whether there is something to do in a stage, of requests or of replies.
+bool crowd_has_stage(const struct crowd *c, enum crowd_stage stage, bool of_replies);
 
 // Notes which ports the flows of these clients got.
 void crowd_learn(struct crowd *c, const uint64_t clients[BURST_MAX]);

@@ -4,10 +4,22 @@
 
 #include <rte_tcp.h>
 
-enum { BURSTS = 512 };
+enum {
+	BURSTS = 512,
+	PADDING = 6, // To the 60 bytes that Ethernet asks for, of TCP over IPv4 without data.
+};
 
 static const char *const family_names[] = {"ipv4", "ipv6"};
 static const char *const direction_names[] = {"forward", "return"};
+
+static const char *const stage_names[N_CROWD_STAGES] = {
+	[CROWD_PARSE] = "parse",
+	[CROWD_ASK] = "ask",
+	[CROWD_SORT] = "sort",
+	[CROWD_PREPARE] = "prepare",
+	[CROWD_OWN] = "own, send",
+	[CROWD_EXPIRE] = "expire",
+};
 
 static bool has_flows(const struct crowd *c)
 {
@@ -82,58 +94,72 @@ static void measure_whole(
 	crowd_report(b, c, direction_names[direction], n, samples, n_rounds, bound);
 }
 
-static struct crowd_stages run_stages(
-	struct crowd *c, enum direction direction, uint64_t n, uint64_t *state)
+static void run_stages(struct crowd *c, enum direction direction, uint64_t n, uint64_t *state,
+	int64_t ret_sums[N_CROWD_STAGES])
 {
-	struct crowd_stages sum = {0};
-
 	for (int i = 0; i < BURSTS; i++) {
-		struct crowd_stages took;
-
 		write_random(c, direction, n, state);
 		if (direction == FORWARD)
-			crowd_forward_by_stages(c, &took);
+			crowd_forward_by_stages(c, ret_sums);
 		else
-			crowd_reply_by_stages(c, &took);
-		sum.parse += took.parse;
-		sum.prepare += took.prepare;
-		sum.own += took.own;
+			crowd_reply_by_stages(c, ret_sums);
 	}
-	return sum;
 }
 
 static void report_stage(struct bench *b, const struct crowd *c, enum direction direction,
-	const char *stage, uint64_t n, double *samples)
+	const char *of, const char *stage, uint64_t n, double *samples)
 {
 	char name[80];
 
-	snprintf(name, sizeof(name), "  %s %s %s: %s", c->mode->name, family_names[c->family],
-		direction_names[direction], stage);
+	snprintf(name, sizeof(name), "  %s %s %s%s: %s", c->mode->name, family_names[c->family],
+		direction_names[direction], of, stage);
 	report(b, c, name, n, samples, bench_options(b)->rounds, 0);
 }
 
-static void measure_stages(struct bench *b, struct crowd *c, enum direction direction, uint64_t n)
+void crowd_measure_stages(
+	struct bench *b, struct crowd *c, enum direction direction, uint64_t n, const char *of)
 {
-	double parse[BENCH_ROUNDS_MAX], prepare[BENCH_ROUNDS_MAX], own[BENCH_ROUNDS_MAX];
+	static double samples[N_CROWD_STAGES][BENCH_ROUNDS_MAX], rest[BENCH_ROUNDS_MAX];
 	const double packets = BURSTS * BURST_MAX;
 	uint64_t state = 1;
 
 	for (unsigned round = 0; round < bench_options(b)->rounds; round++) {
-		struct crowd_stages sum = run_stages(c, direction, n, &state);
+		int64_t sums[N_CROWD_STAGES] = {0};
 
-		parse[round] = (double)sum.parse / packets;
-		prepare[round] = (double)sum.prepare / packets;
-		own[round] = (double)sum.own / packets;
+		rest[round] = crowd_round(c, direction, n, &state);
+		run_stages(c, direction, n, &state, sums);
+		for (enum crowd_stage stage = 0; stage < N_CROWD_STAGES; stage++) {
+			samples[stage][round] = (double)sums[stage] / packets;
+			rest[round] -= samples[stage][round];
+		}
 	}
-	report_stage(b, c, direction, "parse", n, parse);
-	if (has_flows(c) || direction == FORWARD)
-		report_stage(b, c, direction, "prepare", n, prepare);
-	report_stage(b, c, direction, "own, send", n, own);
+	for (enum crowd_stage stage = 0; stage < N_CROWD_STAGES; stage++) {
+		if (crowd_has_stage(c, stage, direction == RETURN))
+			report_stage(b, c, direction, of, stage_names[stage], n, samples[stage]);
+	}
+	report_stage(b, c, direction, of, "rest", n, rest);
+}
+
+void crowd_measure_padded(struct bench *b, struct crowd *c, enum direction direction, uint64_t n)
+{
+	static double padded[BENCH_ROUNDS_MAX], bare[BENCH_ROUNDS_MAX];
+	unsigned n_rounds = bench_options(b)->rounds;
+	uint64_t state = 1;
+	char what[32];
+
+	for (unsigned round = 0; round < n_rounds; round++) {
+		bare[round] = crowd_round(c, direction, n, &state);
+		c->padding_bytes = PADDING;
+		padded[round] = crowd_round(c, direction, n, &state);
+		c->padding_bytes = 0;
+	}
+	snprintf(what, sizeof(what), "%s, padded", direction_names[direction]);
+	crowd_report_beside(b, c, what, n, padded, bare, n_rounds, 0);
 }
 
 void crowd_measure(
 	struct bench *b, struct crowd *c, enum direction direction, uint64_t n, double bound)
 {
 	measure_whole(b, c, direction, n, bound);
-	measure_stages(b, c, direction, n);
+	crowd_measure_stages(b, c, direction, n, "");
 }

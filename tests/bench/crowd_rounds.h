@@ -11,6 +11,14 @@ enum direction { FORWARD, RETURN, N_DIRECTIONS };
 void crowd_measure(
 	struct bench *b, struct crowd *c, enum direction direction, uint64_t n, double bound);
 
+// The stages alone, as "snat ipv4 forward'of': parse" and so on, and the rest: what the whole takes
+// beyond their sum, round by round.
+void crowd_measure_stages(
+	struct bench *b, struct crowd *c, enum direction direction, uint64_t n, const char *of);
+
+// Frames of which six bytes behind the packet are padding, beside frames without. IPv4.
+void crowd_measure_padded(struct bench *b, struct crowd *c, enum direction direction, uint64_t n);
+
 // One round: cycles a packet of bursts of the clients below 'n', picked by '*random'.
 double crowd_round(struct crowd *c, enum direction direction, uint64_t n, uint64_t *random);
 

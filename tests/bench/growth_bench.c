@@ -90,6 +90,16 @@ static void destroy(struct place *p)
 // Services and nodes
 // ==================
 
+// Of the most there are: where the cycles go.
+static void show_stages(struct bench *b, const struct size *size, const char *what, struct crowd *c,
+	enum direction direction)
+{
+	char of[64];
+
+	snprintf(of, sizeof(of), ", %zu %s", size->n, what);
+	crowd_measure_stages(b, c, direction, N_FLOWS, of);
+}
+
 static void measure_direction(
 	struct bench *b, const struct series *s, struct place *places, enum direction direction)
 {
@@ -114,6 +124,7 @@ static void measure_direction(
 		crowd_report_beside(b, places[i].crowd, what, N_FLOWS, samples[i], first, n_rounds,
 			i == 0 ? 0 : s->bound);
 	}
+	show_stages(b, &s->sizes[s->n - 1], s->what, places[s->n - 1].crowd, direction);
 }
 
 static void measure_series(struct bench *b, const struct series *s, const struct crowd_mode *mode)

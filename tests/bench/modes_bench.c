@@ -17,7 +17,7 @@ static const struct kind {
 	{{"tunnel gue", MODE_TUNNEL, TUNNEL_GUE}, false, 0},
 };
 
-static const uint64_t sizes[] = {1, 1 << 16, 1 << 20};
+static const uint64_t sizes[] = {1, 1 << 16, 1 << 20, 1 << 24};
 
 static void measure(struct bench *b, const struct kind *kind, enum family family)
 {
@@ -30,6 +30,8 @@ static void measure(struct bench *b, const struct kind *kind, enum family family
 		if (kind->has_replies)
 			crowd_measure(b, c, RETURN, sizes[i], 0);
 	}
+	if (family == IPV4)
+		crowd_measure_padded(b, c, FORWARD, sizes[0]);
 	crowd_destroy(c);
 }
 

@@ -27,6 +27,8 @@ static void measure_live(struct bench *b, enum family family, const struct size 
 	crowd_open(c, size->n_flows);
 	for (enum direction d = 0; d < N_DIRECTIONS; d++)
 		crowd_measure(b, c, d, size->n_flows, family == IPV4 ? size->bound[d] : 0);
+	for (enum direction d = 0; family == IPV4 && size == &sizes[0] && d < N_DIRECTIONS; d++)
+		crowd_measure_padded(b, c, d, size->n_flows);
 	crowd_destroy(c);
 }
 

@@ -29,11 +29,11 @@ def output_of(*command):
 
 
 def compiler_of(folder):
-    """Its words, without those of a cache before it, which meson finds by itself."""
+    """Its words: there may be a cache before it."""
     for target in introspect(folder, "targets"):
         for sources in target["target_sources"]:
             if sources.get("language") == "c":
-                return [word for word in sources["compiler"] if word != "ccache"]
+                return sources["compiler"]
     return ["cc"]
 
 

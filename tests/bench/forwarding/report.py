@@ -167,14 +167,15 @@ def print_machine(document):
 class Progress:
     """One line on a terminal, which the next line of the table takes the place of."""
 
-    def __init__(self, n_steps, stream=sys.stderr):
+    def __init__(self, n_steps=None, stream=sys.stderr):
         self.n_steps = n_steps
         self.n_done = 0
         self.stream = stream
         self.on_terminal = stream.isatty()
 
     def say(self, what):
-        line = f"[{self.n_done + 1}/{self.n_steps}] {what}"
+        of_all = "" if self.n_steps is None else f"/{self.n_steps}"
+        line = f"[{self.n_done + 1}{of_all}] {what}"
         if self.on_terminal:
             self.stream.write("\r\033[K" + line)
         else:

@@ -2,20 +2,36 @@
 
 import json
 import subprocess
+import tempfile
+from collections import deque
 
+import report
 from processes import Failure
 
 USUAL_MAX = 1 << 20
 
 
+def follow(stream, progress):
+    """Shows what is done, line by line; returns the last lines."""
+    last = deque(maxlen=8)
+    for line in stream:
+        last.append(line)
+        progress.say("stages: " + line.strip())
+        progress.step()
+    return "".join(last)
+
+
 def measure(build, flows_max, cpu):
-    print("Measuring stages, without ports", flush=True)
-    done = subprocess.run([f"{build}/tests/bench/bench", "--json", "--skip-machine",
-                           "--cpu", str(cpu), "--flows-max", str(max(flows_max, USUAL_MAX))],
-                          capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise Failure("the bench of stages failed: " + done.stderr)
-    return json.loads(done.stdout)["results"]
+    progress = report.Progress()
+    command = [f"{build}/tests/bench/bench", "--json", "--skip-machine", "--cpu", str(cpu),
+               "--flows-max", str(max(flows_max, USUAL_MAX))]
+    with tempfile.TemporaryFile("w+") as out:
+        with subprocess.Popen(command, stdout=out, stderr=subprocess.PIPE, text=True) as bench:
+            last_words = follow(bench.stderr, progress)
+        if bench.returncode != 0:
+            raise Failure("the bench of stages failed: " + last_words)
+        out.seek(0)
+        return json.load(out)["results"]
 
 
 def bound_text(result):
