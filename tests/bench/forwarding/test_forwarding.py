@@ -77,6 +77,7 @@ class ArithmeticLab:
         self.capacities = capacities
         self.forwarders = [OnPaper(name, name == "guideway") for name in capacities]
         self.guideways = ["guideway"]
+        self.swaps = [0, 0.0]
         self.running = None
         self.offers = []  # (forwarder, rate, seed)
 
@@ -87,11 +88,14 @@ class ArithmeticLab:
         """They know all flows."""
 
     @contextlib.contextmanager
-    def only(self, forwarder, _):
+    def only(self, forwarder, case):
         assert self.running is None, "two run at once"
         self.running = forwarder
         yield
         self.running = None
+        if case.variant and forwarder.has_flows:
+            self.swaps[0] += 50  # In half a second.
+            self.swaps[1] += 0.5
 
     def offer(self, forwarder, _, rate, seconds, seed):
         assert forwarder is self.running
@@ -219,6 +223,34 @@ def the_search_takes_turns_between_guideway_and_macswap():
     assert names[:8] == ["macswap", "guideway"] * 4, names
     assert [seed for _, _, seed in lab.offers[:4]] == [1 << 20, 1 << 20, (1 << 20) + 1] + \
         [(1 << 20) + 1]
+
+
+def each_forwarder_has_each_place_in_a_round():
+    lab = ArithmeticLab(macswap=10e6, io=12e6, guideway=5e6)
+    rounds = procedure.Procedure(lab, effort(rounds=6)).interleave(cases.Case("snat"))
+    assert {name: len(of) for name, of in rounds.items()} == dict.fromkeys(rounds, 6)
+    names = [name for name, _, _ in lab.offers]
+    for place in range(3):
+        assert sorted(names[place::3]) == sorted(["macswap", "io", "guideway"] * 2), names
+
+
+def a_result_has_rates_ratio_and_the_case():
+    lab = ArithmeticLab(macswap=10e6, io=12e6, guideway=8e6)
+    case = cases.Case("dnat", "return", 6, "udp", "512", 1024)
+    result = procedure.Procedure(lab, effort()).measure(case)
+    assert result["name"] == case.name and "tables_per_s" not in result
+    assert {name: of["pps"] for name, of in result["forwarders"].items()} == lab.capacities
+    of = result["forwarders"]["guideway"]
+    assert (of["ratio"], of["cycles_above"], of["saturated"]) == (0.8, 25, True), of
+    assert of["rounds"] == [8e6] * 3 and of["cycles"] == 125
+
+
+def swaps_and_churn_are_counted_while_guideway_runs():
+    for variant in ("swaps", "churn"):
+        lab = ArithmeticLab(macswap=10e6, io=12e6, guideway=5e6)
+        result = procedure.Procedure(lab, effort()).measure(cases.Case("dsr", variant=variant))
+        assert result["tables_per_s"] == 100 and lab.swaps == [150, 1.5], lab.swaps
+        assert f"{variant} 100/s" in report.row(result, "guideway")
 
 
 def a_forwarder_that_forwards_nothing_is_not_searched():
