@@ -1,23 +1,24 @@
 #!/usr/bin/python3
 """What of this machine stands in the way of good figures: each line good or bad, and how to mend
-it.
+it."""
 
-usage: scripts/doctor [PORT]...
-
-A PORT is a PCI address, a kernel interface or a device of DPDK, such as net_memif0,role=server.
-Ends with 1 if something is bad.
-"""
-
+import argparse
+import json
 import os
 import re
 import subprocess
 import sys
 import time
 
-from machine import CPU, PAGES, numbers_of, read
+from machine import CPU, PAGES, best_first, isolated_cpus, numbers_of, online_cpus, read
 
+NODES = "/sys/devices/system/node/"
+PAGES_OF_NODE = "/hugepages/hugepages-2048kB/"
 PCI = re.compile(r"([0-9a-f]{4}:)?[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
 PAGES_WANTED = 512  # 1 GB: a million flows of each family, and packets.
+ETHERNET = 18  # Bytes of a frame beside its packet, the checksum with them.
+MTU_MOST = 65535
+AF_XDP_MTU_MOST = 3498
 STEAL_MAX = 0.01
 STEAL_S = 0.5
 # What has to be known of a port for replies to come to the worker of their flow: the same as
@@ -38,13 +39,34 @@ class Finding:
         return f"{'good' if self.good else 'BAD '}    {self.what}{mend}"
 
 
+def list_of(cpus):
+    return ",".join(map(str, sorted(cpus))) or "none"
+
+
 # --- The machine ---------------------------------------------------------------------------------
 
-def huge_pages():
-    free = int(read(PAGES + "free_hugepages", "0"))
-    return Finding(free >= PAGES_WANTED, f"huge pages: {free} of 2 MB are free",
-                   f"echo {PAGES_WANTED} >{PAGES}nr_hugepages, at boot hugepages={PAGES_WANTED} "
+def node_cpus():
+    """By NUMA node, its CPUs."""
+    nodes = [name for name in (os.listdir(NODES) if os.path.isdir(NODES) else ())
+             if re.fullmatch(r"node\d+", name)]
+    return {int(node[4:]): set(numbers_of(read(f"{NODES}{node}/cpulist"))) for node in nodes}
+
+
+def huge_pages_of(free, folder, where=""):
+    return Finding(free >= PAGES_WANTED, f"huge pages{where}: {free} of 2 MB are free",
+                   f"echo {PAGES_WANTED} >{folder}nr_hugepages, at boot hugepages={PAGES_WANTED} "
                    "(scripts/bench reserves its own while it runs)")
+
+
+def huge_pages(workers):
+    """Of each node that has a worker."""
+    nodes = [node for node, cpus in sorted(node_cpus().items()) if cpus & workers]
+    if len(node_cpus()) < 2 or not nodes:
+        return [huge_pages_of(int(read(PAGES + "free_hugepages", "0")), PAGES)]
+    folders = [f"{NODES}node{node}{PAGES_OF_NODE}" for node in nodes]
+    return [huge_pages_of(int(read(folder + "free_hugepages", "0")), folder,
+                          f" of node {node}, where workers are")
+            for node, folder in zip(nodes, folders)]
 
 
 def governor():
@@ -56,15 +78,65 @@ def governor():
                    f"for f in {CPU}cpu*/cpufreq/scaling_governor; do echo performance >$f; done")
 
 
-def isolated_cpus():
-    isolated = read(CPU + "isolated")
-    online = len(numbers_of(read(CPU + "online", "0")))
+def isolation(workers):
+    isolated = isolated_cpus()
     if isolated:
-        return Finding(True, f"isolated CPUs: {isolated}; workers belong there")
+        return Finding(workers <= isolated, f"isolated CPUs: {list_of(isolated)}; workers belong "
+                       f"there, and are on {list_of(workers)}", "scripts/bench takes them first")
     return Finding(False, "isolated CPUs: none, so that the kernel runs others beside workers",
-                   f"boot with isolcpus={'1' if online == 2 else f'1-{online - 1}'} "
-                   "nohz_full=<the same> rcu_nocbs=<the same>" if online > 1 else
+                   f"boot with isolcpus={list_of(workers)}" if len(online_cpus()) > 1 else
                    "it has one CPU only: workers and all others share it")
+
+
+def spared(what, cpus, workers, mend):
+    """Whether the kernel keeps something of its own away from workers."""
+    return Finding(workers <= cpus, f"{what}: {list_of(cpus)}", mend)
+
+
+def ticks(workers):
+    full = read(CPU + "nohz_full")
+    cpus = set(numbers_of(full)) if re.fullmatch(r"[\d,-]+", full) else set()  # Else "(null)".
+    return spared("nohz_full, CPUs without a timer's tick", cpus, workers,
+                  f"boot with nohz_full={list_of(workers)} (a kernel that has CONFIG_NO_HZ_FULL)")
+
+
+def cpus_of_boot(name):
+    """Of the kernel's command line. "all" is what "rcu_nocbs" alone means too."""
+    found = re.findall(rf"(?:^|\s){name}(?:=(\S*))?(?=\s|$)", read("/proc/cmdline"))
+    if not found:
+        return set()
+    cpus = found[-1]
+    return online_cpus() if cpus in ("", "all") else set(numbers_of(cpus))
+
+
+def callbacks(workers):
+    """Those of nohz_full have none either."""
+    cpus = cpus_of_boot("rcu_nocbs") | cpus_of_boot("nohz_full")
+    return spared("rcu_nocbs, CPUs without RCU's callbacks", cpus, workers,
+                  f"boot with rcu_nocbs={list_of(workers)}")
+
+
+def interrupts_at(cpus, folder="/proc/irq"):
+    """Numbers of those that somebody takes, which has a folder there, and that may come there."""
+    found = []
+    for number in sorted(filter(str.isdigit, os.listdir(folder)), key=int):
+        path = f"{folder}/{number}"
+        allowed = read(path + "/smp_affinity_list")
+        is_taken = any(os.path.isdir(f"{path}/{name}") for name in os.listdir(path))
+        if is_taken and set(numbers_of(allowed)) & cpus:
+            found.append(number)
+    return found
+
+
+def interrupts(workers):
+    found = interrupts_at(workers)
+    others = online_cpus() - workers
+    told = ", ".join(found[:8]) + (" and others" if len(found) > 8 else "")
+    return Finding(not found, f"interrupts: {told or 'none'} may come to CPUs {list_of(workers)}",
+                   f"for i in {' '.join(found)}; do echo {list_of(others)} "
+                   ">/proc/irq/$i/smp_affinity_list; done, at boot "
+                   f"irqaffinity={list_of(others)}; those of which a driver has one for each CPU "
+                   "refuse, and come only where their queue is used")
 
 
 def hyper_threads():
@@ -102,7 +174,7 @@ def steal():
                    "ask for CPUs of its own for this machine")
 
 
-def interrupts():
+def irqbalance():
     runs = any(read(f"/proc/{pid}/comm") == "irqbalance" for pid in os.listdir("/proc")
                if pid.isdigit())
     what = "moves interrupts to any CPU" if runs else "not there"
@@ -117,9 +189,11 @@ def numa_balancing():
                    "echo 0 >/proc/sys/kernel/numa_balancing")
 
 
-def machine_findings():
-    return [check() for check in (huge_pages, governor, isolated_cpus, hyper_threads, clock, load,
-                                  steal, interrupts, numa_balancing)]
+def machine_findings(workers):
+    of_workers = [check(workers) for check in (isolation, ticks, callbacks, interrupts)]
+    return huge_pages(workers) + of_workers + [
+        check() for check in (governor, hyper_threads, clock, load, steal, irqbalance,
+                              numa_balancing)]
 
 
 # --- Ports ---------------------------------------------------------------------------------------
@@ -143,12 +217,15 @@ def pci_driver(port, folder):
                    f"modprobe vfio-pci; dpdk-devbind.py --bind=vfio-pci {port}")
 
 
-def pci_numa(port, folder):
+def pci_numa(port, folder, workers):
     node = read(folder + "/numa_node", "-1")
     if node == "-1":
         return Finding(True, f"{port}: NUMA node not told, or only one")
-    near = read(f"/sys/devices/system/node/node{node}/cpulist", "?")
-    return Finding(True, f"{port}: NUMA node {node}; its workers belong on CPUs {near}")
+    near = set(numbers_of(read(f"{NODES}node{node}/cpulist")))
+    return Finding(workers <= near, f"{port}: NUMA node {node}, CPUs {list_of(near)}; workers are "
+                   f"on {list_of(workers)}",
+                   f"isolate CPUs of node {node}, or put the card into a slot of the other's; "
+                   f"of those that are isolated {list_of(near & isolated_cpus())} are near it")
 
 
 def pci_lanes(port, folder):
@@ -166,11 +243,14 @@ def port_info(device):
     which = ["-a", device] if is_pci else ["--no-pci", f"--vdev={device}"]
     memory = ["--in-memory"] if is_pci else ["--no-huge", "--no-shconf", "-m", "128"]
     cpus = sorted(os.sched_getaffinity(0))[:1] * 2
+    # A card takes seconds to find its other end, for which testpmd waits unless it is told not to.
+    # A port between processes has none yet.
+    link = [] if is_pci else ["--disable-link-check"]
     try:
         done = subprocess.run(
             ["dpdk-testpmd", f"--lcores=0@{cpus[0]},1@{cpus[1]}", *memory, *which, "--no-telemetry",
-             "--file-prefix=guideway-doctor", "--", "-i", "--no-lsc-interrupt",
-             "--disable-link-check", "--total-num-mbufs=4096"],
+             "--file-prefix=guideway-doctor", "--", "-i", "--no-lsc-interrupt", *link,
+             "--total-num-mbufs=4096"],
             input="show port info 0\nquit\n", capture_output=True, text=True, timeout=30,
             check=False)
     except FileNotFoundError:
@@ -206,6 +286,15 @@ def rss_of_device(name, text):
                    f"bytes and a table of a power of two up to {RSS_TABLES[-1]}")
 
 
+def mtu_finding(name, mtu, most, mend="packets of 1500 bytes do not fit"):
+    return Finding(mtu >= 1500, f"{name}: MTU {mtu}, at most {most}", mend)
+
+
+def mtu_of_device(name, text):
+    frame = number_after("Maximum configurable length of RX packet", text)
+    return mtu_finding(name, number_after("MTU", text), min(MTU_MOST, max(0, frame - ETHERNET)))
+
+
 def dpdk_findings(name, device):
     text, complaint = port_info(device)
     if "Infos for port 0" not in text:
@@ -213,19 +302,19 @@ def dpdk_findings(name, device):
         return [Finding(False, f"{name}: DPDK cannot take it: {last}",
                         "what guideway --check says of it may tell more")]
     up = "Link status: up" in text
-    mtu = number_after("MTU", text)
     return [rss_of_device(name, text),
             Finding(up, f"{name}: link {'up' if up else 'down'}",
                     "is its other end there? (a memif has one only while its peer runs)"),
-            Finding(mtu >= 1500, f"{name}: MTU {mtu}", "packets of 1500 bytes do not fit")]
+            mtu_of_device(name, text)]
 
 
-def pci_findings(port):
+def pci_findings(port, workers):
     port = port if port.count(":") == 2 else "0000:" + port
     folder = f"/sys/bus/pci/devices/{port}"
     if not os.path.isdir(folder):
         return [Finding(False, f"{port}: there is no such device", "dpdk-devbind.py --status")]
-    found = [iommu(), pci_driver(port, folder), pci_numa(port, folder), pci_lanes(port, folder)]
+    found = [iommu(), pci_driver(port, folder), pci_numa(port, folder, workers),
+             pci_lanes(port, folder)]
     return found + (dpdk_findings(port, port) if found[1].good else [])
 
 
@@ -250,22 +339,32 @@ def interface_rss(name):
                    "one worker needs none; several hand packets over in software (steering)")
 
 
+def interface_mtu(name):
+    try:
+        (link,) = json.loads(output_of("ip", "-d", "-j", "link", "show", name))
+    except ValueError:
+        link = {}
+    mtu, most = link.get("mtu", 0), link.get("max_mtu", 0) or "not told"
+    finding = mtu_finding(name, mtu, most,
+                          "AF_XDP carries 1500 to 3498 bytes; beyond that it is AF_PACKET, far "
+                          "slower")
+    finding.good = 1500 <= mtu <= AF_XDP_MTU_MOST
+    return finding
+
+
 def interface_findings(name):
     folder = f"/sys/class/net/{name}"
     state = read(folder + "/operstate")
-    mtu = int(read(folder + "/mtu", "0"))
     speed = read(folder + "/speed", "-1")
     speed = f", {speed} Mb/s" if not speed.startswith("-") else ""
     return [Finding(state in ("up", "unknown"), f"{name}: link {state}{speed}",
                     f"ip link set {name} up; is its other end there?"),
-            Finding(1500 <= mtu <= 3498, f"{name}: MTU {mtu}",
-                    "AF_XDP carries 1500 to 3498 bytes; beyond that it is AF_PACKET, far slower"),
-            interface_queues(name), interface_rss(name)]
+            interface_mtu(name), interface_queues(name), interface_rss(name)]
 
 
-def port_findings(port):
+def port_findings(port, workers):
     if PCI.fullmatch(port.lower()):
-        return pci_findings(port.lower())
+        return pci_findings(port.lower(), workers)
     if port.startswith(("net_", "virtio_user")):
         return dpdk_findings(port.partition(",")[0], port)
     if os.path.isdir(f"/sys/class/net/{port}"):
@@ -274,13 +373,38 @@ def port_findings(port):
                     "ip link; dpdk-devbind.py --status")]
 
 
+def parse_cpus(text):
+    if not re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)*", text):
+        raise argparse.ArgumentTypeError(f"'{text}' is no list of CPUs, such as 2,4-6")
+    return set(numbers_of(text))
+
+
+def parse(arguments):
+    parser = argparse.ArgumentParser(prog="scripts/doctor", description=__doc__,
+                                     epilog="Changes nothing. Ends with 1 if something is bad.",
+                                     allow_abbrev=False)
+    parser.add_argument("--cpus", type=parse_cpus, metavar="LIST",
+                        help="of workers (those that are isolated, else those that scripts/bench "
+                        "would take)")
+    parser.add_argument("ports", nargs="*", metavar="PORT",
+                        help="a PCI address, a kernel interface or a device of DPDK, such as "
+                        "net_memif0,role=server")
+    return parser.parse_args(arguments)
+
+
+def usual_workers():
+    """Those that are isolated, else those of a generator and a forwarder, of which one shares its
+    CPU with all the rest where there are but two."""
+    best = best_first(online_cpus(), isolated_cpus())
+    return isolated_cpus() or set(best[:2 if len(best) > 2 else 1])
+
+
 def main():
-    if any(a.startswith("-") for a in sys.argv[1:]):
-        print(__doc__.strip())
-        return 0 if sys.argv[1] in ("-h", "--help") else 2
-    findings = machine_findings()
-    for port in sys.argv[1:]:
-        findings += port_findings(port)
+    options = parse(sys.argv[1:])
+    workers = options.cpus or usual_workers()
+    findings = machine_findings(workers)
+    for port in options.ports:
+        findings += port_findings(port, workers)
     for finding in findings:
         print(finding)
     n_bad = sum(not f.good for f in findings)

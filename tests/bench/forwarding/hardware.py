@@ -67,13 +67,13 @@ def here_document(command, text):
     print(f"{command} <<'END'\n{text.strip()}\nEND")
 
 
-def prepare(ports, megabytes):
+def prepare(ports, megabytes, pollers):
     print("modprobe vfio-pci")
     for port in ports:
         print(f"dpdk-devbind.py --bind=vfio-pci {port}")
     print(f"echo {-(-megabytes // machine.PAGE_MB)} >/proc/sys/vm/nr_hugepages"
           f"     # 2 MB pages: {megabytes} MB")
-    print("scripts/doctor " + " ".join(ports))
+    print(f"scripts/doctor --cpus {','.join(map(str, pollers))} {' '.join(ports)}")
 
 
 def world_of(options, ports):
@@ -102,7 +102,7 @@ def testpmd_line(ports, cpus, mode, *more):
 def show_forwarder(ports, cpus, world):
     heading("the machine of the forwarder")
     poller, _, sleeper = cpus
-    prepare(ports, world.memory_mb() + PACKETS_MB)
+    prepare(ports, world.memory_mb() + PACKETS_MB, [poller])
     print("\n# once as the ceiling,")
     print(testpmd_line(ports, cpus, "macswap"))
     print("\n# and once as Guideway, with as many descriptors. Packets that go on to nodes and "
@@ -127,7 +127,7 @@ def show_own_generator(ports, cpus, world, case):
 
 def show_testpmd(ports, cpus, world, options):
     heading("the generator's machine")
-    prepare(ports, PACKETS_MB)
+    prepare(ports, PACKETS_MB, cpus[:1])
     case = replace(cases.usual_cases(options.modes, options.families, options.protocols)[0],
                    flows=options.flows[0], size=options.sizes[0])
     print("\n# Our own generator has both ends on one clock: it opens the flows, then sends. "
@@ -211,8 +211,8 @@ pktgen.quit()
 
 def show_pktgen(ports, cpus, _, __):
     heading("the generator's machine")
-    prepare(ports, PACKETS_MB)
     pollers = cpus[:len(ports)]
+    prepare(ports, PACKETS_MB, pollers)
     matrix = ",".join(f"{cpu}.{number}" for number, cpu in enumerate(pollers))
     lcores = ",".join(map(str, dict.fromkeys((cpus[2], *pollers))))
     print(f"pktgen -l {lcores} {allow(ports)} -- -P -m \"{matrix}\" -f guideway.lua")
