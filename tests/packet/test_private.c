@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "snat.h"
 
 // What a worker writes while it forwards is its own, and nobody else reads it: so cores do not wait
@@ -20,8 +21,6 @@
 // a mapping apart only to what is larger than LARGE_BYTES.
 
 enum { LARGE_BYTES = 8 << 20 };
-
-#define NS_PER_S 1000000000ull
 
 enum { N_WORKERS = 2, MAPPINGS_MAX = 1024, N_BURSTS_MAX = 64 };
 
@@ -309,7 +308,7 @@ static void take_turn(const struct memory *memory, const struct scene *s, unsign
 	else
 		pipeline_forward(
 			&w->pipeline, table, mbufs, n, ORIGIN_PORT, s->world->now_ns, &w->out);
-	snat_expire(&w->pipeline, table, (uint32_t)(s->world->now_ns / NS_PER_S));
+	snat_expire(&w->pipeline, table, clock_s(s->world->now_ns));
 	take_outcome(&w->out, worker, next);
 }
 
@@ -334,7 +333,7 @@ static void forward_burst(
 static void expire_all(const struct memory *memory, const struct scene *s, unsigned worker)
 {
 	const uint32_t day_s = 24 * 3600;
-	uint32_t now_s = (uint32_t)(s->world->now_ns / NS_PER_S);
+	uint32_t now_s = clock_s(s->world->now_ns);
 
 	protect(memory, s, worker, &now_s);
 	for (uint32_t later_s = day_s; later_s < 2 * day_s; later_s += day_s / 24)
