@@ -902,7 +902,7 @@ static int write_snat(struct making *m, enum family family)
 				"SNAT address %s comes twice, or among the wrong family's",
 				address_format(address, text));
 		m->snat_rows[family][i] = *address;
-		m->built->table.snat_may_end[address->bytes[15]] = true;
+		m->built->table.snat_filter[snat_filter_place(address)] = true;
 		add_own(m,
 			&(struct own_address){
 				.address = *address,
@@ -987,7 +987,7 @@ static void copy_own(struct making *m)
 	memcpy(m->own, before->own, before->n_own * sizeof(*m->own));
 	table->n_own = before->n_own;
 	table->own_index = copy_index(&before->own_index, m->own_slots, m->sizes.own_slots);
-	memcpy(table->snat_may_end, before->snat_may_end, sizeof(table->snat_may_end));
+	memcpy(table->snat_filter, before->snat_filter, sizeof(table->snat_filter));
 	for (enum family f = IPV4; f < N_FAMILIES; f++) {
 		memcpy(m->snat_rows[f], before->snat[f],
 			before->n_snat[f] * sizeof(struct address));

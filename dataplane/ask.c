@@ -18,7 +18,6 @@ static bool hash(const struct burst *b, struct packet *p)
 void ask_for_services(struct burst *b)
 {
 	const struct index *index = &b->table->service_index;
-	const struct traffic_counter *counters = b->pipeline->counters->services.in;
 	struct packet_list list;
 
 	list.n = 0;
@@ -32,6 +31,6 @@ void ask_for_services(struct burst *b)
 		struct packet *p = list.at[i];
 
 		p->service = index_guess(index, p->hash);
-		ask_for_service(b, counters, p->service);
+		ask_for_service(b, b->pipeline->counters->services.in, p->service);
 	}
 }

@@ -205,7 +205,8 @@ static inline void sort_to_snat(struct burst *b, struct packet *p, const struct 
 }
 
 // To no service, and to no SNAT address.
-static inline void sort_ports(struct burst *b, struct packet *p, const struct address *destination)
+static __attribute__((noinline)) void sort_ports(
+	struct burst *b, struct packet *p, const struct address *destination)
 {
 	const struct own_address *own = forwarding_table_find_own(b->table, destination);
 

@@ -172,12 +172,18 @@ struct forwarding_table {
 
 	const struct address *snat[N_FAMILIES]; // [n_snat[family]]; none is a VIP.
 	size_t n_snat[N_FAMILIES];
-	bool snat_may_end[256]; // By an address's last byte, whether an SNAT address has it.
+	bool snat_filter[256]; // By snat_filter_place(): what has false here is none.
 
 	const struct source_set *const *source_sets; // Services with the same list share a set.
 	struct route_table routes;
 	struct forwarding_settings settings;
 };
+
+// By a hash: networks are numbered alike, so that a VIP often ends as an SNAT address does.
+static inline uint8_t snat_filter_place(const struct address *a)
+{
+	return (uint8_t)(a->words[3] * 0x9e3779b1u >> 24);
+}
 
 // 'hash' is index_hash_endpoint() of the rest. Returns SERVICE_NONE if there is none.
 static inline service_id forwarding_table_find_service(const struct forwarding_table *table,
@@ -263,7 +269,7 @@ static inline const struct own_address *forwarding_table_find_own(
 static inline const struct own_address *forwarding_table_find_snat(
 	const struct forwarding_table *table, const struct address *address)
 {
-	if (!table->snat_may_end[address->bytes[15]])
+	if (!table->snat_filter[snat_filter_place(address)])
 		return NULL;
 
 	const struct own_address *own = forwarding_table_find_own(table, address);

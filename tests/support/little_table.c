@@ -165,7 +165,7 @@ void little_table_add_snat(struct little_table *t, const char *text)
 
 	require(*n < LITTLE_SNAT, "too many SNAT addresses");
 	t->snat[family][*n] = address;
-	t->table.snat_may_end[address.bytes[15]] = true;
+	t->table.snat_filter[snat_filter_place(&address)] = true;
 	add_own(t,
 		(struct own_address){.address = address,
 			.kind = OWN_SNAT,
