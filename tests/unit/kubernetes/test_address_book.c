@@ -399,7 +399,7 @@ static void the_first_pool_that_is_for_it_gives(void **)
 	expect(WISH(.owner = "mail/a"), 0, "198.51.100.6");
 	refuse(WISH(.owner = "mail/b"), 0, BOOK_EXHAUSTED, "",
 		"no IPv4 address is free: in use, or resting, are all 1 of pool shop, all 2 of "
-	        "pool "
+		"pool "
 		"all");
 	expect(WISH(.owner = "mail/b", .pool = "named"), 0, "198.51.100.1");
 }
