@@ -35,6 +35,12 @@ static json_t *ago(uint64_t then_ns, uint64_t now_ns)
 	return then_ns == 0 ? json_null() : json_real((double)(now_ns - then_ns) / NSEC_PER_SEC);
 }
 
+// A resourceVersion; null of one that releases all.
+static json_t *version_of(uint64_t in_force)
+{
+	return in_force == IN_FORCE_NOT_ALL ? json_null() : json_integer((json_int_t)in_force);
+}
+
 struct instance_list {
 	json_t *list;
 	const char *leader;
@@ -47,9 +53,9 @@ static void add_instance(void *argument, const struct instance_seen *seen)
 	bool leads = to->leader[0] != '\0' && strcmp(seen->holder, to->leader) == 0;
 
 	json_array_append_new(to->list,
-		json_pack("{s:s, s:s, s:b, s:o, s:I, s:b}", "name", seen->name, "holder",
+		json_pack("{s:s, s:s, s:b, s:o, s:o, s:b}", "name", seen->name, "holder",
 			seen->holder, "leads", leads, "renewed_s",
-			ago(seen->renewed_ns, to->now_ns), "in_force", (json_int_t)seen->in_force,
+			ago(seen->renewed_ns, to->now_ns), "in_force", version_of(seen->in_force),
 			"own", seen->is_own));
 }
 

@@ -13,14 +13,16 @@ static uint64_t score(uint64_t name_hash, const struct address *vip)
 bool announcers_own(const struct announcers *announcers, const struct address *vip)
 {
 	uint64_t own = score(announcers->own, vip);
+	bool is_one = false;
 
 	if (announcers->all || !announcers->known)
 		return announcers->all;
 	for (size_t i = 0; i < announcers->n; i++) {
 		if (score(announcers->hashes[i], vip) > own)
 			return false;
+		is_one |= announcers->hashes[i] == announcers->own;
 	}
-	return true;
+	return is_one;
 }
 
 bool announcers_equal(const struct announcers *a, const struct announcers *b)

@@ -20,7 +20,7 @@ struct announcers {
 	bool known; // Who there is; before, nobody answers.
 	size_t n;
 	uint64_t hashes[ANNOUNCERS_MAX]; // [n] Of their names, in the order of these.
-	uint64_t own;
+	uint64_t own;                    // May be none of them.
 };
 
 bool announcers_own(const struct announcers *announcers, const struct address *vip);

@@ -300,6 +300,7 @@ int cluster_join(struct cluster *cluster, const struct cluster_config *before,
 		return r;
 
 	cluster->has_changed = false;
+	cluster->lacks_room = cluster_config_lacks_room(joined);
 	cluster->joined_version = cluster->told_version;
 	if (before != NULL && cluster_config_is_same(joined, before)) {
 		date_unjoined(cluster);

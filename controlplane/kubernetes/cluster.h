@@ -49,7 +49,8 @@ int cluster_set_file(struct cluster *cluster, const struct config *file, uint64_
 // Returns 0 or -ENOMEM, and then all is as before.
 int cluster_set_lead(struct cluster *cluster, bool leads, uint64_t now_ns);
 
-// Up to which resourceVersion of Services all workers forward as they say; 0 for none yet.
+// Up to which resourceVersion of Services all workers forward as they say; 0 for none yet,
+// IN_FORCE_NOT_ALL while all are released, or there is no room for some.
 uint64_t cluster_in_force_version(const struct cluster *cluster);
 
 // The least of what the others say of that; UINT64_MAX if there are none. A status is written once

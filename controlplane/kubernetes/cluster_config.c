@@ -92,6 +92,7 @@ struct cluster_config {
 	struct cluster_ground *ground;
 	struct service_piece **pieces; // [n_pieces]
 	size_t n_pieces;
+	bool lacks_room;
 };
 
 // Whose an address is already.
@@ -1008,6 +1009,13 @@ static int take_piece(const struct joining *j, struct served *served, size_t sou
 	return 0;
 }
 
+static int leave_out(struct joining *j, const struct service_config *service)
+{
+	j->joined->lacks_room = true;
+	return text_lines_add(j->left_out, "%s is not served: memory.services has no room for more",
+		service->name);
+}
+
 static int add_piece(struct joining *j, const struct served *served)
 {
 	struct config *config = &j->joined->config;
@@ -1020,9 +1028,7 @@ static int add_piece(struct joining *j, const struct served *served)
 		if (config->n_services < config->dataplane.services_max)
 			config->services[config->n_services++] = service;
 		else
-			r = text_lines_add(j->left_out,
-				"%s is not served: memory.services has no room for more",
-				service->name);
+			r = leave_out(j, service);
 	}
 	return r;
 }
@@ -1158,6 +1164,11 @@ bool cluster_config_is_same(const struct cluster_config *a, const struct cluster
 {
 	return a->ground == b->ground && a->n_pieces == b->n_pieces &&
 		memcmp(a->pieces, b->pieces, a->n_pieces * sizeof(*a->pieces)) == 0;
+}
+
+bool cluster_config_lacks_room(const struct cluster_config *joined)
+{
+	return joined->lacks_room;
 }
 
 const struct config *cluster_config_of(const struct cluster_config *joined)

@@ -93,6 +93,9 @@ void piece_keeper_retire(struct piece_keeper *keeper, struct service_piece *piec
 // True if the two are made of the very same pieces, so that one is as good as the other.
 bool cluster_config_is_same(const struct cluster_config *a, const struct cluster_config *b);
 
+// True if services are left out, for want of room.
+bool cluster_config_lacks_room(const struct cluster_config *joined);
+
 // The whole, as a file could have said it. It is the joined one's.
 const struct config *cluster_config_of(const struct cluster_config *joined);
 

@@ -138,6 +138,7 @@ struct cluster {
 	bool was_synced; // as does this: all was told once, and addresses may be given.
 	bool is_leaving; // Nothing is ours any more, until someone says otherwise.
 	bool has_changed;
+	bool lacks_room;   // What was joined last leaves services out.
 	uint64_t join;     // Counts from 1.
 	uint64_t in_force; // The join by which every worker forwards; 0 for none.
 	struct event_queue *events;

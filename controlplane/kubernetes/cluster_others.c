@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "lease.h"
 #include "recorded_addresses.h"
 
 // Several instances
@@ -99,6 +100,8 @@ uint64_t cluster_in_force_version(const struct cluster *cluster)
 
 	if (!cluster_is_synced(cluster))
 		return 0;
+	if (cluster->is_leaving || cluster->lacks_room)
+		return IN_FORCE_NOT_ALL;
 	return is_all ? cluster->told_version : cluster->in_force_version;
 }
 

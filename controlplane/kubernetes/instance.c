@@ -43,6 +43,7 @@ struct instance {
 	char others_path[PATH_MAX_LEN];
 	uint64_t others_in_force; // As was told last, as is the next.
 	struct announcers announcers;
+	uint64_t in_force; // Of our own workers; 0 for nothing yet.
 	uint64_t started_ns;
 
 	struct shared_key *key; // NULL if it is not the cluster's matter.
@@ -101,7 +102,7 @@ static bool announcers_change(struct instance *i, uint64_t now_ns)
 	struct announcers announcers = i->announcers;
 
 	if (i->others_known && lease_keeper_holds(i->errands[PRESENCE].keeper, now_ns))
-		instances_announce(i->others, now_ns, &announcers);
+		instances_announce(i->others, i->in_force, now_ns, &announcers);
 	announcers.all = i->config.file->announce == ANNOUNCE_ALL || i->others == NULL ||
 		(!announcers.known && now_ns >= i->started_ns + UNSEEN_NS);
 	if (announcers_equal(&announcers, &i->announcers))
@@ -417,10 +418,14 @@ void instance_say_in_force(struct instance *instance, uint64_t in_force, uint64_
 
 	if (presence->keeper == NULL || in_force == 0)
 		return;
+	bool is_other = in_force_is_all(in_force) != in_force_is_all(instance->in_force);
+	instance->in_force = in_force;
 	// The leader is waited for by nobody.
 	lease_keeper_say_in_force(
 		presence->keeper, in_force, !instance_leads(instance, now_ns), now_ns);
-	if (due_ns(presence) < instance->next.due_ns)
+	if (is_other)
+		loop_timer_set(instance->config.loop, &instance->next, now_ns);
+	else if (due_ns(presence) < instance->next.due_ns)
 		loop_timer_set(instance->config.loop, &instance->next, due_ns(presence));
 }
 

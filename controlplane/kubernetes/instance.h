@@ -39,7 +39,8 @@ void instance_stop(struct instance *instance);
 // Whether this one may write now: to be asked before each write.
 bool instance_leads(const struct instance *instance, uint64_t now_ns);
 
-// Tells the others up to which resourceVersion of Services our workers forward; 0 is not told.
+// Tells the others up to which resourceVersion of Services our workers forward, or that they do
+// not forward all (IN_FORCE_NOT_ALL); 0 is not told.
 void instance_say_in_force(struct instance *instance, uint64_t in_force, uint64_t now_ns);
 
 // The least that they say of that: as of instances_in_force().

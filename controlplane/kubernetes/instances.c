@@ -170,22 +170,61 @@ void instances_each(
 	}
 }
 
+// Who shares the VIPs: the best of those that live. One that comes forwards before it answers for
+// any, and one that ceases answers until all can have seen that it does: so for a moment two
+// answer, rather than nobody.
+
+enum rank { FORWARDS_NOTHING_YET, FORWARDS_NOT_ALL, FORWARDS_ALL };
+
+struct sharing {
+	struct announcers announcers;
+	uint64_t own_in_force;
+	enum rank least;
+};
+
+static enum rank rank_of(uint64_t in_force)
+{
+	if (in_force == 0)
+		return FORWARDS_NOTHING_YET;
+	return in_force_is_all(in_force) ? FORWARDS_ALL : FORWARDS_NOT_ALL;
+}
+
+// What our own Lease has may be of the process before.
+static enum rank own_rank(uint64_t in_force, const struct instance_seen *seen)
+{
+	enum rank rank = rank_of(in_force), seen_rank = rank_of(seen->in_force);
+
+	return rank == FORWARDS_NOT_ALL && seen_rank > rank ? seen_rank : rank;
+}
+
 static void add_announcer(void *argument, const struct instance_seen *seen)
 {
-	struct announcers *announcers = argument;
+	struct sharing *sharing = argument;
+	struct announcers *announcers = &sharing->announcers;
+	enum rank rank =
+		seen->is_own ? own_rank(sharing->own_in_force, seen) : rank_of(seen->in_force);
 
-	if (announcers->n < ANNOUNCERS_MAX)
+	if (announcers->n < ANNOUNCERS_MAX && rank >= sharing->least)
 		announcers->hashes[announcers->n++] = name_hash(seen->name);
 }
 
-void instances_announce(
-	const struct instances *instances, uint64_t now_ns, struct announcers *ret_announcers)
+void instances_announce(const struct instances *instances, uint64_t own_in_force, uint64_t now_ns,
+	struct announcers *ret_announcers)
 {
-	struct announcers announcers = {
-		.known = true,
-		.own = name_hash(instances->own + strlen(INSTANCE_LEASE_PREFIX)),
+	struct sharing sharing = {
+		.announcers =
+			{
+				.known = true,
+				.own = name_hash(instances->own + strlen(INSTANCE_LEASE_PREFIX)),
+			},
+		.own_in_force = own_in_force,
+		.least = FORWARDS_ALL,
 	};
 
-	instances_each(instances, now_ns, add_announcer, &announcers);
-	*ret_announcers = announcers;
+	instances_each(instances, now_ns, add_announcer, &sharing);
+	while (sharing.announcers.n == 0 && sharing.least > FORWARDS_NOTHING_YET) {
+		sharing.least--;
+		instances_each(instances, now_ns, add_announcer, &sharing);
+	}
+	*ret_announcers = sharing.announcers;
 }

@@ -31,9 +31,12 @@ void instances_end(struct instances *instances);
 // 0 if one has not said anything yet.
 uint64_t instances_in_force(const struct instances *instances, uint64_t now_ns);
 
-// All that live, as those that share the VIPs.
-void instances_announce(
-	const struct instances *instances, uint64_t now_ns, struct announcers *ret_announcers);
+// Those that share the VIPs: of all that live those that say that they forward all that the cluster
+// asks for (in_force_is_all()); if none does, those that say that they forward some; or else all,
+// since they may forward what was known before. Of this one 'own_in_force' is what it forwards,
+// whether the others know it yet or not.
+void instances_announce(const struct instances *instances, uint64_t own_in_force, uint64_t now_ns,
+	struct announcers *ret_announcers);
 
 // All that live, in the order of their names; this one always does.
 struct instance_seen {

@@ -9,6 +9,13 @@
 
 #include "json_read.h"
 
+static uint64_t parse_in_force(const char *text)
+{
+	if (text == NULL)
+		return 0;
+	return strcmp(text, LEASE_NOT_ALL) == 0 ? IN_FORCE_NOT_ALL : strtoull(text, NULL, 10);
+}
+
 int lease_parse(const json_t *json, struct lease *ret_lease)
 {
 	struct lease lease = {
@@ -22,7 +29,7 @@ int lease_parse(const json_t *json, struct lease *ret_lease)
 		!json_copy_text(json, "spec.holderIdentity", lease.holder, sizeof(lease.holder)) ||
 		lease.name[0] == '\0')
 		return -EINVAL;
-	lease.in_force = in_force == NULL ? 0 : strtoull(in_force, NULL, 10);
+	lease.in_force = parse_in_force(in_force);
 	*ret_lease = lease;
 	return 0;
 }
@@ -52,11 +59,17 @@ static json_t *member(json_t *object, const char *name)
 	return json_object_get(object, name);
 }
 
+// What the process before said of itself does not stay.
 static void write_in_force(json_t *metadata, uint64_t in_force)
 {
-	char text[24];
+	char text[24] = LEASE_NOT_ALL;
 
-	snprintf(text, sizeof(text), "%" PRIu64, in_force);
+	if (in_force == 0) {
+		json_object_del(json_object_get(metadata, "annotations"), LEASE_IN_FORCE);
+		return;
+	}
+	if (in_force != IN_FORCE_NOT_ALL)
+		snprintf(text, sizeof(text), "%" PRIu64, in_force);
 	json_object_set_new(member(metadata, "annotations"), LEASE_IN_FORCE, json_string(text));
 }
 
@@ -75,8 +88,7 @@ json_t *lease_write(const json_t *before, const char *space, const struct lease 
 	json_object_set_new(json, "kind", json_string("Lease"));
 	json_object_set_new(metadata, "name", json_string(lease->name));
 	json_object_set_new(metadata, "namespace", json_string(space));
-	if (lease->in_force != 0)
-		write_in_force(metadata, lease->in_force);
+	write_in_force(metadata, lease->in_force);
 	json_object_set_new(spec, "holderIdentity", json_string(lease->holder));
 	json_object_set_new(spec, "leaseDurationSeconds", json_integer(lease->duration_s));
 	json_object_set_new(spec, "leaseTransitions", json_integer(lease->transitions));

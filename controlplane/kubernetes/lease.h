@@ -10,8 +10,11 @@
 // https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/lease-v1/
 
 // What its holder says beside that it lives: up to which resourceVersion of Services all of its
-// workers forward.
+// workers forward; or, as a word, that it does not forward all of them, for it releases them or has
+// no room: nobody waits for it.
 #define LEASE_IN_FORCE "guideway.dev/in-force"
+#define LEASE_NOT_ALL "not-all"
+#define IN_FORCE_NOT_ALL UINT64_MAX
 
 enum {
 	LEASE_NAME_MAX = 128,
@@ -24,8 +27,14 @@ struct lease {
 	char holder[LEASE_HOLDER_MAX]; // Empty for none.
 	int64_t duration_s;
 	int64_t transitions;
-	uint64_t in_force; // 0 if it says nothing of it.
+	uint64_t in_force; // 0 if it says nothing of it: it forwards nothing yet.
 };
+
+// Whether one that says that forwards all that the cluster asks for.
+static inline bool in_force_is_all(uint64_t in_force)
+{
+	return in_force != 0 && in_force != IN_FORCE_NOT_ALL;
+}
 
 // Returns 0, or -EINVAL if it is none: no name, or a holder or name that is too long.
 int lease_parse(const json_t *json, struct lease *ret_lease);

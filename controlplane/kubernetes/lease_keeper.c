@@ -168,7 +168,8 @@ static uint64_t later_ns(const struct lease_keeper *k, uint64_t now_ns)
 // Of one that is ours.
 static uint64_t renewal_ns(const struct lease_keeper *k)
 {
-	bool is_soon = k->says_soon && k->in_force != k->said;
+	bool is_other = in_force_is_all(k->in_force) != in_force_is_all(k->said);
+	bool is_soon = is_other || (k->says_soon && k->in_force != k->said);
 
 	return k->asked_ns + (is_soon && SAY_NS < k->retry_ns ? SAY_NS : k->retry_ns);
 }

@@ -50,7 +50,8 @@ const char *lease_keeper_holder(const struct lease_keeper *keeper);
 // When it was last seen to change; 0 for never.
 uint64_t lease_keeper_changed_ns(const struct lease_keeper *keeper);
 
-// Says with it from now on what is in force: LEASE_IN_FORCE. 'soon' does not wait for the renewal.
+// Says with it from now on what is in force: LEASE_IN_FORCE. 'soon' does not wait for the renewal,
+// nor does that anything is, or nothing is any more (in_force_is_all()).
 void lease_keeper_say_in_force(
 	struct lease_keeper *keeper, uint64_t in_force, bool soon, uint64_t now_ns);
 

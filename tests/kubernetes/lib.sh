@@ -363,7 +363,7 @@ guideway_config()
 		);
 		workers = { cpus = [ 0 ]; idle = "sleep"; };
 		flows = { ipv4 = 65536; ipv6 = 65536; };
-		memory = { hugepages = false; };
+		memory = { hugepages = false; ${memory_more:-} };
 		snat = $(snat_config);
 		control = { socket = "$lab_folder/$lab_guideway.sock"; };
 		state = "$lab_folder/$lab_guideway.state";

@@ -76,26 +76,105 @@ static void before_any_is_known_nobody_answers(void **)
 	assert_true(announcers_own(&announcers, &address));
 }
 
-static void those_that_live_share_them(void **)
+// Of more instances than have a place.
+static void one_that_is_not_among_them_answers_for_none(void **)
 {
-	struct instances *instances = instances_create(INSTANCE_LEASE_PREFIX "east");
-	json_t *west = document("{'metadata': {'name': 'guideway-instance-west'}, 'spec': {"
-				"'holderIdentity': 'west_1', 'leaseDurationSeconds': 15}}");
-	json_t *east = document("{'metadata': {'name': 'guideway-instance-east'}, 'spec': {"
-				"'holderIdentity': 'east_1', 'leaseDurationSeconds': 15}}");
-	struct announcers announcers, alone;
+	struct announcers announcers = seen_by(3, 3);
 
-	assert_int_equal(instances_tell(instances, false, west, 0), 0);
-	assert_int_equal(instances_tell(instances, false, east, 0), 0);
-	instances_announce(instances, 0, &announcers);
-	assert_int_equal(announcers.n, 2);
-	assert_true(announcers.own == announcers.hashes[0]);
-	instances_announce(instances, UINT64_C(15000000000), &alone);
-	assert_int_equal(alone.n, 1);
-	assert_false(announcers_equal(&announcers, &alone));
-	json_decref(west);
-	json_decref(east);
-	instances_destroy(instances);
+	for (uint32_t i = 0; i < N_VIPS; i++) {
+		struct address address = vip(i);
+
+		assert_false(announcers_own(&announcers, &address));
+	}
+}
+
+// By their Leases
+
+static void tell(struct instances *instances, const char *name, const char *annotations)
+{
+	char text[512];
+
+	snprintf(text, sizeof(text),
+		"{'metadata': {'name': 'guideway-instance-%s', 'annotations': {%s}},"
+		" 'spec': {'holderIdentity': '%s_1', 'leaseDurationSeconds': 15}}",
+		name, annotations, name);
+	json_t *json = document(text);
+	assert_int_equal(instances_tell(instances, false, json, 0), 0);
+	json_decref(json);
+}
+
+static void assert_share(const struct instances *instances, uint64_t own_in_force, uint64_t now_ns,
+	const char *a, const char *b)
+{
+	struct announcers announcers;
+	const char *const wanted[] = {a, b};
+
+	instances_announce(instances, own_in_force, now_ns, &announcers);
+	assert_true(announcers.known);
+	assert_true(announcers.own == name_hash("east"));
+	assert_int_equal(announcers.n, b == NULL ? 1 : 2);
+	for (size_t i = 0; i < announcers.n; i++)
+		assert_true(announcers.hashes[i] == name_hash(wanted[i]));
+}
+
+#define FORWARDS "'guideway.dev/in-force': '41'"
+#define NOT_ALL "'guideway.dev/in-force': 'not-all'"
+
+static void those_that_live_and_forward_share_them(void **)
+{
+	struct instances *east = instances_create(INSTANCE_LEASE_PREFIX "east");
+
+	tell(east, "east", FORWARDS);
+	tell(east, "west", FORWARDS);
+	assert_share(east, 41, 0, "east", "west");
+	assert_share(east, 41, UINT64_C(15000000000), "east", NULL);
+	instances_destroy(east);
+}
+
+static void one_that_forwards_nothing_yet_leaves_them_to_the_others(void **)
+{
+	struct instances *east = instances_create(INSTANCE_LEASE_PREFIX "east");
+
+	tell(east, "east", "");
+	tell(east, "west", FORWARDS);
+	assert_share(east, 0, 0, "west", NULL);
+	// From when it does, before the others know.
+	assert_share(east, 41, 0, "east", "west");
+	tell(east, "west", "");
+	assert_share(east, 41, 0, "east", NULL);
+	// What the process before it said of itself does not count.
+	tell(east, "east", FORWARDS);
+	tell(east, "west", FORWARDS);
+	assert_share(east, 0, 0, "west", NULL);
+	instances_destroy(east);
+}
+
+static void where_none_says_that_it_forwards_all_that_live_share_them(void **)
+{
+	struct instances *east = instances_create(INSTANCE_LEASE_PREFIX "east");
+
+	tell(east, "east", "");
+	tell(east, "west", "");
+	assert_share(east, 0, 0, "east", "west");
+	tell(east, "west", NOT_ALL);
+	assert_share(east, 0, 0, "west", NULL);
+	assert_share(east, IN_FORCE_NOT_ALL, 0, "east", "west");
+	instances_destroy(east);
+}
+
+static void one_that_does_not_forward_all_leaves_them_to_the_others_once_they_know(void **)
+{
+	struct instances *east = instances_create(INSTANCE_LEASE_PREFIX "east");
+
+	tell(east, "east", FORWARDS);
+	tell(east, "west", FORWARDS);
+	assert_share(east, IN_FORCE_NOT_ALL, 0, "east", "west");
+	tell(east, "east", NOT_ALL);
+	assert_share(east, IN_FORCE_NOT_ALL, 0, "west", NULL);
+	tell(east, "east", FORWARDS);
+	tell(east, "west", NOT_ALL);
+	assert_share(east, 42, 0, "east", NULL);
+	instances_destroy(east);
 }
 
 int main(void)
@@ -104,7 +183,12 @@ int main(void)
 		cmocka_unit_test(of_each_vip_one_answers_and_they_share_them),
 		cmocka_unit_test(one_that_goes_moves_only_its_own),
 		cmocka_unit_test(before_any_is_known_nobody_answers),
-		cmocka_unit_test(those_that_live_share_them),
+		cmocka_unit_test(one_that_is_not_among_them_answers_for_none),
+		cmocka_unit_test(those_that_live_and_forward_share_them),
+		cmocka_unit_test(one_that_forwards_nothing_yet_leaves_them_to_the_others),
+		cmocka_unit_test(where_none_says_that_it_forwards_all_that_live_share_them),
+		cmocka_unit_test(
+			one_that_does_not_forward_all_leaves_them_to_the_others_once_they_know),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

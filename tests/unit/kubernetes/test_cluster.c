@@ -8,6 +8,7 @@
 #include "clock.h"
 #include "kubernetes/address_pool.h"
 #include "kubernetes/cluster.h"
+#include "kubernetes/lease.h"
 
 // A cluster that is told of Services and Nodes, and whose writes are taken as an API server takes
 // them: so a test says what people and servers do, and sees what is served and written.
@@ -1598,6 +1599,39 @@ static void what_is_in_force_is_a_version_of_services(void **state)
 	assert_int_equal(cluster_in_force_version(p->cluster), 44);
 }
 
+static void one_that_has_no_room_for_all_says_so_of_what_is_in_force(void **state)
+{
+	struct place *p = *state;
+
+	p->file.dataplane.services_max = 1;
+	follow(p);
+	two_nodes(p);
+	tell_service(p, "a", "'resourceVersion': '41'," RECORDED, LB);
+	join_in_force(p);
+	assert_int_equal(cluster_in_force_version(p->cluster), 41);
+	tell_service(p, "b", "'resourceVersion': '42'," RECORDED, LB);
+	join_in_force(p);
+	assert_true(cluster_in_force_version(p->cluster) == IN_FORCE_NOT_ALL);
+	tell(p, CLUSTER_SERVICES, true, service("a", "", LB, "{}"));
+	join_in_force(p);
+	assert_int_equal(cluster_in_force_version(p->cluster), 42);
+}
+
+static void one_that_releases_all_says_so_of_what_is_in_force(void **state)
+{
+	struct place *p = *state;
+
+	follow(p);
+	cluster_release_all(p->cluster, p->now_ns);
+	assert_int_equal(cluster_in_force_version(p->cluster), 0);
+	two_nodes(p);
+	assert_true(cluster_in_force_version(p->cluster) == IN_FORCE_NOT_ALL);
+	cluster_claim(p->cluster, p->now_ns);
+	tell_service(p, "web", "'resourceVersion': '41'," RECORDED, LB);
+	join_in_force(p);
+	assert_int_equal(cluster_in_force_version(p->cluster), 41);
+}
+
 static void what_another_answers_for_is_forwarded_and_not_announced(void **state)
 {
 	struct place *p = *state;
@@ -2189,6 +2223,8 @@ int main(void)
 		AT_PLACE(but_for_no_more_than_five_seconds),
 		AT_PLACE(a_service_is_released_when_the_others_do_not_forward_either),
 		AT_PLACE(what_is_in_force_is_a_version_of_services),
+		AT_PLACE(one_that_has_no_room_for_all_says_so_of_what_is_in_force),
+		AT_PLACE(one_that_releases_all_says_so_of_what_is_in_force),
 		AT_PLACE(what_another_answers_for_is_forwarded_and_not_announced),
 		AT_PLACE(after_a_restart_what_was_known_is_served_and_nothing_written),
 		AT_PLACE(after_a_restart_a_list_says_what_is_still_so),

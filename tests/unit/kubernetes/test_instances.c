@@ -80,6 +80,9 @@ static void the_least_of_the_others_counts(void **state)
 	assert_int_equal(instances_in_force(i, NOW_NS), 41);
 	tell(i, "guideway-instance-north", "north_1", "2", "43", NOW_NS);
 	assert_int_equal(instances_in_force(i, NOW_NS), 42);
+	tell(i, "guideway-instance-north", "north_1", "2", "not-all", NOW_NS);
+	tell(i, "guideway-instance-west", "west_1", "1", "44", NOW_NS);
+	assert_int_equal(instances_in_force(i, NOW_NS), 44);
 	tell(i, "guideway-instance-south", "south_1", "1", "", NOW_NS);
 	assert_int_equal(instances_in_force(i, NOW_NS), 0);
 }

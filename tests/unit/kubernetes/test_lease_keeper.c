@@ -348,20 +348,60 @@ static void one_that_was_deleted_is_made_anew(void **state)
 	assert_true(holds(p, 0) || holds(p, 1));
 }
 
+// "" for nothing.
+static const char *said(const struct place *p)
+{
+	const json_t *annotations = json_at(p->lease, "metadata.annotations");
+	const char *in_force = json_string_value(json_object_get(annotations, LEASE_IN_FORCE));
+
+	return in_force == NULL ? "" : in_force;
+}
+
 static void what_is_in_force_is_said_at_once_if_it_is_asked_for(void **state)
 {
 	struct place *p = *state;
-	static const char path[] = "metadata.annotations";
+
+	p->is_stopped[1] = true;
+	lease_keeper_say_in_force(p->keepers[0], 40, false, p->now_ns);
+	run(p, 1);
+	assert_string_equal(said(p), "40");
+	lease_keeper_say_in_force(p->keepers[0], 41, false, p->now_ns);
+	run(p, 0.5);
+	assert_string_equal(said(p), "40");
+	lease_keeper_say_in_force(p->keepers[0], 42, true, p->now_ns);
+	run(p, 0.3);
+	assert_string_equal(said(p), "42");
+}
+
+static void that_anything_is_in_force_or_nothing_any_more_is_said_at_once(void **state)
+{
+	struct place *p = *state;
 
 	p->is_stopped[1] = true;
 	run(p, 1);
+	assert_string_equal(said(p), "");
 	lease_keeper_say_in_force(p->keepers[0], 41, false, p->now_ns);
-	run(p, 0.5);
-	assert_null(json_at(p->lease, path));
-	lease_keeper_say_in_force(p->keepers[0], 42, true, p->now_ns);
+	lease_keeper_say_in_force(p->keepers[0], 42, false, p->now_ns);
 	run(p, 0.3);
-	assert_string_equal(
-		json_string_value(json_object_get(json_at(p->lease, path), LEASE_IN_FORCE)), "42");
+	assert_string_equal(said(p), "42");
+	lease_keeper_say_in_force(p->keepers[0], IN_FORCE_NOT_ALL, false, p->now_ns);
+	run(p, 0.3);
+	assert_string_equal(said(p), "not-all");
+}
+
+static void a_restart_says_nothing_of_what_was_in_force_before(void **state)
+{
+	struct place *p = *state;
+
+	p->is_stopped[1] = true;
+	lease_keeper_say_in_force(p->keepers[0], 41, true, p->now_ns);
+	run(p, 1);
+	assert_string_equal(said(p), "41");
+	lease_keeper_destroy(p->keepers[0]);
+	p->keepers[0] = make_keeper(names[0]);
+	run_one(p, 0);
+	assert_true(holds(p, 0));
+	assert_string_equal(said(p), "");
 }
 
 static void what_others_wrote_into_it_stays(void **state)
@@ -397,6 +437,8 @@ int main(void)
 		TEST(a_restart_takes_it_up_again),
 		TEST(one_that_was_deleted_is_made_anew),
 		TEST(what_is_in_force_is_said_at_once_if_it_is_asked_for),
+		TEST(that_anything_is_in_force_or_nothing_any_more_is_said_at_once),
+		TEST(a_restart_says_nothing_of_what_was_in_force_before),
 		TEST(what_others_wrote_into_it_stays),
 	};
 
