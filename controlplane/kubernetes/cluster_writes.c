@@ -17,6 +17,7 @@
 
 enum {
 	LOOKED_AT_AT_A_TIME = 200, // Some 5 µs each.
+	FAILURES_TOLD = 3,         // People are told of a write that failed so often in a row.
 };
 
 static void want_condition(struct wanted_status *wanted, enum condition_kind kind, bool is_true,
@@ -127,6 +128,21 @@ static const char *message_of(const char *event)
 	default:
 		return "Ensured load balancer";
 	}
+}
+
+// Two failures may be of a server that starts, or of another's write that was faster.
+static void tell_failure(struct cluster *c, const struct service_entry *e, const char *why)
+{
+	if (e->n_writes < FAILURES_TOLD)
+		return;
+	if (e->stage == STAGE_RELEASE)
+		cluster_tell_event(c, e->object, true, "DeleteLoadBalancerFailed",
+			"the finalizer and the status cannot be taken away, and will be tried "
+			"again: %s",
+			why);
+	else
+		cluster_tell_event(c, e->object, true, "UpdateLoadBalancerFailed",
+			"the status cannot be written, and will be tried again: %s", why);
 }
 
 static bool begin_write(struct cluster *c, struct service_entry *e, uint64_t now_ns, int64_t now_s,
@@ -268,5 +284,6 @@ void cluster_write_failed(
 		return;
 	e->is_writing = false;
 	snprintf(e->write_error, sizeof(e->write_error), "%s", why);
+	tell_failure(cluster, e, why);
 	cluster_look_at(cluster, e);
 }

@@ -1797,6 +1797,42 @@ static void a_write_that_fails_is_tried_again_after_longer_and_longer(void **sta
 	}
 }
 
+static void fail_writes(struct place *p, int n)
+{
+	for (int i = 0; i < n; i++) {
+		p->now_ns += 300 * SECONDS;
+		assert_string_not_equal(next_write(p), "");
+		answer(p, "web", NULL);
+	}
+}
+
+static void a_write_that_fails_three_times_is_told_by_an_event(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	tell_service(p, "web", RECORDED, LB);
+	join_in_force(p);
+	events(p);
+	fail_writes(p, 2);
+	assert_string_equal(events(p), "");
+	fail_writes(p, 1);
+	assert_string_equal(events(p), "UpdateLoadBalancerFailed");
+
+	p->now_ns += 300 * SECONDS;
+	next_write(p);
+	answer(p, "web", service("web", RECORDED, LB, web_is_right));
+	p->now_ns += 300 * SECONDS;
+	assert_string_equal(next_write(p), "");
+	tell_service(p, "web", CLAIMED "'deletionTimestamp': '2026-01-01T00:00:00Z',", LB);
+	join_in_force(p);
+	events(p);
+	fail_writes(p, 2);
+	assert_string_equal(events(p), "");
+	fail_writes(p, 1);
+	assert_string_equal(events(p), "DeleteLoadBalancerFailed");
+}
+
 // Another writer
 
 static const char web_is_another[] = "{'loadBalancer': {'ingress': [{'ip': '198.51.100.9'}]}}";
@@ -2238,6 +2274,7 @@ int main(void)
 		AT_PLACE(after_a_restart_a_local_service_knows_its_endpoints),
 		AT_PLACE(what_is_no_saved_cluster_is_refused),
 		AT_PLACE(a_write_that_fails_is_tried_again_after_longer_and_longer),
+		AT_PLACE(a_write_that_fails_three_times_is_told_by_an_event),
 		AT_PLACE(a_status_that_is_overwritten_twice_in_a_minute_is_left),
 		AT_PLACE(a_status_that_is_overwritten_now_and_then_is_put_right),
 		AT_PLACE(what_another_notes_down_does_not_end_a_conflict),
