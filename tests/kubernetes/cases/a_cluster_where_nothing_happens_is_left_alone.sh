@@ -36,13 +36,17 @@ sleep 10 # Kubernetes has its own things to say of what is new.
 # What is asked for is not compared by its number, but a watch that ends at once would be many.
 asked_too_much()
 {
-	requests | grep -vE '^200 (get|update) leases guideway/|^200 watch ' || true
-	requests | sed -n '/^200 watch /p' | sort | uniq -d
+	local asked
+
+	asked=$(requests) || return 1
+	grep -vE '^200 (get|update) leases guideway/|^200 watch ' <<<"$asked" || true
+	sed -n '/^200 watch /p' <<<"$asked" | sort | uniq -d
 }
 
 audit_forget
 sleep "$quiet_s"
-[ -z "$(asked_too_much)" ] || fail "in $quiet_s idle seconds Guideway asked for: $(asked_too_much)"
+too_much=$(asked_too_much)
+[ -z "$too_much" ] || fail "in $quiet_s idle seconds Guideway asked for: $too_much"
 
 # It was not deaf.
 class_apply late

@@ -18,6 +18,7 @@ all_addresses_answer()
 }
 
 wait_until 5 all_addresses_answer
+audit_forget
 apiserver_stop
 for n in 1 2 3 4 5; do
 	all_addresses_answer
@@ -29,7 +30,7 @@ wait_until 10 all_addresses_answer
 grep -q 'served as it was known before' "$lab_folder/guideway.log"
 
 apiserver_start
-audit_forget # A server that starts forbids everything for a moment.
+audit_forgive
 kubectl delete service web --timeout 60s >/dev/null
 for vip in $addresses; do
 	wait_until 5 is_silent "$vip"

@@ -55,4 +55,21 @@ nothing_was_forbidden
 refute as_guideway get secrets --namespace kube-system
 requests | grep -qx '403 list secrets kube-system'
 refute nothing_was_forbidden 2>/dev/null
-audit_forget
+refute audit_forget 2>/dev/null
+nothing_was_forbidden # Requests count from here.
+
+# log_is_well TEXT: of an audit log that says that.
+log_is_well()
+{
+	printf %b "$1" >"$lab_folder/audit.log"
+	cluster_folder=$lab_folder audit_from=${2:-0} nothing_was_forbidden 2>/dev/null
+}
+
+event='{"auditID": "1", "verb": "list", "requestURI": "/", "stage": "Panic", "responseStatus": {"code": CODE}}'
+allowed=${event/CODE/200} forbidden=${event/CODE/403}
+log_is_well "$allowed\n"
+refute log_is_well "$allowed\n${forbidden/1/2}\n"
+refute log_is_well "$allowed\n${forbidden/1/2}\n{\"aud" # The last is being written.
+log_is_well "$allowed\n{\"aud"
+log_is_well "$forbidden\n$allowed\n" 5 # From within a line on.
+refute log_is_well "no event\n"

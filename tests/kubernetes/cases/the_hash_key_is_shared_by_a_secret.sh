@@ -49,12 +49,13 @@ end guideway
 
 # The first start of all, while no API server answers.
 rm -r "$lab_folder/guideway.state"
+audit_forget
 apiserver_stop
 guideway_more=$(instance_config)
 guideway_spawn
 wait_until 10 grep -q 'nothing is served yet' "$lab_folder/guideway.log"
 refute api status
 apiserver_start
-audit_forget
+audit_forgive
 wait_until 30 api status
 [ "$(kept)" = "$another" ]

@@ -24,7 +24,8 @@ done
 sleep 2
 audit_forget
 sleep 5
-refute grep -v ' leases ' <(requests)
+asked=$(requests)
+refute grep -v ' leases ' <<<"$asked"
 
 kubectl delete service web --timeout 15s >/dev/null
 for vip in $addresses; do

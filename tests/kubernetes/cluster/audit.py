@@ -2,7 +2,8 @@
 
 usage: audit.py LOG OFFSET
 
-Reads the audit log from that many bytes on. A watch is told when it begins.
+Reads the audit log from that many bytes on, whole lines only. A watch is told when it begins. What cannot
+be read is an error, and then nothing is told.
 """
 
 import json
@@ -29,15 +30,23 @@ def line_of(event):
     return f"{answer_of(event)} {event['verb']} {what or event['requestURI']} {whose}"
 
 
-def main(path, offset):
-    told = set()
+def whole_lines(path, offset):
+    """Those that begin after OFFSET. The last one may still be under way."""
     with open(path, "rb") as log:
-        log.seek(int(offset))
-        for text in log:
-            event = json.loads(text)
-            if event["auditID"] not in told and not is_end_of_watch(event):
-                told.add(event["auditID"])
-                print(line_of(event).rstrip())
+        log.seek(max(0, offset - 1))
+        if offset > 0:
+            log.readline()
+        return [line for line in log if line.endswith(b"\n")]
+
+
+def main(path, offset):
+    lines = {}
+    for text in whole_lines(path, int(offset)):
+        event = json.loads(text)
+        if not is_end_of_watch(event):
+            lines.setdefault(event["auditID"], line_of(event).rstrip())
+    if lines:
+        print(*lines.values(), sep="\n")
 
 
 main(*sys.argv[1:])
