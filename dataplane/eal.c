@@ -161,16 +161,32 @@ static size_t free_hugepage_bytes(void)
 	return sum;
 }
 
+// That it is not among those that we have is no answer: isolated ones (isolcpus=) are not
+// inherited, but whoever asks may have them.
+static bool may_use(unsigned cpu, const cpu_set_t *allowed)
+{
+	cpu_set_t wanted;
+
+	if (cpu >= CPU_SETSIZE)
+		return false;
+	CPU_ZERO(&wanted);
+	CPU_SET(cpu, &wanted);
+	bool may = sched_setaffinity(0, sizeof(wanted), &wanted) == 0;
+	sched_setaffinity(0, sizeof(*allowed), allowed);
+	return may;
+}
+
 static int check_cpus(
 	const struct dataplane_config *config, const cpu_set_t *allowed, char *ret_why)
 {
 	for (size_t i = 0; i < config->n_workers; i++) {
 		unsigned cpu = config->worker_cpus[i];
 
-		if (cpu >= CPU_SETSIZE || !CPU_ISSET(cpu, allowed))
+		if (!may_use(cpu, allowed))
 			return why(ret_why, -EINVAL,
-				"worker %zu: CPU %u is not one that this process may use; see "
-				"Cpus_allowed_list in /proc/self/status",
+				"worker %zu: CPU %u is not one that this process may use: it is "
+				"not online, or not of the process's cpuset, which "
+				"cpuset.cpus.effective of its cgroup has",
 				i, cpu);
 	}
 	return 0;
