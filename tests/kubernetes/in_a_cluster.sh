@@ -31,6 +31,20 @@ mode_apply()
 	class_apply "$1" "${@:3}"
 }
 
+sctp=$kubernetes_folder/cluster/sctp.py
+
+# pods_answer_sctp NAME: pod N of the Deployment answers on port 9000 with the tag N. Pods have the
+# machine's files, but for its /tmp, where a clone may be.
+pods_answer_sctp()
+{
+	local pod n=0
+
+	for pod in $(pods_of "$1"); do
+		spawn "sctp-$((++n))" control "$bin/kubectl" --kubeconfig "$cluster_folder/kubeconfig.admin" \
+			--namespace "$namespace" exec "$pod" -- /usr/bin/python3 -c "$(cat "$sctp")" answer 9000 "$n"
+	done
+}
+
 # Where outer packets come from.
 tunnel_config()
 {

@@ -90,6 +90,45 @@ says_no_node_ports()
 	serves no-node-ports
 }
 
+says_dnat()
+{
+	clients_are_reached_by edge
+	serves dnat
+	[ "$(comes_from dnat)" = $outside4.10 ]
+	clients_are_reached_by router
+}
+says_tunnel()
+{
+	nodes_undo_tunnels
+	serves tunnel
+	[ "$(comes_from tunnel)" = $outside4.10 ]
+	[ "$(api "services?service=$namespace/tunnel:80/tcp" | json 'd["services"][0]["tunnel"]')" = gue ]
+}
+says_sctp()
+{
+	pods_answer_sctp web
+	wait_until 15 condition_is sctp Programmed "True Forwarding"
+	wait_until 10 on client /usr/bin/python3 "$sctp" ask "$(vips sctp)" 9000 20000
+}
+says_ipv6_first()
+{
+	serves ipv6-first
+	[[ "$(vips ipv6-first | xargs)" == 2001:db8:113::*\ 203.0.113.* ]]
+}
+says_load_balancer_ip()
+{
+	serves load-balancer-ip
+	[ "$(vips load-balancer-ip)" = 203.0.113.81 ]
+}
+says_tuning()
+{
+	serves tuning
+	[ -z "$(condition tuning Degraded)" ]
+	[ "$(api "services?service=$namespace/tuning:80/tcp" |
+		json '[d["services"][0][key] for key in ("idle_s", "mss", "fail_open")]')" = "[900, 1300, True]" ]
+	[ "$(ctl -o json nodes node1 | grep -o "\"$(node_ip4 1):10256\"" | wc -l)" = 2 ] # That of all, and its own.
+}
+
 # serves SERVICE: it has an address, and pods answer there.
 serves()
 {
@@ -97,7 +136,7 @@ serves()
 	wait_until 10 get "$(address_of "$1")"
 }
 
-guideway_more="health = { interval = 0.5; timeout = 0.5; rise = 1; fall = 2; }; $(shipped_group)"
+guideway_more="health = { interval = 0.5; timeout = 0.5; rise = 1; fall = 2; }; $(tunnel_config) $(shipped_group)"
 guideway_begin
 kubectl apply -f "$manifests/examples" >/dev/null
 kubectl rollout status deployment/web --timeout 60s >/dev/null

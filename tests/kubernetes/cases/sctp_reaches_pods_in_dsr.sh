@@ -4,19 +4,6 @@
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/../in_a_cluster.sh"
 
-sctp=$kubernetes_folder/cluster/sctp.py
-
-# Pod N answers with the tag N. Pods have the machine's files, but for its /tmp, where a clone may be.
-pods_answer_sctp()
-{
-	local pod n=0
-
-	for pod in $(pods_of web); do
-		spawn "sctp-$((++n))" control "$bin/kubectl" --kubeconfig "$cluster_folder/kubeconfig.admin" \
-			--namespace "$namespace" exec "$pod" -- /usr/bin/python3 -c "$(cat "$sctp")" answer 9000 "$n"
-	done
-}
-
 tags_of()
 {
 	local n
@@ -48,7 +35,7 @@ every_pod_answers()
 guideway_more=$(kubernetes_config)
 guideway_begin
 deployment_add web 4
-pods_answer_sctp
+pods_answer_sctp web
 versions_are_followed
 kubectl apply -f - >/dev/null <<-YAML
 	apiVersion: v1
