@@ -1,12 +1,16 @@
-# A user changes the ports of a live Service: one more, another number, another NodePort, another
-# protocol, one less. Each is followed at the same address, and what did not change never stops.
+# A user changes the ports of live Services, in snat, dsr and tunnel: one more, another number, another
+# NodePort, another protocol, one less. Each is followed at the same address, and what did not change
+# never stops.
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/../in_a_cluster.sh"
+. "$(dirname "$0")/../modes.sh"
 
-# ports_set PORT...: all that it has from now on, in YAML.
+services="web dsr tunnel"
+
+# ports_set PORT...: all that they have from now on, in YAML.
 ports_set()
 {
-	kubectl patch service web --type json \
+	kubectl patch service $services --type json \
 		-p "[{\"op\": \"replace\", \"path\": \"/spec/ports\", \"value\": [$(join "$@")]}]" >/dev/null
 }
 
@@ -20,46 +24,40 @@ port()
 
 serves_at()
 {
-	local vip
-
-	for vip in $vips; do
-		get "$vip" /hostname "$1" >/dev/null || return 1
-	done
+	all_answer_to --port "$1" $vips
 }
 
 answers_at()
 {
-	local vip
-
-	for vip in $vips; do
-		ask "$vip" hostname "$1" >/dev/null || return 1
-	done
+	all_answer_to --udp --port "$1" $vips
 }
 
 serves_not_at()
 {
-	! serves_at "$1"
+	none_answers_to --port "$1" $vips
 }
 
 answers_not_at()
 {
-	! answers_at "$1"
+	none_answers_to --udp --port "$1" $vips
 }
 
-web_begin 2
-vips=$(vips web)
+modes_begin 2 "dsr tunnel"
+vips=$(vips_of $services)
 ports_set "$http"
 wait_until 10 serves_at 80
 wait_until 5 answers_not_at 53
-spawn traffic client "$support/traffic" --flows 20 --new 20 --seconds 120 --patience 5000 \
-	"$(head -n 1 <<<"$vips")" 80
+for service in $services; do
+	spawn "traffic-$service" client "$support/traffic" --flows 10 --new 10 --seconds 120 --patience 5000 \
+		"$(vips $service | head -n 1)" 80
+done
 
 ports_set "$http" "$(port more 8000 8080)"
 wait_until 10 serves_at 8000
 ports_set "$http" "$(port more 8001 8080)"
 wait_until 10 serves_at 8001
 wait_until 5 serves_not_at 8000
-ports_set "$http" "$(port more 8001 8080 TCP 30999)"
+services=web ports_set "$http" "$(port more 8001 8080 TCP 30999)"
 wait_until 10 eval '[ "$(node_port web more)" = 30999 ]'
 wait_until 10 serves_at 8001
 ctl -o json services "$namespace/web:8001/tcp" | grep 30999 >/dev/null
@@ -73,7 +71,10 @@ ports_set "$http"
 wait_until 10 serves_not_at 8001
 wait_until 5 answers_not_at 8001
 
-end traffic
-[ "$(traffic_total traffic answered)" -gt 100 ]
-[ "$(traffic_total traffic broken)$(traffic_total traffic failed)" = 00 ]
-[ "$(vips web)" = "$vips" ]
+for service in $services; do
+	end "traffic-$service"
+	[ "$(traffic_total "traffic-$service" answered)" -gt 100 ]
+	[ "$(traffic_total "traffic-$service" broken) $(traffic_total "traffic-$service" failed)" = "0 0" ] ||
+		fail "of what did not change in $service: $(cat "$lab_folder/traffic-$service.log")"
+done
+[ "$(vips_of $services)" = "$vips" ]
