@@ -1,7 +1,8 @@
 """The two ends of an SCTP handshake by raw sockets, since the kernel has none of SCTP's.
 
-usage: sctp.py answer PORT TAG        takes INIT on either family, and answers with that tag
-       sctp.py ask ADDRESS PORT FROM  sends INIT from a port, and prints the tag that comes back
+usage: sctp.py answer PORT TAG             takes INIT on either family, and answers with that tag
+       sctp.py ask ADDRESS PORT FROM [TO]  sends INIT from a port, or from each of these in turn, and prints
+                                           the tag that comes back; fails if none does
 """
 
 import select
@@ -36,18 +37,23 @@ def answer(port, tag):
             s.sendto(bytes(reply / SCTPChunkInitAck(init_tag=tag)), (sender, 0))
 
 
-def ask(address, port, source_port):
-    s = raw_socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
+def ask(s, address, port, source_port):
     s.sendto(bytes(SCTP(sport=source_port, dport=port, tag=0) / SCTPChunkInit(init_tag=7)), (address, 0))
     while select.select([s], [], [], SECONDS)[0]:
         sender, reply = receive(s)
         if sender == address and (reply.sport, reply.dport) == (port, source_port):
             if SCTPChunkInitAck in reply:
-                print(reply[SCTPChunkInitAck].init_tag)
-                return 0
-    return 1
+                print(reply[SCTPChunkInitAck].init_tag, flush=True)
+                return True
+    return False
+
+
+def ask_from_all(address, port, first, last=None):
+    with raw_socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as s:
+        ports = range(first, (last or first) + 1)
+        return any([ask(s, address, port, source_port) for source_port in ports])
 
 
 if sys.argv[1] == "answer":
     answer(int(sys.argv[2]), int(sys.argv[3]))
-sys.exit(ask(sys.argv[2], int(sys.argv[3]), int(sys.argv[4])))
+sys.exit(not ask_from_all(sys.argv[2], *map(int, sys.argv[3:])))
