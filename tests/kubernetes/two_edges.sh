@@ -8,7 +8,9 @@
 #                         .240       .240
 #
 # Their names among instances are edge and edge2; but for these, sockets and state, both are told the
-# same. A Lease lasts for 4 s, so that cases are short.
+# same, and what is in guideway_more. A Lease lasts for lease_s, so that cases are short.
+
+lease_s=4
 
 snat_config()
 {
@@ -48,14 +50,13 @@ second()
 # instance_config [KEY = VALUE;...]: with further keys of 'kubernetes.instances'.
 instance_config()
 {
-	kubernetes_config "instances = { name = \"$edge\"; lease = 4; renew = 2.5; retry = 0.5; $* };"
+	kubernetes_config "instances = { name = \"$edge\"; lease = $lease_s; renew = 2.5; retry = 0.5; $* };"
 }
 
 instance_begin()
 {
-	local guideway_more
+	local guideway_more="$guideway_more $(instance_config "$@")"
 
-	guideway_more=$(instance_config "$@")
 	guideway_begin
 }
 
