@@ -16,8 +16,13 @@ cluster_remove()
 	exit "$status"
 }
 
-export KUBERNETES_CLUSTER=gwk$$ # Beside one of the tests.
-tests/kubernetes/build || exit 1
+# Beside those of the tests; or in one of theirs that is up, and stays.
+own_cluster=false
+if [ -z "${KUBERNETES_CLUSTER:-}" ]; then
+	own_cluster=true
+	export KUBERNETES_CLUSTER=gwk$$
+	tests/kubernetes/build || exit 1
+fi
 headline "A cluster of four nodes, a client outside of it, Guideway at its edge"
 cat <<'PICTURE'
     client ──────────── guideway ──────┬──── node1   kube-proxy by nftables
@@ -26,14 +31,16 @@ cat <<'PICTURE'
                                        └──── node4               by iptables
 
 PICTURE
-trap cluster_remove EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
 began=$EPOCHREALTIME
-tests/kubernetes/up || exit 1
+if $own_cluster; then
+	trap cluster_remove EXIT
+	trap 'exit 130' INT
+	trap 'exit 143' TERM
+	tests/kubernetes/up || exit 1
+fi
 CASE_NAMESPACE=shop
 . tests/kubernetes/lib.sh
-trap cluster_remove EXIT
+! $own_cluster || trap cluster_remove EXIT
 admin config set-context --current --namespace shop >/dev/null
 
 # typed ARGUMENT...: kubectl as the user of the cluster types it.
@@ -75,7 +82,7 @@ conditions()
 }
 
 say "etcd, API server, controller manager, scheduler, and on each node kubelet and kube-proxy:"
-say "all of them Kubernetes' own, up in $(($(milliseconds_since "$began") / 1000)) s"
+say "all of them Kubernetes' own$($own_cluster && echo ", up in $(($(milliseconds_since "$began") / 1000)) s")"
 echo
 shown "kubectl get nodes" admin get nodes
 
