@@ -3,11 +3,14 @@
 # What Services may be given, of the addresses that the routers know.
 cluster_addresses='"203.0.113.1-203.0.113.9", "2001:db8:113::1-2001:db8:113::9"'
 
+# How nodes are asked. A case may have it otherwise: "" for what is so unless configured.
+checks="interval = 0.5; timeout = 0.5; rise = 1; fall = 2;"
+
 # kubernetes_config [KEY = VALUE;...]
 kubernetes_config()
 {
 	cat <<-CONFIG
-		health = { interval = 0.5; timeout = 0.5; rise = 1; fall = 2; };
+		health = { $checks };
 		kubernetes = {
 			enabled = true;
 			kubeconfig = "$cluster_folder/kubeconfig.guideway";

@@ -1,8 +1,10 @@
 # Under constant load a node is excluded by its label, is used again, is deleted from the cluster,
 # switched off, and joins it as a new one: a connection that goes by way of it goes on as long as the
-# machine does, new ones go elsewhere until it is back, and not one is lost.
+# machine does, new ones go elsewhere until it is back, and not one is lost. In dsr and tunnel new ones do
+# the same, and those are lost alone that are open when their slot moves.
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/../in_a_cluster.sh"
+. "$(dirname "$0")/../modes.sh"
 
 label=node.kubernetes.io/exclude-from-external-load-balancers
 n="" # The node.
@@ -56,33 +58,52 @@ goes_on()
 	is_running "$1"
 }
 
-# Of 40 new connections some do.
+# Of 40 new connections to each Service some do.
+services_by_the_node()
+{
+	ask_all --times 40 --word clientip $(vips_of $services | grep -v :) |
+		awk -v node="$(node_ip4 "$n"):" 'index($3, node) == 1 { print $2 }' | sort -u | wc -l
+}
+
 go_by_the_node()
 {
-	local i
-
-	for ((i = 0; i < 40; i++)); do
-		get "$vip" /clientip && echo
-	done | grep "^$(node_ip4 "$n"):" >/dev/null
+	[ "$(services_by_the_node)" = "$(wc -w <<<"$services")" ]
 }
 
 go_elsewhere()
 {
-	! go_by_the_node
+	[ "$(services_by_the_node)" = 0 ]
+}
+
+# loads_begin, loads_end WHAT: at all Services.
+loads_begin()
+{
+	load_begin 20 $(vips web)
+	stateless_load_begin 20 $(vips_of dsr tunnel)
+}
+
+loads_end()
+{
+	load_end "$1"
+	stateless_load_end "$1"
 }
 
 # Checks as they are unless configured: kube-proxy says that it is well before it has written its rules,
 # so that one answer of a node that boots is too few.
-guideway_more=$(kubernetes_config | grep -v '^health = ')
+checks=""
+guideway_more="$(kubernetes_config) $(tunnel_config)"
 guideway_begin
 deployment_add web 2
 class_apply web
-wait_until 15 has_vips web
-wait_until 10 answers_at_all web
+mode_apply dsr dsr # Cluster, so that a node without a pod is one of its.
+with_pods_of web dsr
+beside tunnel
+services="web dsr tunnel"
+wait_until 20 are_served $services
 vip=$(vips web | grep -v :)
 n=$(idle_node)
 
-load_begin 20 $(vips web)
+loads_begin
 talk_begin excluded
 kubectl label node "node$n" "$label=" >/dev/null
 wait_until 10 go_elsewhere
@@ -90,9 +111,9 @@ goes_on excluded
 kubectl label node "node$n" "$label-" >/dev/null
 wait_until 10 go_by_the_node
 goes_on excluded
-load_end "a node that is excluded for a while"
+loads_end "a node that is excluded for a while"
 
-load_begin 20 $(vips web)
+loads_begin
 talk_begin deleted
 kubectl delete node "node$n" >/dev/null
 wait_until 10 go_elsewhere
@@ -102,6 +123,6 @@ end excluded
 node_dies "$n"
 sleep 3
 go_elsewhere
-node_returns "$n"
+node_boots "$n"
 wait_until 20 go_by_the_node
-load_end "a node that is deleted, switched off and new"
+loads_end "a node that is deleted, switched off and new"
