@@ -1,12 +1,15 @@
 # Under constant load, a rollout, a drain of a node and a single pod that moves lose not one connection
-# of Services Cluster and Local, by either family, given pods that serve on for interval * fall + 1 s
-# after their deletion.
+# of Services Cluster and Local in snat, by either family, given pods that serve on for interval * fall +
+# 1 s after their deletion; and in dsr (Local) and tunnel (Cluster) none but those that are open when their
+# slot moves.
 #
 # Runs alone, since kube-proxy has to forget a pod in these four seconds, on every node.
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/../in_a_cluster.sh"
+. "$(dirname "$0")/../modes.sh"
 
-guideway_more=$(kubernetes_config | sed 's/health = .*/health = { interval = 1.0; timeout = 1.0; rise = 2; fall = 3; };/')
+checks="interval = 1.0; timeout = 1.0; rise = 2; fall = 3;"
+guideway_more="$(kubernetes_config) $(tunnel_config)"
 guideway_begin
 deployment_add web 4
 kubectl patch deployment web --patch '{"spec": {"template": {"spec": {
@@ -14,7 +17,9 @@ kubectl patch deployment web --patch '{"spec": {"template": {"spec": {
 	{"name": "agnhost", "lifecycle": {"preStop": {"sleep": {"seconds": 4}}}}]}}}}' >/dev/null
 class_apply web
 class_apply near 'externalTrafficPolicy: Local'
-kubectl patch service near --patch '{"spec": {"selector": {"app": "web"}}}' >/dev/null
+with_pods_of web near
+beside dsr
+beside tunnel
 
 rolled_out()
 {
@@ -22,19 +27,20 @@ rolled_out()
 }
 
 rolled_out
-for service in web near; do
-	wait_until 15 has_vips "$service"
-	wait_until 15 answers_at_all "$service"
-done
+wait_until 20 are_served web near dsr tunnel
+flow_vips=$(vips_of web near)
+stateless_vips=$(vips_of dsr tunnel)
 
 # lose_nothing WHAT COMMAND...: while that runs, and for a while after it.
 lose_nothing()
 {
-	load_begin 20 $(vips web) $(vips near)
+	load_begin 10 $flow_vips
+	stateless_load_begin 10 $stateless_vips
 	sleep 1
 	"${@:2}"
 	sleep 5
 	load_end "$1"
+	stateless_load_end "$1"
 }
 
 restart()
