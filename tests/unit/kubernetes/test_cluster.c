@@ -1609,7 +1609,10 @@ static void one_that_has_no_room_for_all_says_so_of_what_is_in_force(void **stat
 	tell_service(p, "a", "'resourceVersion': '41'," RECORDED, LB);
 	join_in_force(p);
 	assert_int_equal(cluster_in_force_version(p->cluster), 41);
-	tell_service(p, "b", "'resourceVersion': '42'," RECORDED, LB);
+	tell_service(p, "b",
+		"'resourceVersion': '42'," CLAIMED
+		"'annotations': {'guideway.dev/addresses': '203.0.113.2'},",
+		LB);
 	join_in_force(p);
 	assert_true(cluster_in_force_version(p->cluster) == IN_FORCE_NOT_ALL);
 	tell(p, CLUSTER_SERVICES, true, service("a", "", LB, "{}"));
