@@ -158,7 +158,8 @@ static bool set_options(struct probe *probe, CURL *easy)
 	// Nodes are addresses. What libcurl remembered of them it would look through, all of it, at
 	// the end of each check.
 	curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT, 0L);
-	curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, 1024L); // As small as it takes; of 16 kB by default.
+	curl_easy_setopt(
+		easy, CURLOPT_BUFFERSIZE, 1024L); // As small as it takes; of 16 kB by default.
 	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_body);
 	curl_easy_setopt(easy, CURLOPT_WRITEDATA, probe);
 	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, verify ? 1L : 0L);
