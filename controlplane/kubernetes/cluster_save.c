@@ -12,13 +12,14 @@
 #define SAVED_KIND "guideway cluster 1"
 
 enum {
-	SAVED_AT_A_TIME = 100, // Some 15 µs each.
+	SAVED_AT_A_TIME = 100,        // Some 15 µs each.
+	N_SAVED = CLUSTER_NAMESPACES, // What comes before these.
 };
 
 // A document takes many steps, since ten thousand Services take a tenth of a second. What changes
 // meanwhile is in it as it was or as it is; the change itself is a reason to save again.
 struct cluster_saving {
-	json_t *lists[N_CLUSTER_RESOURCES];
+	json_t *lists[N_SAVED];
 	enum cluster_resource resource; // Whose entries come next,
 	char name[SLICE_KEY_MAX];       // after the one of this name; empty for the first.
 };
@@ -26,7 +27,7 @@ struct cluster_saving {
 static_assert(
 	(int)SLICE_KEY_MAX >= (int)SERVICE_KEY_MAX && (int)SLICE_KEY_MAX >= (int)NAME_TEXT_MAX);
 
-static const char *const list_names[N_CLUSTER_RESOURCES] = {
+static const char *const list_names[N_SAVED] = {
 	[CLUSTER_SERVICES] = "services",
 	[CLUSTER_NODES] = "nodes",
 	[CLUSTER_SLICES] = "slices",
@@ -70,7 +71,7 @@ struct cluster_saving *cluster_save_begin(void)
 {
 	struct cluster_saving *saving = calloc(1, sizeof(*saving));
 
-	for (int i = 0; saving != NULL && i < N_CLUSTER_RESOURCES; i++)
+	for (int i = 0; saving != NULL && i < N_SAVED; i++)
 		saving->lists[i] = json_array();
 	return saving;
 }
@@ -93,14 +94,14 @@ bool cluster_save_on(const struct cluster *cluster, struct cluster_saving *savin
 	}
 	saving->name[0] = '\0';
 	saving->resource++;
-	return saving->resource < N_CLUSTER_RESOURCES;
+	return saving->resource < (enum cluster_resource)N_SAVED;
 }
 
 json_t *cluster_save_end(struct cluster_saving *saving)
 {
 	json_t *document = json_pack("{s:s}", "kind", SAVED_KIND);
 
-	for (int i = 0; i < N_CLUSTER_RESOURCES; i++)
+	for (int i = 0; i < N_SAVED; i++)
 		json_object_set_new(document, list_names[i], saving->lists[i]);
 	free(saving);
 	return document;

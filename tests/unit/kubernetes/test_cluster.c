@@ -1990,6 +1990,20 @@ static void a_service_gets_an_address_once_its_namespace_may_have_one(void **sta
 	assert_string_equal(served(p), "default/web:80/tcp 203.0.113.1 n1 n2");
 }
 
+static void namespaces_are_not_saved(void **state)
+{
+	struct place *p = *state;
+
+	select_by_namespace(p);
+	tell_namespace(p, "'tier': 'front'");
+	two_nodes(p);
+	serve_web(p);
+	json_t *saved = save(p);
+	assert_int_equal(json_object_size(saved), 4); // Its kind, Services, Nodes, EndpointSlices.
+	assert_int_equal(json_array_size(json_object_get(saved, "services")), 1);
+	json_decref(saved);
+}
+
 static void a_namespace_that_loses_its_labels_costs_no_service_its_address(void **state)
 {
 	struct place *p = *state;
@@ -2301,6 +2315,7 @@ int main(void)
 		AT_PLACE(a_conflict_keeps_no_service_from_its_end),
 		AT_PLACE(namespaces_are_waited_for_where_a_pool_selects_by_them),
 		AT_PLACE(a_service_gets_an_address_once_its_namespace_may_have_one),
+		AT_PLACE(namespaces_are_not_saved),
 		AT_PLACE(a_namespace_that_loses_its_labels_costs_no_service_its_address),
 		AT_PLACE(namespaces_that_matter_from_now_on_end_nothing),
 		AT_PLACE(all_services_are_released_and_none_is_claimed_until_told),
