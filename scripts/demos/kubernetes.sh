@@ -43,6 +43,12 @@ CASE_NAMESPACE=shop
 ! $own_cluster || trap cluster_remove EXIT
 admin config set-context --current --namespace shop >/dev/null
 
+# In a cluster that is used on.
+case_undo()
+{
+	admin config set-context --current --namespace default >/dev/null
+}
+
 # typed ARGUMENT...: kubectl as the user of the cluster types it.
 typed()
 {
