@@ -74,12 +74,14 @@ default_route()
 
 wire_add()
 {
-	local bridge
+	local bridge n=0
 
 	namespace_add wire
 	forwards wire
+	# Of an address of its own: else it has that of one of its cables, and another when a node boots,
+	# and for nine seconds what nodes send to the router is lost.
 	for bridge in outside inside management; do
-		ip_at wire link add "$bridge" type bridge mcast_snooping 0
+		ip_at wire link add "$bridge" address "02:00:00:00:03:0$((++n))" type bridge mcast_snooping 0
 		ip_at wire link set "$bridge" up
 	done
 	place wire outside $outside4.1/24 $outside6:1/64
