@@ -32,5 +32,6 @@ shows '^    its [1-9][0-9]* connections were reset'
 shows '^    of the other [1-9][0-9]*, [0-9]+ broke and [0-9]+ changed their pod$'
 shows '^    of [1-9][0-9]{2,} new connections, [0-9]+ failed$'
 shows '^    service "web" deleted'
-shows '^    curl: \(28\) '
+silence=$(grep -A 1 '^    \$ curl -sS ' "$demo" | tail -n 1)
+[[ $silence == *"curl: (28) "* ]] || fail "the VIP of a Service that is gone is not silent: $silence"
 shows '^Done$'
