@@ -83,7 +83,8 @@ bool reconcile_is_in_force(const struct reconcile *r);
 
 // Of a service whose nodes have to learn its VIP: whether nodes that could be used are there, but
 // not even one of them takes packets of it yet by every worker's table. Where the VIP is told to
-// nodes since 'since_ns', they are asked from then on; UINT64_MAX while it is not.
+// nodes since 'since_ns', they are asked from then on; UINT64_MAX while it is not, 0 if they learnt
+// it before we came (vip_probe_tell()).
 bool reconcile_learn(struct reconcile *r, const char *service, uint64_t since_ns);
 
 // Brings the counts of the plan's pools up to date: a change may wait for its table.

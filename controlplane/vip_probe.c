@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/queue.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -40,7 +41,10 @@
 // through it.
 //
 // All nodes of a probe that have not answered are asked in rounds, after longer and longer; of all
-// probes together, so many a second.
+// probes together, so many a second. Probes take turns, a few questions each, so that of ten
+// thousand each soon has some node that knows; and those with nodes that get nothing before they
+// answer come before those whose nodes are all used meanwhile, of which a restart has as many as
+// there are.
 
 #define ROUND_NS (20 * NSEC_PER_MSEC)
 #define ROUND_LONGEST_NS (640 * NSEC_PER_MSEC)
@@ -50,15 +54,27 @@
 
 enum {
 	TOKENS_MAX = 32, // of them so many at once.
-	SENT_MAX = 4096, // Remembered for longer than any answer takes: some four seconds.
+	QUESTIONS_A_TURN = 4,
+	TURNS_A_STEP = 64,
+	QUESTIONS_PRESUMED = 5, // So many unanswered say that one does not know it; 620 ms.
+	SENT_MAX = 4096,        // Remembered for longer than any answer takes: some four seconds.
 	ANSWERS_A_STEP = 64,
 	PACKET_MAX = 256,
 };
 
+enum knowledge {
+	SILENT,
+	PRESUMED, // It is used: it knew the VIP before we came, as far as is known.
+	KNOWS,
+};
+
 struct wanted {
 	node_id node;
-	bool knows;
+	uint8_t knowledge;
+	uint8_t n_asked; // While it is presumed.
 };
+
+TAILQ_HEAD(probe_queue, vip_probe);
 
 struct vip_probe {
 	struct vip_prober *prober;
@@ -66,12 +82,15 @@ struct vip_probe {
 	unsigned n_owners;
 	struct wanted *nodes; // [n_nodes], in rising order.
 	size_t n_nodes;
-	size_t n_silent; // Of these.
+	size_t n_silent; // Of these,
+	size_t n_unsure; // and with those that are presumed to know.
 	size_t next;     // To be asked in this round.
 	bool is_told;
-	uint64_t since_ns; // If told.
-	uint64_t pause_ns; // After this round.
-	struct loop_timer timer;
+	uint64_t since_ns;       // If told.
+	uint64_t pause_ns;       // After this round,
+	struct loop_timer pause; // which waits meanwhile.
+	TAILQ_ENTRY(vip_probe) link;
+	struct probe_queue *queue; // Where it waits for its turn, or NULL.
 };
 
 // A SYN that was sent. Its sequence number says where in the ring it is.
@@ -88,7 +107,10 @@ struct vip_prober {
 	size_t n_silent;
 	uint64_t n_asked;
 	uint64_t n_answered;
-	uint64_t tokens_ns; // When the bucket was empty, if nothing had been taken since.
+	uint64_t tokens_ns;        // When the bucket was empty, if nothing had been taken since.
+	struct probe_queue urgent; // Some of their nodes are silent;
+	struct probe_queue others; // all of theirs are used.
+	struct loop_timer turn;    // Waits while one of these has some.
 
 	// From the first question on, else -1. Closing them would hold the loop: the kernel waits
 	// for all that looks at them.
@@ -251,11 +273,42 @@ static void set_silent(struct vip_probe *probe, size_t n)
 static void learn(struct vip_probe *probe, struct wanted *wanted)
 {
 	struct vip_prober *p = probe->prober;
+	bool was_silent = wanted->knowledge == SILENT;
 
-	if (wanted->knows)
+	if (wanted->knowledge == KNOWS)
 		return;
-	wanted->knows = true;
+	wanted->knowledge = KNOWS;
+	probe->n_unsure--;
+	if (!was_silent)
+		return;
 	set_silent(probe, probe->n_silent - 1);
+	p->config.learnt(p->config.argument);
+}
+
+// Those that are wanted by now.
+static void presume(struct vip_probe *probe)
+{
+	struct vip_prober *p = probe->prober;
+
+	if (probe->n_silent == 0)
+		return;
+	for (size_t i = 0; i < probe->n_nodes; i++) {
+		if (probe->nodes[i].knowledge == SILENT)
+			probe->nodes[i].knowledge = PRESUMED;
+	}
+	set_silent(probe, 0);
+	p->config.learnt(p->config.argument);
+}
+
+// One more question is about to be asked.
+static void doubt(struct vip_probe *probe, struct wanted *wanted)
+{
+	struct vip_prober *p = probe->prober;
+
+	if (wanted->knowledge != PRESUMED || wanted->n_asked++ < QUESTIONS_PRESUMED)
+		return;
+	wanted->knowledge = SILENT;
+	set_silent(probe, probe->n_silent + 1);
 	p->config.learnt(p->config.argument);
 }
 
@@ -330,7 +383,7 @@ static uint32_t next_sequence(struct vip_prober *p)
 	return (uint32_t)p->sequence_high << 16 | p->sequence_low;
 }
 
-static void ask(struct vip_probe *probe, const struct wanted *wanted, const struct address *source)
+static void ask(struct vip_probe *probe, struct wanted *wanted, const struct address *source)
 {
 	struct vip_prober *p = probe->prober;
 	struct vip_probe_packet syn = {
@@ -342,7 +395,10 @@ static void ask(struct vip_probe *probe, const struct wanted *wanted, const stru
 	};
 
 	p->sent[syn.sequence % SENT_MAX] = (struct sent){probe, syn.sequence, wanted->node};
-	p->n_asked += send_packet(p, &syn);
+	if (!send_packet(p, &syn))
+		return;
+	p->n_asked++;
+	doubt(probe, wanted);
 }
 
 // Of a node that cannot be asked only time tells.
@@ -358,60 +414,131 @@ static void ask_or_wait(struct vip_probe *probe, struct wanted *wanted, uint64_t
 		learn(probe, wanted);
 }
 
-// Returns false if the round is not over yet.
-static bool go_round(struct vip_probe *probe, uint64_t now_ns)
+// Asks a few. Returns false if no more may be asked now.
+static bool ask_some(struct vip_probe *probe, uint64_t now_ns)
 {
-	for (; probe->next < probe->n_nodes; probe->next++) {
+	for (int n = 0; n < QUESTIONS_A_TURN && probe->next < probe->n_nodes; probe->next++) {
 		struct wanted *wanted = &probe->nodes[probe->next];
+		bool is_question = probe->config.port != 0;
 
-		if (wanted->knows)
+		if (wanted->knowledge == KNOWS)
 			continue;
-		if (!take_token(probe->prober, now_ns))
+		if (is_question && !take_token(probe->prober, now_ns))
 			return false;
 		ask_or_wait(probe, wanted, now_ns);
+		n += is_question;
 	}
-	probe->next = 0;
 	return true;
 }
 
-static void set_timer(struct vip_probe *probe, uint64_t due_ns)
+// Turns
+
+static struct vip_probe *whose_turn(const struct vip_prober *p)
 {
-	loop_timer_set(probe->prober->config.loop, &probe->timer, due_ns);
+	return TAILQ_EMPTY(&p->urgent) ? TAILQ_FIRST(&p->others) : TAILQ_FIRST(&p->urgent);
+}
+
+static void set_turn(struct vip_prober *p, uint64_t due_ns)
+{
+	loop_timer_set(p->config.loop, &p->turn, due_ns);
+}
+
+static void leave_queue(struct vip_probe *probe)
+{
+	if (probe->queue != NULL)
+		TAILQ_REMOVE(probe->queue, probe, link);
+	probe->queue = NULL;
+}
+
+static void wait_for_turn(struct vip_probe *probe)
+{
+	struct vip_prober *p = probe->prober;
+
+	leave_queue(probe);
+	probe->queue = probe->n_silent > 0 ? &p->urgent : &p->others;
+	TAILQ_INSERT_TAIL(probe->queue, probe, link);
+}
+
+static void pause_for(struct vip_probe *probe, uint64_t now_ns, uint64_t pause_ns)
+{
+	leave_queue(probe);
+	loop_timer_set(probe->prober->config.loop, &probe->pause, now_ns + pause_ns);
+}
+
+static void end_round(struct vip_probe *probe, uint64_t now_ns)
+{
+	probe->next = 0;
+	if (probe->n_unsure == 0) {
+		leave_queue(probe);
+		return;
+	}
+	pause_for(probe, now_ns, probe->pause_ns);
+	probe->pause_ns =
+		probe->pause_ns * 2 < ROUND_LONGEST_NS ? probe->pause_ns * 2 : ROUND_LONGEST_NS;
+}
+
+// Returns false if no more may be asked now.
+static bool take_turn(struct vip_probe *probe, uint64_t now_ns)
+{
+	if (probe->config.port != 0 && !start_asking(probe->prober)) {
+		pause_for(probe, now_ns, ROUND_LONGEST_NS);
+		return true;
+	}
+	if (!ask_some(probe, now_ns))
+		return false;
+	if (probe->next < probe->n_nodes)
+		wait_for_turn(probe);
+	else
+		end_round(probe, now_ns);
+	return true;
+}
+
+static void take_turns(void *argument, uint64_t now_ns)
+{
+	struct vip_prober *p = argument;
+
+	if (whose_turn(p) == NULL)
+		return;
+	// A worker that still forwards by an older table might give the SYN to any node.
+	if (!p->config.may_ask(p->config.argument)) {
+		set_turn(p, now_ns + WAIT_NS);
+		return;
+	}
+	for (int i = 0; i < TURNS_A_STEP && whose_turn(p) != NULL; i++) {
+		if (!take_turn(whose_turn(p), now_ns)) {
+			set_turn(p, now_ns + TOKEN_NS);
+			return;
+		}
+	}
+	if (whose_turn(p) != NULL)
+		set_turn(p, now_ns);
+}
+
+static void begin_round(struct vip_probe *probe, uint64_t now_ns)
+{
+	struct vip_prober *p = probe->prober;
+
+	wait_for_turn(probe);
+	if (!loop_timer_waits(&p->turn))
+		set_turn(p, now_ns);
+}
+
+static void end_pause(void *argument, uint64_t now_ns)
+{
+	struct vip_probe *probe = argument;
+
+	if (probe->n_unsure > 0)
+		begin_round(probe, now_ns);
 }
 
 static void begin_rounds(struct vip_probe *probe)
 {
 	probe->next = 0;
 	probe->pause_ns = ROUND_NS;
-	if (probe->is_told && probe->n_silent > 0)
-		set_timer(probe, loop_clock_ns());
-}
-
-static void go_on(void *argument, uint64_t now_ns)
-{
-	struct vip_probe *probe = argument;
-	const struct vip_prober_config *config = &probe->prober->config;
-
-	if (probe->n_silent == 0)
-		return;
-	// A worker that still forwards by an older table might give the SYN to any node.
-	if (!config->may_ask(config->argument)) {
-		set_timer(probe, now_ns + WAIT_NS);
-		return;
-	}
-	if (probe->config.port != 0 && !start_asking(probe->prober)) {
-		set_timer(probe, now_ns + ROUND_LONGEST_NS);
-		return;
-	}
-	if (!go_round(probe, now_ns)) {
-		set_timer(probe, now_ns + TOKEN_NS);
-		return;
-	}
-	if (probe->n_silent == 0)
-		return;
-	set_timer(probe, now_ns + probe->pause_ns);
-	probe->pause_ns =
-		probe->pause_ns * 2 < ROUND_LONGEST_NS ? probe->pause_ns * 2 : ROUND_LONGEST_NS;
+	loop_timer_cancel(probe->prober->config.loop, &probe->pause);
+	leave_queue(probe);
+	if (probe->is_told && probe->n_unsure > 0)
+		begin_round(probe, loop_clock_ns());
 }
 
 void vip_probe_tell(struct vip_probe *probe, uint64_t since_ns)
@@ -420,6 +547,8 @@ void vip_probe_tell(struct vip_probe *probe, uint64_t since_ns)
 		return;
 	probe->is_told = true;
 	probe->since_ns = since_ns;
+	if (since_ns == 0)
+		presume(probe);
 	begin_rounds(probe);
 }
 
@@ -443,14 +572,18 @@ void vip_probe_want(struct vip_probe *probe, const node_id *nodes, size_t n_node
 	if (wanted == NULL)
 		return; // The next table asks again.
 
-	size_t n_silent = 0;
+	size_t n_silent = 0, n_unsure = 0;
 	for (size_t i = 0; i < n_nodes; i++) {
-		wanted[i] = (struct wanted){nodes[i], vip_probe_knows(probe, nodes[i])};
-		n_silent += !wanted[i].knows;
+		const struct wanted *before = find_wanted(probe, nodes[i]);
+
+		wanted[i] = before != NULL ? *before : (struct wanted){.node = nodes[i]};
+		n_silent += wanted[i].knowledge == SILENT;
+		n_unsure += wanted[i].knowledge != KNOWS;
 	}
 	free(probe->nodes);
 	probe->nodes = wanted;
 	probe->n_nodes = n_nodes;
+	probe->n_unsure = n_unsure;
 	set_silent(probe, n_silent);
 	begin_rounds(probe);
 }
@@ -459,7 +592,7 @@ bool vip_probe_knows(const struct vip_probe *probe, node_id node)
 {
 	const struct wanted *wanted = find_wanted(probe, node);
 
-	return wanted != NULL && wanted->knows;
+	return wanted != NULL && wanted->knowledge != SILENT;
 }
 
 bool vip_probe_is_done(const struct vip_probe *probe, const node_id *nodes, size_t n_nodes)
@@ -501,8 +634,8 @@ static struct vip_probe *add_probe(struct vip_prober *p, const struct vip_probe_
 		return NULL;
 	probe->prober = p;
 	probe->config = *config;
-	probe->timer = (struct loop_timer){
-		.name = "ask nodes about a VIP", .fn = go_on, .argument = probe};
+	probe->pause = (struct loop_timer){
+		.name = "nodes may have learnt a VIP", .fn = end_pause, .argument = probe};
 	if (tsearch(&probe->config, &p->probes, compare_probes) == NULL) {
 		free(probe);
 		return NULL;
@@ -538,7 +671,8 @@ void vip_probe_release(struct vip_probe *probe)
 
 	struct vip_prober *p = probe->prober;
 
-	loop_timer_cancel(p->config.loop, &probe->timer);
+	loop_timer_cancel(p->config.loop, &probe->pause);
+	leave_queue(probe);
 	tdelete(&probe->config, &p->probes, compare_probes);
 	p->n_probes--;
 	set_silent(probe, 0);
@@ -554,6 +688,10 @@ struct vip_prober *vip_prober_create(const struct vip_prober_config *config)
 	if (p == NULL)
 		return NULL;
 	p->config = *config;
+	TAILQ_INIT(&p->urgent);
+	TAILQ_INIT(&p->others);
+	p->turn = (struct loop_timer){
+		.name = "ask nodes about VIPs", .fn = take_turns, .argument = p};
 	p->send_fd = p->receive_fds[IPV4] = p->receive_fds[IPV6] = -1;
 	return p;
 }
@@ -562,6 +700,7 @@ void vip_prober_destroy(struct vip_prober *prober)
 {
 	if (prober == NULL)
 		return;
+	loop_timer_cancel(prober->config.loop, &prober->turn);
 	close_sockets(prober);
 	free(prober);
 }

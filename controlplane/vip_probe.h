@@ -17,6 +17,9 @@
 // SYN to the VIP: by anything, since whoever takes the packet for its own has learnt. Nodes that
 // cannot be asked so (of a Service without TCP, or this very machine) are taken to know it two
 // seconds after the status was written.
+//
+// After a restart all would be silent at once: of a VIP whose status said that it is known, those
+// that are there are used from the start, and asked meanwhile.
 
 struct vip_prober;
 struct vip_probe;
@@ -30,7 +33,7 @@ struct vip_prober_config {
 	struct address (*address_of)(void *argument, node_id node, enum family family);
 	// Whether no worker forwards by anything but the newest table.
 	bool (*may_ask)(void *argument);
-	// Some node has come to know a VIP.
+	// Some node has come to know a VIP, or is not believed to any more.
 	void (*learnt)(void *argument);
 	void *argument;
 };
@@ -66,7 +69,9 @@ struct vip_probe *vip_probe_acquire(
 // The last release ends the probe. Accepts NULL.
 void vip_probe_release(struct vip_probe *probe);
 
-// Since when nodes can learn the VIP; the first time counts. Before, nobody is asked.
+// Since when nodes can learn the VIP; the first time counts. Before, nobody is asked. With 0 they
+// knew it before we came: those that are wanted by now are taken to know it while they are asked,
+// until they have not answered for a while.
 void vip_probe_tell(struct vip_probe *probe, uint64_t since_ns);
 
 // Whom to ask: 'nodes' in rising order. Those that know the VIP go on to, and one that is left out

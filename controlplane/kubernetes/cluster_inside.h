@@ -60,6 +60,7 @@ struct service_entry {
 	uint64_t since;          // The join by which it is served so, or not any more.
 	uint64_t told_ns;        // Since when its status has said so; 0 if it does not.
 	bool knows;              // In dsr and tunnel: a node of each port takes its packets.
+	bool was_asked;          // Likewise: whether it does, once.
 	const char *reason;      // One word, or ""; a constant.
 	char message[STATUS_MESSAGE_MAX];
 

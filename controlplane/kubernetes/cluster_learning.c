@@ -47,14 +47,14 @@ bool cluster_gets_programmed(const struct service_entry *e)
 	return is_learnt(e) && cluster_is_programmed(e) && !says_programmed(e->object);
 }
 
-// One that is programmed was learnt before we came, and what another process knew of it, too.
-static uint64_t told_since(const struct cluster *c, struct service_entry *e, uint64_t now_ns)
+// 0: one that is programmed when it is asked about for the first time was learnt before we came.
+static uint64_t told_since(struct service_entry *e, uint64_t now_ns)
 {
 	if (!says_addresses(e)) {
 		e->told_ns = 0;
 		return UINT64_MAX;
 	}
-	if (says_programmed(e->object) || !cluster_is_synced(c))
+	if (says_programmed(e->object) && !e->was_asked)
 		return 0;
 	if (e->told_ns == 0)
 		e->told_ns = now_ns;
@@ -82,6 +82,17 @@ static bool awaits_nodes(
 	return does;
 }
 
+// Whether each port has a node that knows. What is asked of it for the first time is all that it
+// has by then.
+static bool is_known(
+	struct service_entry *e, cluster_awaits_fn *awaits, void *argument, uint64_t now_ns)
+{
+	bool is_awaited = awaits_nodes(e, awaits, argument, told_since(e, now_ns));
+
+	e->was_asked = true;
+	return !is_awaited && says_addresses(e);
+}
+
 bool cluster_learn(
 	struct cluster *cluster, cluster_awaits_fn *awaits, void *argument, uint64_t now_ns)
 {
@@ -93,9 +104,7 @@ bool cluster_learn(
 
 		if (e->stage != STAGE_SERVE || !is_learnt(e) || e->knows)
 			continue;
-		e->knows = service_is_in_force(cluster, e) &&
-			!awaits_nodes(e, awaits, argument, told_since(cluster, e, now_ns)) &&
-			says_addresses(e);
+		e->knows = service_is_in_force(cluster, e) && is_known(e, awaits, argument, now_ns);
 		if (e->knows)
 			cluster_look_at(cluster, e);
 		some_wait |= !e->knows;

@@ -120,6 +120,15 @@ static struct vip_probe *probe_of(struct wire *w, const char *vip, uint16_t port
 	return probe;
 }
 
+static void want_many(struct vip_probe *probe)
+{
+	node_id nodes[1000];
+
+	for (size_t i = 0; i < 1000; i++)
+		nodes[i] = (node_id)(100 + i);
+	vip_probe_want(probe, nodes, 1000);
+}
+
 // The next question on the wire, its IP header and TCP; false if there is none.
 struct question {
 	uint8_t frame[FRAME_MAX];
@@ -271,13 +280,10 @@ static void who_is_silent_is_asked_more_and_more_rarely(void **state)
 
 static void a_thousand_a_second_are_asked(void **state)
 {
-	static node_id nodes[1000];
 	struct wire *w = *state;
 	struct vip_probe *probe = probe_of(w, "203.0.113.7", 80);
 
-	for (size_t i = 0; i < 1000; i++)
-		nodes[i] = (node_id)(100 + i);
-	vip_probe_want(probe, nodes, 1000);
+	want_many(probe);
 	vip_probe_tell(probe, loop_clock_ns());
 	run_for(w, 200 * NSEC_PER_MSEC);
 	assert_in_range(count_questions(w), 20, 240);
@@ -323,6 +329,93 @@ static void a_node_that_comes_back_is_asked_again(void **state)
 	vip_probe_release(probe);
 }
 
+static void answer_for(struct wire *w, node_id node)
+{
+	struct question q;
+
+	while (next_question(w, &q)) {
+		if (q.tcp.syn && vip_probe_node(ntohl(q.tcp.ack_seq)) == node)
+			answer(w, &q);
+	}
+}
+
+static void who_knew_it_before_is_used_until_it_was_asked_in_vain(void **state)
+{
+	static const node_id both[] = {NODE, OTHER_NODE};
+	struct wire *w = *state;
+	struct vip_probe *probe = probe_of(w, "203.0.113.7", 80);
+
+	vip_probe_want(probe, both, 2);
+	vip_probe_tell(probe, 0);
+	assert_int_equal(w->n_learnt, 1);
+	assert_true(vip_probe_is_done(probe, both, 2));
+	for (int i = 0; i < 20; i++) {
+		run_for(w, 15 * NSEC_PER_MSEC);
+		answer_for(w, NODE);
+		assert_true(vip_probe_is_done(probe, both, 2));
+	}
+	assert_int_equal(w->n_learnt, 1); // What was presumed is news to nobody.
+	run_for(w, 1000 * NSEC_PER_MSEC);
+	assert_true(vip_probe_knows(probe, NODE));
+	assert_false(vip_probe_knows(probe, OTHER_NODE));
+	assert_int_equal(w->n_learnt, 2);
+
+	// It is asked on, and one that comes later is presumed to know nothing.
+	count_questions(w);
+	run_for(w, 700 * NSEC_PER_MSEC);
+	answer_for(w, OTHER_NODE);
+	run_for(w, 5 * NSEC_PER_MSEC);
+	assert_true(vip_probe_is_done(probe, both, 2));
+	vip_probe_want(probe, both, 1);
+	vip_probe_want(probe, both, 2);
+	assert_false(vip_probe_knows(probe, OTHER_NODE));
+	vip_probe_release(probe);
+}
+
+static unsigned count_questions_to(struct wire *w, uint16_t port)
+{
+	struct question q;
+	unsigned n = 0;
+
+	while (next_question(w, &q))
+		n += ntohs(q.tcp.dest) == port;
+	return n;
+}
+
+static void those_that_wait_are_asked_before_those_that_are_used(void **state)
+{
+	struct wire *w = *state;
+	struct vip_probe *used = probe_of(w, "203.0.113.7", 80);
+	struct vip_probe *waits = probe_of(w, "203.0.113.7", 81);
+
+	want_many(used);
+	want_many(waits);
+	vip_probe_tell(used, 0);
+	run_for(w, 50 * NSEC_PER_MSEC);
+	assert_true(count_questions_to(w, 80) > 0);
+	vip_probe_tell(waits, loop_clock_ns());
+	run_for(w, 50 * NSEC_PER_MSEC);
+	assert_int_equal(count_questions_to(w, 80), 0);
+	vip_probe_release(used);
+	vip_probe_release(waits);
+}
+
+static void probes_take_turns(void **state)
+{
+	struct wire *w = *state;
+	struct vip_probe *one = probe_of(w, "203.0.113.7", 80);
+	struct vip_probe *other = probe_of(w, "203.0.113.7", 81);
+
+	want_many(one);
+	want_many(other);
+	vip_probe_tell(one, loop_clock_ns());
+	vip_probe_tell(other, loop_clock_ns());
+	run_for(w, 20 * NSEC_PER_MSEC);
+	assert_true(count_questions_to(w, 81) > 0);
+	vip_probe_release(one);
+	vip_probe_release(other);
+}
+
 static void two_that_ask_the_same_share_a_probe(void **state)
 {
 	struct wire *w = *state;
@@ -358,6 +451,13 @@ int main(void)
 			unmake_wire),
 		cmocka_unit_test_setup_teardown(
 			a_node_that_comes_back_is_asked_again, make_wire, unmake_wire),
+		cmocka_unit_test_setup_teardown(
+			who_knew_it_before_is_used_until_it_was_asked_in_vain, make_wire,
+			unmake_wire),
+		cmocka_unit_test_setup_teardown(
+			those_that_wait_are_asked_before_those_that_are_used, make_wire,
+			unmake_wire),
+		cmocka_unit_test_setup_teardown(probes_take_turns, make_wire, unmake_wire),
 		cmocka_unit_test_setup_teardown(
 			two_that_ask_the_same_share_a_probe, make_wire, unmake_wire),
 	};

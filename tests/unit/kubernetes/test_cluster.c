@@ -2163,6 +2163,22 @@ static void what_was_programmed_before_a_restart_is_not_taken_back(void **state)
 	assert_true(learn(p, &asked));
 	assert_int_equal(asked.since_ns, 0);
 	assert_write_has(p, "\"Forwarding\", \"status\": \"True\"");
+
+	// Of what it has got since, nobody knows that nodes know it.
+	assert_true(learn(p, &asked));
+	assert_true(asked.since_ns == p->now_ns);
+}
+
+static void what_was_not_programmed_before_a_restart_is_to_be_learnt(void **state)
+{
+	struct place *p = *state;
+	struct asked asked = {.awaits = true};
+
+	two_nodes(p);
+	tell(p, CLUSTER_SERVICES, false, service("web", IN_DSR, LB, "{" INGRESS("VIP") "}"));
+	join_in_force(p);
+	assert_true(learn(p, &asked));
+	assert_true(asked.since_ns == p->now_ns);
 }
 
 static void a_change_to_dsr_is_written_once_workers_forward_so(void **state)
@@ -2307,6 +2323,7 @@ int main(void)
 		AT_PLACE(a_waiting_service_is_released_too),
 		AT_PLACE(in_dsr_it_is_programmed_once_a_node_knows_its_address),
 		AT_PLACE(what_was_programmed_before_a_restart_is_not_taken_back),
+		AT_PLACE(what_was_not_programmed_before_a_restart_is_to_be_learnt),
 		AT_PLACE(a_change_to_dsr_is_written_once_workers_forward_so),
 		AT_PLACE(ports_without_tcp_learn_by_time_and_others_together),
 	};
