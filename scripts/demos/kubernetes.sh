@@ -9,6 +9,7 @@ cluster_remove()
 	trap - EXIT ERR
 	trap '' INT TERM
 	set +e
+	[ "$status" != 0 ] || ended_well || status=1
 	! declare -F processes_end >/dev/null || processes_end
 	tests/kubernetes/down
 	rm -rf "/run/$KUBERNETES_CLUSTER"
@@ -16,13 +17,8 @@ cluster_remove()
 	exit "$status"
 }
 
-# Beside those of the tests; or in one of theirs that is up, and stays.
-own_cluster=false
-if [ -z "${KUBERNETES_CLUSTER:-}" ]; then
-	own_cluster=true
-	export KUBERNETES_CLUSTER=gwk$$
-	tests/kubernetes/build || exit 1
-fi
+export KUBERNETES_CLUSTER=gwk$$ # Beside those of the tests.
+tests/kubernetes/build || exit 1
 headline "A cluster of four nodes, a client outside of it, Guideway at its edge"
 cat <<'PICTURE'
     client ──────────── guideway ──────┬──── node1   kube-proxy by nftables
@@ -31,23 +27,15 @@ cat <<'PICTURE'
                                        └──── node4               by iptables
 
 PICTURE
+trap cluster_remove EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
 began=$EPOCHREALTIME
-if $own_cluster; then
-	trap cluster_remove EXIT
-	trap 'exit 130' INT
-	trap 'exit 143' TERM
-	tests/kubernetes/up || exit 1
-fi
+tests/kubernetes/up || exit 1
 CASE_NAMESPACE=shop
 . tests/kubernetes/lib.sh
-! $own_cluster || trap cluster_remove EXIT
+trap cluster_remove EXIT
 admin config set-context --current --namespace shop >/dev/null
-
-# In a cluster that is used on.
-case_undo()
-{
-	admin config set-context --current --namespace default >/dev/null
-}
 
 # typed ARGUMENT...: kubectl as the user of the cluster types it.
 typed()
@@ -88,7 +76,7 @@ conditions()
 }
 
 say "etcd, API server, controller manager, scheduler, and on each node kubelet and kube-proxy:"
-say "all of them Kubernetes' own$($own_cluster && echo ", up in $(($(milliseconds_since "$began") / 1000)) s")"
+say "all of them Kubernetes' own, up in $(($(milliseconds_since "$began") / 1000)) s"
 echo
 shown "kubectl get nodes" admin get nodes
 
