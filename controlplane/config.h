@@ -110,9 +110,10 @@ struct node_indexes {
 
 struct config {
 	struct dataplane_config dataplane; // Its hash_key is for use if has_hash_key; its
-	                                   // nodes_max is of addresses, for 'nodes_max' nodes.
-	size_t nodes_max;
-	bool has_hash_key;     // Else it is made once and kept in 'state'.
+	                                   // services_max and nodes_max are of ids.
+	size_t services_max;               // Of these and of nodes there may be so many; as many
+	size_t nodes_max;                  // again may be gone while their last flows go on.
+	bool has_hash_key;                 // Else it is made once and kept in 'state'.
 	bool adopt[PORTS_MAX]; // The port's kernel interface gives its addresses to the twin.
 
 	struct forwarding_settings settings;

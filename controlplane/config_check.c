@@ -639,10 +639,10 @@ static void check_counts(struct reading *reading, const config_setting_t *root)
 		mistake(reading, root, "nodes",
 			"found %zu nodes; must be at most memory.nodes, %zu", config->n_nodes,
 			config->nodes_max);
-	if (config->n_services > config->dataplane.services_max)
+	if (config->n_services > config->services_max)
 		mistake(reading, root, "services",
 			"found %zu services; must be at most memory.services, %zu",
-			config->n_services, config->dataplane.services_max);
+			config->n_services, config->services_max);
 }
 
 static void check_nodes(struct reading *reading)
@@ -688,9 +688,13 @@ static void fill_in_paths(struct config *config)
 			config->dataplane.instance);
 }
 
-static void count_addresses(struct config *config)
+// Each address of a node has one.
+static void count_ids(struct config *config)
 {
-	config->dataplane.nodes_max = config->nodes_max * N_FAMILIES;
+	size_t n_nodes = 2 * config->nodes_max * N_FAMILIES;
+
+	config->dataplane.services_max = 2 * config->services_max;
+	config->dataplane.nodes_max = n_nodes < NODE_NONE ? n_nodes : NODE_NONE;
 }
 
 void config_check(struct reading *reading, const config_setting_t *root)
@@ -708,7 +712,7 @@ void config_check(struct reading *reading, const config_setting_t *root)
 	config_check_pools(reading, root);
 	config_check_instances(reading, root);
 	fill_in_paths(reading->config);
-	count_addresses(reading->config);
+	count_ids(reading->config);
 }
 
 // What is hardly meant

@@ -141,10 +141,10 @@ static const struct key flows[] = {
 };
 
 static const struct key memory[] = {
-	{"services", "services that there is room for, those included whose last flows go on",
-		VALUE_NUMBER, KEY_RESTART, FIELD(struct config, dataplane.services_max), 1, 65536,
-		4096},
-	{"nodes", "nodes that there is room for, those included whose last flows go on",
+	{"services",
+		"services that there is room for, beside those that are gone and have flows still",
+		VALUE_NUMBER, KEY_RESTART, FIELD(struct config, services_max), 1, 65536, 4096},
+	{"nodes", "nodes that there is room for, beside those that are gone and have flows still",
 		VALUE_NUMBER, KEY_RESTART, FIELD(struct config, nodes_max), 1, NODES_LIMIT, 1024},
 	{"packet_buffers", "packet buffers over all workers; 0 for what ports and workers need",
 		VALUE_NUMBER, KEY_RESTART, FIELD(struct config, dataplane.packet_buffers), 0,

@@ -108,7 +108,7 @@ static struct config *read_config(const char *path)
 // What needs a restart stays as it was; only what could not be forwarded with that is refused.
 static bool fits_what_was_started(const struct daemon *d, const struct config *wanted)
 {
-	const struct dataplane_config *started = &d->started->dataplane;
+	const struct config *started = d->started;
 	bool fits = true;
 
 	if (wanted->n_services > started->services_max) {
@@ -116,9 +116,9 @@ static bool fits_what_was_started(const struct daemon *d, const struct config *w
 			wanted->n_services, started->services_max);
 		fits = false;
 	}
-	if (wanted->n_nodes > d->started->nodes_max) {
+	if (wanted->n_nodes > started->nodes_max) {
 		log_error("there are %zu nodes, and room for %zu until a restart", wanted->n_nodes,
-			d->started->nodes_max);
+			started->nodes_max);
 		fits = false;
 	}
 	return fits;
@@ -200,10 +200,9 @@ static void keep_snat(const struct daemon *d, struct config *wanted)
 static void say_what_would_be_right(int error)
 {
 	if (error == -ENOSPC)
-		log_error(
-			"memory.nodes and memory.services must have room as well for what leaves: "
-			"take that away by one reload and add by another when its flows are over, "
-			"or raise them and restart");
+		log_error("of what is gone, and whose last flows go on, there may be as many as "
+			  "memory.services and memory.nodes say: reload again when these are over, "
+			  "or raise them and restart");
 	if (error == -EINVAL)
 		log_error("SNAT addresses stay as they are until a restart: use others as VIPs, or "
 			  "restart");
@@ -214,6 +213,7 @@ static void say_what_would_be_right(int error)
 // Of a cluster there is no more than there was room for at the start.
 static void keep_room(const struct daemon *d, struct config *wanted)
 {
+	wanted->services_max = d->started->services_max;
 	wanted->nodes_max = d->started->nodes_max;
 	wanted->dataplane.nodes_max = d->started->dataplane.nodes_max;
 	wanted->dataplane.services_max = d->started->dataplane.services_max;

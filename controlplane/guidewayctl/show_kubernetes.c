@@ -47,6 +47,8 @@ static const char *state_of(const json_t *service)
 	const char *stage = text_of(service, "stage");
 	bool is_in_force = is_true(service, "in_force");
 
+	if (*stage == 's' && strcmp(text_of(service, "reason"), "NoRoom") == 0)
+		return "not all served";
 	if (*stage == 's' && is_true(service, "lacks_nodes"))
 		return "served, but by no node";
 	if (*stage == 's')

@@ -175,6 +175,8 @@ static void serve(struct cluster *c, const struct service_entry *e, struct serve
 		*served = (struct served){0};
 		return;
 	}
+	if (served->object == NULL && cluster_standing(e->object) == STANDING_PUBLISHED)
+		served->n_in = UINT32_MAX; // It was served before we came.
 	served->object = e->object;
 	served->admission = &e->admission;
 	served->address = e->address;
@@ -252,6 +254,30 @@ static void date_unjoined(struct cluster *c)
 	}
 }
 
+static void set_room(struct cluster *c, struct service_entry *e, bool lacks_room)
+{
+	if (e->lacks_room == lacks_room)
+		return;
+	e->lacks_room = lacks_room;
+	e->is_followed = false;
+	if (lacks_room)
+		cluster_tell_event(c, e->object, true, "SyncLoadBalancerFailed", "%s", NO_ROOM);
+	else
+		cluster_enlist(e, LINK_STAGE, &c->unjoined);
+	cluster_look_at(c, e);
+}
+
+// Before those that were not joined yet are dated: who has got room is one of them.
+static void note_room(struct cluster *c, const struct cluster_config *joined)
+{
+	const struct entry_list *services = &c->entries[CLUSTER_SERVICES];
+	bool lacked_room = c->lacks_room;
+
+	c->lacks_room = cluster_config_lacks_room(joined);
+	for (size_t i = 0; (lacked_room || c->lacks_room) && i < services->n; i++)
+		set_room(c, services->entries[i], c->served[i].n_in < c->served[i].n_services);
+}
+
 // What was passed over in nodes, and who is not served where others are. Returns 0 or -ENOMEM.
 static int say_mistakes(const struct cluster *c, struct text_lines *left_out)
 {
@@ -300,7 +326,7 @@ int cluster_join(struct cluster *cluster, const struct cluster_config *before,
 		return r;
 
 	cluster->has_changed = false;
-	cluster->lacks_room = cluster_config_lacks_room(joined);
+	note_room(cluster, joined);
 	cluster->joined_version = cluster->told_version;
 	if (before != NULL && cluster_config_is_same(joined, before)) {
 		date_unjoined(cluster);
@@ -445,13 +471,14 @@ bool cluster_read_service(
 		return false;
 
 	const struct service_entry *e = services->entries[at];
+	bool lacks_room = e->stage == STAGE_SERVE && e->lacks_room;
 	*ret_service = (struct cluster_service){
 		.object = e->object,
 		.stage = e->stage,
-		.is_in_force = service_is_in_force(cluster, e),
+		.is_in_force = !lacks_room && service_is_in_force(cluster, e),
 		.mode = e->admission.mode,
-		.reason = e->reason,
-		.message = e->message,
+		.reason = lacks_room ? NO_ROOM_WORD : e->reason,
+		.message = lacks_room ? NO_ROOM : e->message,
 		.lacks_nodes = e->stage == STAGE_SERVE && e->lacks_nodes,
 		.write_error = e->write_error[0] == '\0' ? NULL : e->write_error,
 		.overwritten_by = status_conflict_is_on(&e->conflict) ? e->conflict.writer : NULL,

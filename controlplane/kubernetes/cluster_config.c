@@ -119,6 +119,7 @@ struct joining {
 	struct cluster_ground *ground;
 	struct cluster_config *joined;
 	struct text_lines *left_out;
+	size_t n_services;  // Of all pieces.
 	void *sources;      // Tree of pointers into the configuration's source lists.
 	uint16_t node_port; // Where nodes are connected to.
 };
@@ -1009,26 +1010,47 @@ static int take_piece(const struct joining *j, struct served *served, size_t sou
 	return 0;
 }
 
-static int leave_out(struct joining *j, const struct service_config *service)
-{
-	j->joined->lacks_room = true;
-	return text_lines_add(j->left_out, "%s is not served: memory.services has no room for more",
-		service->name);
-}
-
-static int add_piece(struct joining *j, const struct served *served)
+// The next services of it, until 'n' are in.
+static void put(struct joining *j, struct served *served, uint32_t n)
 {
 	struct config *config = &j->joined->config;
+
+	while (served->n_in < n && config->n_services < config->services_max)
+		config->services[config->n_services++] = &served->piece->services[served->n_in++];
+}
+
+// Returns 0 or -ENOMEM.
+static int leave_out(struct joining *j, const struct served *served)
+{
 	int r = 0;
 
-	j->joined->pieces[j->joined->n_pieces++] = served->piece;
-	for (uint32_t i = 0; r == 0 && i < served->n_services; i++) {
-		struct service_config *service = &served->piece->services[i];
+	for (uint32_t i = served->n_in; r == 0 && i < served->n_services; i++) {
+		j->joined->lacks_room = true;
+		r = text_lines_add(j->left_out,
+			"%s is not served: memory.services has no room for more",
+			served->piece->services[i].name);
+	}
+	return r;
+}
 
-		if (config->n_services < config->dataplane.services_max)
-			config->services[config->n_services++] = service;
-		else
-			r = leave_out(j, service);
+// Where there is no room for all, who was in the last join goes before who comes.
+static int put_all(struct joining *j)
+{
+	const struct cluster_view *view = j->view;
+	bool fits = j->file->n_services + j->n_services <= j->file->services_max;
+	int r = 0;
+
+	for (size_t i = 0; i < view->n_services; i++) {
+		struct served *served = &view->services[i];
+		uint32_t n_before = served->n_in;
+
+		served->n_in = 0;
+		put(j, served,
+			fits || n_before > served->n_services ? served->n_services : n_before);
+	}
+	for (size_t i = 0; !fits && r == 0 && i < view->n_services; i++) {
+		put(j, &view->services[i], view->services[i].n_services);
+		r = leave_out(j, &view->services[i]);
 	}
 	return r;
 }
@@ -1053,7 +1075,9 @@ static int add_served(struct joining *j, struct served *served)
 		return -ENOMEM;
 	if (sources_at > 0) // What is the Service's may change before the configuration does.
 		own_list(j, sources_at, served->piece);
-	return add_piece(j, served);
+	j->joined->pieces[j->joined->n_pieces++] = served->piece;
+	j->n_services += served->n_services;
+	return 0;
 }
 
 // Life
@@ -1119,7 +1143,7 @@ static int join(struct joining *j)
 	int r = copy_file(j);
 	for (size_t i = 0; r == 0 && i < j->view->n_services; i++)
 		r = add_served(j, &j->view->services[i]);
-	return r;
+	return r < 0 ? r : put_all(j);
 }
 
 static void keep(void *)

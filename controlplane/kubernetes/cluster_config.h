@@ -48,6 +48,8 @@ struct served {
 	size_t sources_at; // As in the piece, as is the next.
 	uint32_t node_port_rank;
 	uint32_t n_services;
+	uint32_t n_in; // The first of these are in the configuration: the others have no room. Who
+	               // knows that it was in one before a restart may set it to UINT32_MAX.
 };
 
 // The slices of the Service 'key'; they are good until the view's end.

@@ -22,6 +22,11 @@ enum {
 	WRITE_ERROR_MAX = 160,
 };
 
+#define NO_ROOM_WORD "NoRoom"
+#define NO_ROOM                                                                                 \
+	"not all of its ports are served, since there is no room for more: memory.services in " \
+	"Guideway's configuration says for how many there is"
+
 // Lists of Services with which something is still to be done: what comes round often walks these,
 // and not all that there are. Each Service is in a list at most once.
 TAILQ_HEAD(service_list, service_entry);
@@ -57,6 +62,7 @@ struct service_entry {
 	enum stage stage;
 	enum book_answer answer; // About its addresses.
 	bool lacks_nodes;        // As far as people are told.
+	bool lacks_room;         // Not all of it is in what was joined last.
 	uint64_t since;          // The join by which it is served so, or not any more.
 	uint64_t told_ns;        // Since when its status has said so; 0 if it does not.
 	bool knows;              // In dsr and tunnel: a node of each port takes its packets.

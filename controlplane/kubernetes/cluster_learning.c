@@ -39,7 +39,8 @@ static bool says_programmed(const struct service_object *object)
 // What a status said of the very same addresses before a restart is not taken back.
 bool cluster_is_programmed(const struct service_entry *e)
 {
-	return !is_learnt(e) || e->knows || (says_addresses(e) && says_programmed(e->object));
+	return !e->lacks_room &&
+		(!is_learnt(e) || e->knows || (says_addresses(e) && says_programmed(e->object)));
 }
 
 bool cluster_gets_programmed(const struct service_entry *e)

@@ -83,7 +83,8 @@ void cluster_note_version(struct service_entry *e)
 
 bool cluster_is_followed(const struct cluster *c, struct service_entry *e, uint64_t now_ns)
 {
-	if (!service_is_in_force(c, e) || (e->stage == STAGE_SERVE && !service_is_recorded(e)))
+	if (!service_is_in_force(c, e) ||
+		(e->stage == STAGE_SERVE && (e->lacks_room || !service_is_recorded(e))))
 		return false;
 	if (c->others_in_force >= e->told_version || (e->stage == STAGE_SERVE && is_published(e)))
 		return true;

@@ -37,14 +37,22 @@ static void want_waiting(const struct service_entry *e, struct wanted_status *wa
 	want_condition(wanted, CONDITION_PROGRAMMED, false, e->reason, e->message);
 }
 
+static void want_accepted(const struct service_entry *e, struct wanted_status *wanted)
+{
+	wanted->says_conditions = true;
+	want_condition(wanted, CONDITION_ACCEPTED, true, "AddressAssigned",
+		"an address is assigned to the Service");
+	if (e->reason[0] != '\0')
+		want_condition(wanted, CONDITION_DEGRADED, true, e->reason, e->message);
+}
+
 static void want_served(const struct service_entry *e, struct wanted_status *wanted)
 {
-	wanted->says_ingress = wanted->says_conditions = true;
+	want_accepted(e, wanted);
+	wanted->says_ingress = true;
 	memcpy(wanted->address, e->address, sizeof(wanted->address));
 	wanted->ip_mode = admission_ip_mode(&e->admission);
 	wanted->admission = &e->admission;
-	want_condition(wanted, CONDITION_ACCEPTED, true, "AddressAssigned",
-		"an address is assigned to the Service");
 	if (cluster_is_programmed(e))
 		want_condition(wanted, CONDITION_PROGRAMMED, true, "Forwarding",
 			"every worker forwards what is sent to it");
@@ -52,8 +60,14 @@ static void want_served(const struct service_entry *e, struct wanted_status *wan
 		want_condition(wanted, CONDITION_PROGRAMMED, false, "AwaitingNodes",
 			"no node has shown yet that it takes packets to the address, which nodes "
 			"learn from this status");
-	if (e->reason[0] != '\0')
-		want_condition(wanted, CONDITION_DEGRADED, true, e->reason, e->message);
+}
+
+// What it says of addresses stays: who is served as far as there is room has them there, and nobody
+// else is told any.
+static void want_room(const struct service_entry *e, struct wanted_status *wanted)
+{
+	want_accepted(e, wanted);
+	want_condition(wanted, CONDITION_PROGRAMMED, false, NO_ROOM_WORD, NO_ROOM);
 }
 
 // What its status should say now. Returns false if it does not matter.
@@ -71,6 +85,8 @@ static bool want(const struct service_entry *e, struct wanted_status *ret_wanted
 	memcpy(wanted.record, e->kept, sizeof(wanted.record));
 	if (e->stage == STAGE_WAIT)
 		want_waiting(e, &wanted);
+	if (e->stage == STAGE_SERVE && e->lacks_room)
+		want_room(e, &wanted);
 	if (e->stage == STAGE_SERVE && e->is_followed)
 		want_served(e, &wanted);
 	if (status_conflict_is_on(&e->conflict))

@@ -196,7 +196,7 @@ static void configure(struct config *file)
 	file->kubernetes.node_check = NODE_CHECK_KUBE_PROXY;
 	strcpy(file->kubernetes.class, "guideway.dev/lb");
 	file->nodes_max = N_NODES;
-	file->dataplane.services_max = N_SERVICES + 100;
+	file->services_max = N_SERVICES + 100;
 	file->snat[IPV4][0] = address_from_ipv4(htonl(0xc000020a));
 	file->n_snat[IPV4] = 1;
 	file->ring_size = RING_SIZE;
@@ -305,8 +305,7 @@ static void end_lists(struct world *w)
 static void start(struct world *w)
 {
 	bench_require(cluster_create(&w->file, &w->cluster) == 0 &&
-			table_builder_create(
-				w->file.dataplane.services_max, 2 * N_NODES, &w->builder) == 0,
+			table_builder_create(w->file.services_max, 2 * N_NODES, &w->builder) == 0,
 		"out of memory");
 	table_builder_limit_rings(w->builder, RINGS_A_TABLE);
 }

@@ -113,9 +113,10 @@ static void everything_can_be_said(void **)
 	assert_int_equal(config->dataplane.worker_cpus[2], 3);
 	assert_true(config->dataplane.idle_sleeps);
 	assert_int_equal(config->dataplane.flows_max[IPV6], 128);
-	assert_int_equal(config->dataplane.services_max, 10);
+	assert_int_equal(config->services_max, 10);
 	assert_int_equal(config->nodes_max, 5);
-	assert_int_equal(config->dataplane.nodes_max, 10); // Of two addresses each.
+	assert_int_equal(config->dataplane.services_max, 20); // Half of them may be gone,
+	assert_int_equal(config->dataplane.nodes_max, 20);    // of two addresses each.
 	assert_int_equal(config->dataplane.packet_buffers, 8192);
 	assert_false(config->dataplane.hugepages);
 	assert_true(config->has_hash_key);

@@ -1,5 +1,6 @@
 # A Service that no node can serve is told of by a Warning event, and so is its end: of a Local one when
-# its last pod goes, of any when no node may be used.
+# its last pod goes, of any when no node may be used. One that Guideway has no room for says so, too, and
+# is served once another has gone.
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/../in_a_cluster.sh"
 
@@ -23,6 +24,7 @@ include_nodes_at_the_end()
 }
 
 guideway_more=$(kubernetes_config)
+memory_more='services = 8;'
 guideway_begin
 deployment_add web 2
 class_apply web
@@ -47,3 +49,16 @@ wait_until 15 tells web UnAvailableLoadBalancer 1
 exclude_nodes -
 wait_until 15 tells web UpdatedLoadBalancer 1
 wait_until 10 answers_at_all web
+
+class_apply early
+with_pods_of web early
+wait_until 15 condition_is early Programmed "False NoRoom"
+wait_until 5 tells early SyncLoadBalancerFailed 1
+ctl kubernetes | grep "$namespace/early *not all served" >/dev/null
+refute has_vips early
+answers_at_all web
+answers_at_all local
+kubectl delete service local >/dev/null
+wait_until 15 has_vips early
+wait_until 5 answers_at_all early
+condition_is early Programmed "True Forwarding"

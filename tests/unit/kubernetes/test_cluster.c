@@ -48,7 +48,7 @@ static void configure(struct config *file)
 	file->kubernetes.n_pools = 1;
 	strcpy(file->kubernetes.class, "guideway.dev/lb");
 	file->nodes_max = 8;
-	file->dataplane.services_max = 8;
+	file->services_max = 8;
 	file->snat[IPV4][0] = address_of("192.0.2.10");
 	file->snat[IPV6][0] = address_of("2001:db8::10");
 	file->n_snat[IPV4] = file->n_snat[IPV6] = 1;
@@ -1225,7 +1225,7 @@ static void what_there_is_no_room_for_is_left_out_and_named(void **state)
 {
 	struct place *p = *state;
 
-	p->file.dataplane.services_max = 1;
+	p->file.services_max = 1;
 	p->file.nodes_max = 1;
 	two_nodes(p);
 	tell_service(p, "a", CLAIMED, LB);
@@ -1603,7 +1603,7 @@ static void one_that_has_no_room_for_all_says_so_of_what_is_in_force(void **stat
 {
 	struct place *p = *state;
 
-	p->file.dataplane.services_max = 1;
+	p->file.services_max = 1;
 	follow(p);
 	two_nodes(p);
 	tell_service(p, "a", "'resourceVersion': '41'," RECORDED, LB);
@@ -1618,6 +1618,56 @@ static void one_that_has_no_room_for_all_says_so_of_what_is_in_force(void **stat
 	tell(p, CLUSTER_SERVICES, true, service("a", "", LB, "{}"));
 	join_in_force(p);
 	assert_int_equal(cluster_in_force_version(p->cluster), 42);
+}
+
+static void one_that_there_is_no_room_for_says_so_and_gets_no_address(void **state)
+{
+	struct place *p = *state;
+
+	p->file.services_max = 1;
+	two_nodes(p);
+	serve_web(p);
+	events(p);
+	tell_service(
+		p, "xtra", CLAIMED "'annotations': {'guideway.dev/addresses': '203.0.113.2'},", LB);
+	join_in_force(p);
+	assert_string_equal(events(p), "SyncLoadBalancerFailed");
+	const char *text = next_write(p);
+	assert_non_null(strstr(text, "\"NoRoom\", \"status\": \"False\""));
+	assert_null(strstr(text, "ingress"));
+	answer(p, "xtra", NULL);
+
+	tell(p, CLUSTER_SERVICES, true, service("web", RECORDED, LB, "{}"));
+	p->now_ns += 10 * SECONDS;
+	join(p);
+	assert_null(strstr(next_write(p), "ingress"));
+	cluster_is_in_force(p->cluster, p->now_ns);
+	p->now_ns += 10 * SECONDS;
+	assert_write_has(p, "\"ingress\": [{\"ip\": \"203.0.113.2\"");
+}
+
+static void who_is_served_goes_before_who_comes_where_there_is_no_room(void **state)
+{
+	struct place *p = *state;
+
+	p->file.services_max = 1;
+	two_nodes(p);
+	serve_web(p);
+	tell_service(
+		p, "a", CLAIMED "'annotations': {'guideway.dev/addresses': '203.0.113.2'},", LB);
+	assert_string_equal(served(p), "default/web:80/tcp 203.0.113.1 n1 n2");
+}
+
+static void who_was_served_before_a_restart_goes_before_who_was_not(void **state)
+{
+	struct place *p = *state;
+
+	p->file.services_max = 1;
+	tell_service(
+		p, "a", CLAIMED "'annotations': {'guideway.dev/addresses': '203.0.113.2'},", LB);
+	tell(p, CLUSTER_SERVICES, false, service("web", RECORDED, LB, web_is_right));
+	two_nodes(p);
+	assert_string_equal(served(p), "default/web:80/tcp 203.0.113.1 n1 n2");
 }
 
 static void one_that_releases_all_says_so_of_what_is_in_force(void **state)
@@ -2293,6 +2343,9 @@ int main(void)
 		AT_PLACE(a_service_is_released_when_the_others_do_not_forward_either),
 		AT_PLACE(what_is_in_force_is_a_version_of_services),
 		AT_PLACE(one_that_has_no_room_for_all_says_so_of_what_is_in_force),
+		AT_PLACE(one_that_there_is_no_room_for_says_so_and_gets_no_address),
+		AT_PLACE(who_is_served_goes_before_who_comes_where_there_is_no_room),
+		AT_PLACE(who_was_served_before_a_restart_goes_before_who_was_not),
 		AT_PLACE(one_that_releases_all_says_so_of_what_is_in_force),
 		AT_PLACE(what_another_answers_for_is_forwarded_and_not_announced),
 		AT_PLACE(after_a_restart_what_was_known_is_served_and_nothing_written),

@@ -84,7 +84,7 @@ static void configure(struct config *file)
 	file->kubernetes.n_pools = 1;
 	strcpy(file->kubernetes.class, "guideway.dev/lb");
 	file->nodes_max = 8;
-	file->dataplane.services_max = 16;
+	file->services_max = 64; // All fit: who is left out, else, depends on what was before.
 	file->ring_size = 251;
 	file->drain_s = 5;
 	file->snat[IPV4][0] = address_from_ipv4(htonl(0xc000020a));
