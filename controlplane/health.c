@@ -453,6 +453,11 @@ bool health_is_settled(const struct health *health)
 	return health->n_unsettled == 0;
 }
 
+uint64_t health_longest_wait_ns(const struct health *health)
+{
+	return health->status.n_probes * health->turn_gap_ns;
+}
+
 uint64_t health_version(const struct health *health)
 {
 	return health->version;

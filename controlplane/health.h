@@ -59,8 +59,11 @@ bool health_share(struct probe *probe, const struct probe_config *config);
 void health_release(struct health *health, struct probe *probe);
 
 // False until each probe has a result or had its first check run out, or for the timeout of a check
-// was not able to begin one. Nothing is announced before.
+// was not able to begin one.
 bool health_is_settled(const struct health *health);
+
+// No check waits for its turn for longer, with as many probes as there are.
+uint64_t health_longest_wait_ns(const struct health *health);
 
 // Never 0. As long as it is the same, so is all that is said of probes below, but why, and how
 // often in a row.

@@ -347,6 +347,13 @@ const struct model *plan_refresh(struct plan *plan, uint64_t now_ns)
 	return &plan->model;
 }
 
+void plan_settle(struct plan *plan)
+{
+	for (size_t i = 0; i < plan->n_pools; i++)
+		plan->pools[i].settled = true;
+	plan->n_settled = plan->n_pools;
+}
+
 bool plan_end_leaving(struct plan *plan, node_held_fn *held, void *argument, uint64_t now_ns)
 {
 	bool ended = false;

@@ -52,7 +52,8 @@ struct pool {
 	struct model_target *targets; // [n_targets], at most n_members. The list's.
 	size_t n_targets;
 	size_t n_in[N_TARGET_STATES]; // How many members are so.
-	bool settled; // Once each member's first check had an end; others may join it later.
+	bool settled; // Once each member's first check had an end, or plan_settle() was called;
+	              // others may join it later.
 };
 
 struct plan_node {
@@ -97,6 +98,9 @@ void plan_destroy(struct plan *plan, struct health *health);
 
 // Brings the model in line with verdicts, drains and the time. The model is good until the next.
 const struct model *plan_refresh(struct plan *plan, uint64_t now_ns);
+
+// First checks that have no end yet hold up nothing any more.
+void plan_settle(struct plan *plan);
 
 // Asked of a node that leaves: does a flow still go to its address?
 typedef bool node_held_fn(void *argument, const struct address *address);

@@ -26,6 +26,10 @@
 // in force, announced, or says that nothing begins at a node that leaves.
 //
 // Before the first of them each probe has had its first check: what is announced then is served.
+// But whoever may write one Service chooses how long its checks take, and nobody else is to wait
+// for that. So after PATIENCE_NS in all, through whatever changes meanwhile, first checks hold up
+// nothing any more: nodes without a verdict get no flows until they have one.
+//
 // One that serves nothing is out even before the checks begin: it tells workers who the nodes are,
 // whose answers a flood of others is not to push out on their way to the kernel (output.c).
 
@@ -34,6 +38,7 @@
 #define RECLAIM_NS (5 * NSEC_PER_MSEC)
 #define SETTLE_NS (10 * NSEC_PER_MSEC)
 #define AGE_NS (1000 * NSEC_PER_MSEC)
+#define PATIENCE_NS (5 * NSEC_PER_SEC)
 #define RETRY_NS (1000 * NSEC_PER_MSEC)
 
 // Tables that wait. With so many, workers hang, and more tables would not help: changes wait for
@@ -58,13 +63,14 @@ struct reconcile {
 	uint64_t published_ns;         // When the last table was.
 	uint64_t plan_generation;      // The first whole one built from this plan, or 0.
 	uint64_t settled_generation;   // The first with all of its first verdicts, or 0.
+	uint64_t unsettled_ns;         // Since when first checks hold up something; 0 if none does.
 	size_t n_announced;            // Pools of it whose VIPs were told, or ANNOUNCED_NOTHING.
 	uint64_t aged_ns;              // When age() ran last.
 	struct build_report told;      // What the log said of the rings.
 	struct traffic *service_bases; // [services_max]: what others counted under the id before.
 	struct traffic *node_bases;    // [nodes_max]
 	bool routes_changed;
-	bool started; // Each probe had its first check.
+	bool started; // First checks do not hold up the start any more.
 
 	struct loop_timer settle;  // Waits until then.
 	struct loop_timer build;   // Waits while there is something to build.
@@ -231,11 +237,32 @@ static void publish_nodes(struct reconcile *r)
 			why);
 }
 
-// The table in force has all first verdicts of the plan.
-static void note_settled(struct reconcile *r)
+// Longer where the operator gives all checks longer, or there are so many that they wait for turns.
+static uint64_t patience_ns(const struct reconcile *r)
 {
-	if (r->settled_generation == 0 && r->plan_generation != 0 && is_whole(r) &&
-		r->plan->n_settled == r->plan->n_pools)
+	uint64_t timeout_ns = r->plan->config->check.timeout_ms * NSEC_PER_MSEC;
+	uint64_t least_ns = r->config.patience_ns;
+
+	return (timeout_ns > least_ns ? timeout_ns : least_ns) + health_longest_wait_ns(r->health);
+}
+
+// Whether first checks still hold up what waits for them, where not all are 'settled'.
+static bool hold_up(struct reconcile *r, bool settled, uint64_t now_ns)
+{
+	if (settled)
+		r->unsettled_ns = 0;
+	else if (r->unsettled_ns == 0)
+		r->unsettled_ns = now_ns;
+	return !settled && now_ns < r->unsettled_ns + patience_ns(r);
+}
+
+// The table in force has all first verdicts of the plan, but for those that took too long.
+static void note_settled(struct reconcile *r, uint64_t now_ns)
+{
+	if (hold_up(r, r->plan->n_settled == r->plan->n_pools, now_ns))
+		return;
+	plan_settle(r->plan);
+	if (r->settled_generation == 0 && r->plan_generation != 0 && is_whole(r))
 		r->settled_generation = r->status.generation;
 }
 
@@ -253,7 +280,7 @@ static void publish(struct reconcile *r, const struct forwarding_table *table)
 	tell_of_rings(r);
 	if (r->plan_generation == 0)
 		r->plan_generation = table->generation;
-	note_settled(r);
+	note_settled(r, r->published_ns);
 	announce(r);
 	if (!s->ready) {
 		s->ready = true;
@@ -281,15 +308,20 @@ static void build_and_publish(void *argument, uint64_t now_ns)
 	loop_timer_set(r->config.loop, &r->build, now_ns + RETRY_NS);
 }
 
-// Nothing is served before every probe has had its first check.
+// Nothing is served before every probe has had its first check, unless one takes too long.
 static void settle(void *argument, uint64_t now_ns)
 {
 	struct reconcile *r = argument;
+	bool settled = health_is_settled(r->health);
 
-	if (!health_is_settled(r->health)) {
+	if (hold_up(r, settled, now_ns)) {
 		loop_timer_set(r->config.loop, &r->settle, now_ns + SETTLE_NS);
 		return;
 	}
+	if (!settled)
+		log_warning("first checks of nodes are not over after %.3g s, and hold up nothing "
+			    "any more: nodes of which nothing is known yet get no flows",
+			patience_ns(r) / (double)NSEC_PER_SEC);
 	r->started = true;
 	build_and_publish(r, now_ns);
 }
@@ -467,10 +499,10 @@ static void age(void *argument, uint64_t now_ns)
 		shrink(r, now_ns);
 	if (plan_drain_ended(r->plan, r->aged_ns, now_ns))
 		touch(r);
-	// A first check that ran out without a verdict is no change that makes a table.
-	if (r->plan->n_settled < r->plan->n_pools) {
+	// That a first check ran out without a verdict, or takes too long, makes no table.
+	if (r->started && r->plan->n_settled < r->plan->n_pools) {
 		plan_refresh(r->plan, now_ns);
-		note_settled(r);
+		note_settled(r, now_ns);
 	}
 	announce(r);
 	table_builder_free_ids(r->builder, service_held, node_held, r);
@@ -756,6 +788,8 @@ int reconcile_create(const struct reconcile_config *config, struct reconcile **r
 	r->config = *config;
 	if (r->config.age_ns == 0)
 		r->config.age_ns = AGE_NS;
+	if (r->config.patience_ns == 0)
+		r->config.patience_ns = PATIENCE_NS;
 	r->routes_changed = config->kernel != NULL;
 	r->aged_ns = loop_clock_ns();
 	r->settle = timer(r, "wait for first verdicts", settle);

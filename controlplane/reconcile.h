@@ -30,7 +30,8 @@ struct reconcile_config {
 	size_t n_ports;                  // know a VIP.
 	size_t services_max;             // As of the dataplane: ids are below these.
 	size_t nodes_max;
-	uint64_t age_ns; // How often it is asked what has ended; 0 for once a second.
+	uint64_t age_ns;      // How often it is asked what has ended; 0 for once a second.
+	uint64_t patience_ns; // First checks hold up others no longer; 0 for five seconds.
 
 	// Called once: the first table that serves is published, and what it serves is being
 	// announced.
@@ -78,7 +79,7 @@ struct reconcile_status {
 void reconcile_read_status(const struct reconcile *r, struct reconcile_status *ret_status);
 
 // True once every worker forwards by what reconcile_want() was given last, with the verdicts of the
-// first checks of what is new in it.
+// first checks of what is new in it, but for those that took too long.
 bool reconcile_is_in_force(const struct reconcile *r);
 
 // Of a service whose nodes have to learn its VIP: whether nodes that could be used are there, but

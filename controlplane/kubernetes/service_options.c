@@ -36,8 +36,7 @@ static const struct option {
 	{OPTION_PREFIX "mss", NULL, 536, 65495, 1, "", FIELD(mss)},
 	{OPTION_PREFIX "check-interval", NULL, 0.1, 3600, 1000, " seconds",
 		FIELD(check_interval_ms)},
-	{OPTION_PREFIX "check-timeout", NULL, 0.05, 3600, 1000, " seconds",
-		FIELD(check_timeout_ms)},
+	{OPTION_PREFIX "check-timeout", NULL, 0.05, 60, 1000, " seconds", FIELD(check_timeout_ms)},
 	{OPTION_PREFIX "check-rise", NULL, 1, 100, 1, "", FIELD(check_rise)},
 	{OPTION_PREFIX "check-fall", NULL, 1, 100, 1, "", FIELD(check_fall)},
 };

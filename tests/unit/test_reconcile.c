@@ -82,7 +82,10 @@ static void stop(void *argument, uint64_t)
 	loop_stop(p->loop);
 }
 
-enum { AGE_MS = 30 };
+enum {
+	AGE_MS = 30,
+	PATIENCE_MS = 600,
+};
 
 static void run_for(struct place *p, uint64_t ms)
 {
@@ -111,7 +114,8 @@ static int make_place(void **state)
 		.drains = p->scratch.drains,
 		.services_max = 4,
 		.nodes_max = 4,
-		.age_ns = AGE_MS * 1000000ull,
+		.age_ns = AGE_MS * NSEC_PER_MSEC,
+		.patience_ns = PATIENCE_MS * NSEC_PER_MSEC,
 		.ready = count_ready,
 		.argument = p,
 	};
@@ -152,6 +156,14 @@ static node_id id_at(const struct place *p, const struct address *address)
 static enum target_state state_of(const struct place *p, node_id id)
 {
 	return newest(p)->services[0].states[id];
+}
+
+static service_id service_at(const struct place *p, const struct service_config *s)
+{
+	__be16 port = htons(s->port);
+
+	return forwarding_table_find_service(newest(p),
+		index_hash_endpoint(&s->vip, port, s->protocol), &s->vip, port, s->protocol);
 }
 
 static void want(struct place *p, const struct config *config)
@@ -251,11 +263,11 @@ static void checks_begin_at_the_configurations_rate(void **state)
 
 	add_service(config, "web", "abc")->check = (struct check_config){
 		.kind = CHECK_TCP, .interval_ms = 60000, .timeout_ms = 400, .rise = 1, .fall = 1};
-	config->checks_per_s = 4;
+	config->checks_per_s = 2;
 	want(p, config);
-	run_for(p, 400);
-	assert_int_equal(p->n_ready, 0); // The third begins after half a second.
-	run_for(p, 400);
+	run_for(p, PATIENCE_MS + 200);
+	assert_int_equal(p->n_ready, 0); // The third begins after a second, and is waited for.
+	run_for(p, 1000);
 	assert_int_equal(p->n_ready, 1);
 }
 
@@ -285,6 +297,108 @@ static void a_service_that_a_reload_adds_is_announced_after_its_first_checks(voi
 	run_for(p, 700);
 	assert_int_equal(p->kernel.n_announced, 2);
 	assert_true(address_equal(&p->kernel.announced[1], &dns->vip));
+	close(listener);
+}
+
+// Of node a, where nobody answers the first check for an hour.
+static void add_slow_service(struct config *config, const char *name, uint16_t port)
+{
+	struct service_config *slow = add_service(config, name, "a");
+
+	slow->vip = address_from_ipv4(htonl(0xc0000263));
+	slow->check = (struct check_config){.kind = CHECK_HTTP,
+		.port = port,
+		.path = "/",
+		.interval_ms = 3600000,
+		.timeout_ms = 3600000,
+		.rise = 1,
+		.fall = 1};
+}
+
+static void one_services_slow_check_holds_up_the_start_for_a_while_at_most(void **state)
+{
+	struct place *p = *state;
+	struct config *config = configure(p, "a b");
+	uint16_t port;
+	int listener = listen_in_silence(&port);
+
+	add_service(config, "web", "ab");
+	add_slow_service(config, "slow", port);
+	want(p, config);
+	run_for(p, PATIENCE_MS / 2);
+	assert_int_equal(p->n_ready, 0);
+
+	run_for(p, PATIENCE_MS);
+	assert_int_equal(p->n_ready, 1);
+	assert_true(reconcile_is_in_force(p->reconcile));
+	assert_int_equal(p->kernel.n_announced, 2);
+	service_id slow = service_at(p, config->services[1]);
+	assert_int_equal(newest(p)->services[slow].states[id_of(p, "a")], TARGET_DOWN);
+	close(listener);
+}
+
+static void where_all_checks_may_take_longer_they_are_waited_for(void **state)
+{
+	struct place *p = *state;
+	struct config *config = configure(p, "a");
+	uint16_t port;
+	int listener = listen_in_silence(&port);
+
+	config->check.timeout_ms = 2 * PATIENCE_MS;
+	add_slow_service(config, "slow", port);
+	want(p, config);
+	run_for(p, PATIENCE_MS * 3 / 2);
+	assert_int_equal(p->n_ready, 0);
+	run_for(p, PATIENCE_MS);
+	assert_int_equal(p->n_ready, 1);
+	close(listener);
+}
+
+static void one_services_slow_check_keeps_a_change_from_being_in_force_for_a_while_at_most(
+	void **state)
+{
+	struct place *p = *state;
+	struct config *two = configure(p, "a b c"), *three = configure(p, "a b c");
+	uint16_t port;
+	int listener = listen_in_silence(&port);
+
+	add_service(two, "web", "abc");
+	add_slow_service(two, "slow", port);
+	add_service(three, "web", "abc");
+	add_slow_service(three, "slow", port);
+	add_service(three, "dns", "abc");
+	start_with_three_nodes(p);
+	want(p, two);
+	run_for(p, PATIENCE_MS / 2);
+	assert_false(reconcile_is_in_force(p->reconcile));
+	run_for(p, PATIENCE_MS);
+	assert_true(reconcile_is_in_force(p->reconcile));
+
+	want(p, three); // It holds up nothing that comes later.
+	run_for(p, 50);
+	assert_true(reconcile_is_in_force(p->reconcile));
+	close(listener);
+}
+
+// Each with a first check of its own, which nobody waits for long enough.
+static void services_that_come_and_go_do_not_keep_all_else_from_being_in_force(void **state)
+{
+	struct place *p = *state;
+	unsigned n_in_force = 0;
+	uint16_t port;
+	int listener = listen_in_silence(&port);
+
+	start_with_three_nodes(p);
+	for (char name[] = "slow0"; name[4] < '6'; name[4]++) {
+		struct config *next = configure(p, "a b c");
+
+		add_service(next, "web", "abc");
+		add_slow_service(next, name, port);
+		want(p, next);
+		run_for(p, PATIENCE_MS / 3);
+		n_in_force += reconcile_is_in_force(p->reconcile);
+	}
+	assert_in_range(n_in_force, 1, 5);
 	close(listener);
 }
 
@@ -528,14 +642,6 @@ static const struct endpoint_case {
 	{"another protocol", {{{0}}}, 81, IPPROTO_UDP},
 };
 
-static service_id service_at(const struct place *p, const struct service_config *s)
-{
-	__be16 port = htons(s->port);
-
-	return forwarding_table_find_service(newest(p),
-		index_hash_endpoint(&s->vip, port, s->protocol), &s->vip, port, s->protocol);
-}
-
 static void a_service_at_another_endpoint_is_another_service_with_the_old_ones_slots(void **state)
 {
 	struct place *p = *state;
@@ -710,6 +816,11 @@ int main(void)
 		IN_PLACE(the_first_table_that_serves_waits_for_a_verdict_on_each_node),
 		IN_PLACE(checks_begin_at_the_configurations_rate),
 		IN_PLACE(a_service_that_a_reload_adds_is_announced_after_its_first_checks),
+		IN_PLACE(one_services_slow_check_holds_up_the_start_for_a_while_at_most),
+		IN_PLACE(where_all_checks_may_take_longer_they_are_waited_for),
+		IN_PLACE(
+			one_services_slow_check_keeps_a_change_from_being_in_force_for_a_while_at_most),
+		IN_PLACE(services_that_come_and_go_do_not_keep_all_else_from_being_in_force),
 		IN_PLACE(changes_that_come_together_share_a_table_of_the_newest_state),
 		IN_PLACE(
 			a_table_makes_few_rings_and_what_is_wanted_is_in_force_with_the_last_of_them),

@@ -64,7 +64,8 @@ static const struct bad_case {
 	{"check-interval", "0.05", "from 0.1 to 3600 seconds"},
 	{"check-interval", "1.2.3", "from 0.1 to 3600 seconds"},
 	{"check-interval", ".", "from 0.1 to 3600 seconds"},
-	{"check-timeout", "1e3", "from 0.05 to 3600 seconds"},
+	{"check-timeout", "1e3", "from 0.05 to 60 seconds"},
+	{"check-timeout", "60.1", "from 0.05 to 60 seconds"},
 	{"check-rise", "0", "from 1 to 100"},
 	{"check-fall", "101", "from 1 to 100"},
 };
