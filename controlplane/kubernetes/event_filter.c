@@ -14,13 +14,15 @@
 // The source of an event is what kube-controller-manager's service controller is elsewhere.
 #define COMPONENT "guideway"
 
-// One that was sent, and may be counted up.
+// One that was told of, and may be counted up.
 struct known {
 	uint64_t hash; // Of its object, type, reason and message; 0 for a free place.
 	char name[2 * SPACE_TEXT_MAX];
 	int64_t first_s;
 	int64_t last_s;
 	uint32_t count;
+	uint32_t asked;   // The count that the request under way has; 0 if none is.
+	bool is_recorded; // The API server has it, as far as we know.
 };
 
 // What an object has left.
@@ -43,7 +45,7 @@ enum { WAYS = 8 };
 
 struct event_filter {
 	char instance[SPACE_TEXT_MAX];
-	uint64_t n_sent;
+	uint64_t n_named;
 	struct known known[EVENTS_KNOWN_MAX];
 	struct purse purses[EVENTS_KNOWN_MAX];
 	struct likeness likenesses[EVENTS_KNOWN_MAX];
@@ -156,12 +158,35 @@ static struct known *make_room(struct event_filter *filter, uint64_t hash)
 	return oldest;
 }
 
-static json_t *body_of(const struct event_filter *filter, const struct service_event *event,
-	const struct known *known, const char *message)
+// Of all that are alike but for their message.
+static uint64_t likeness_of(const struct service_event *event)
 {
-	char first[JSON_TIME_MAX];
+	return hash_with(hash_with(event->is_warning, event->uid), event->reason);
+}
 
+static struct known *begin(struct event_filter *filter, const struct service_event *event,
+	uint64_t hash, int64_t now_s)
+{
+	struct known *known = make_room(filter, hash);
+
+	*known = (struct known){.hash = hash, .first_s = now_s};
+	// The name is a DNS subdomain, and nobody else's.
+	snprintf(known->name, sizeof(known->name), "%s.%" PRIx64, event->name,
+		mix((uint64_t)now_s << 20 ^ filter->n_named++ ^ hash_with(0, filter->instance)));
+	return known;
+}
+
+static json_t *whole(const struct event_filter *filter, const struct service_event *event,
+	const struct known *known)
+{
+	bool is_combined = known->hash == likeness_of(event);
+	const char *before = is_combined ? "(combined from similar events): " : "";
+	char message[EVENT_MESSAGE_MAX], first[JSON_TIME_MAX], last[JSON_TIME_MAX];
+
+	snprintf(message, sizeof(message), "%s%.*s", before,
+		(int)(sizeof(message) - 1 - strlen(before)), event->message);
 	json_format_time(known->first_s, first);
+	json_format_time(known->last_s, last);
 	return json_pack("{s:s, s:s, s:{s:s, s:s}, s:{s:s, s:s, s:s, s:s, s:s}, s:s, s:s, s:s,"
 			 " s:{s:s, s:s}, s:s, s:s, s:i, s:s, s:s}",
 		"kind", "Event", "apiVersion", "v1", "metadata", "name", known->name, "namespace",
@@ -169,60 +194,81 @@ static json_t *body_of(const struct event_filter *filter, const struct service_e
 		event->space, "name", event->name, "uid", event->uid, "type",
 		event->is_warning ? "Warning" : "Normal", "reason", event->reason, "message",
 		message, "source", "component", COMPONENT, "host", filter->instance,
-		"firstTimestamp", first, "lastTimestamp", first, "count", 1, "reportingComponent",
-		COMPONENT, "reportingInstance", filter->instance);
+		"firstTimestamp", first, "lastTimestamp", last, "count", (int)known->count,
+		"reportingComponent", COMPONENT, "reportingInstance", filter->instance);
 }
 
-static void send_first(struct event_filter *filter, const struct service_event *event,
-	uint64_t hash, int64_t now_s, const char *message, struct event_request *ret_request)
-{
-	struct known *known = make_room(filter, hash);
-
-	*known = (struct known){.hash = hash, .first_s = now_s, .last_s = now_s, .count = 1};
-	// The name is a DNS subdomain, and nobody else's.
-	snprintf(known->name, sizeof(known->name), "%s.%" PRIx64, event->name,
-		mix((uint64_t)now_s << 20 ^ filter->n_sent++ ^ hash_with(0, filter->instance)));
-	ret_request->is_patch = false;
-	snprintf(ret_request->path, sizeof(ret_request->path), "/api/v1/namespaces/%s/events",
-		event->space);
-	ret_request->body = body_of(filter, event, known, message);
-}
-
-static void send_again(const struct service_event *event, struct known *known, int64_t now_s,
-	struct event_request *ret_request)
+static json_t *difference(const struct known *known)
 {
 	char last[JSON_TIME_MAX];
 
-	known->count++;
-	known->last_s = now_s;
-	json_format_time(now_s, last);
-	ret_request->is_patch = true;
-	snprintf(ret_request->path, sizeof(ret_request->path), "/api/v1/namespaces/%s/events/%s",
-		event->space, known->name);
-	ret_request->body =
-		json_pack("{s:i, s:s}", "count", (int)known->count, "lastTimestamp", last);
+	json_format_time(known->last_s, last);
+	return json_pack("{s:i, s:s}", "count", (int)known->count, "lastTimestamp", last);
+}
+
+static void forget(struct known *known)
+{
+	*known = (struct known){0};
+}
+
+// All of it, or how often it was by now.
+static bool send(const struct event_filter *filter, const struct service_event *event,
+	struct known *known, struct event_request *ret_request)
+{
+	struct event_request request = {
+		.is_patch = known->is_recorded,
+		.body = known->is_recorded ? difference(known) : whole(filter, event, known),
+		.hash = known->hash,
+	};
+
+	if (request.body == NULL) {
+		forget(known);
+		return false;
+	}
+	snprintf(request.path, sizeof(request.path), "/api/v1/namespaces/%s/events%s%s",
+		event->space, known->is_recorded ? "/" : "", known->is_recorded ? known->name : "");
+	known->asked = known->count;
+	*ret_request = request;
+	return true;
 }
 
 bool event_filter_take(struct event_filter *filter, const struct service_event *event,
 	int64_t now_s, struct event_request *ret_request)
 {
-	uint64_t alike = hash_with(hash_with(event->is_warning, event->uid), event->reason);
-	uint64_t hash = hash_with(alike, event->message);
+	uint64_t alike = likeness_of(event), hash = hash_with(alike, event->message);
 	struct known *known = find_known(filter, hash);
-	char message[EVENT_MESSAGE_MAX];
 
 	if (!afford(filter, event, now_s))
 		return false;
-	snprintf(message, sizeof(message), "%s", event->message);
 	if (known == NULL && are_too_many(filter, alike, now_s)) {
-		snprintf(message, sizeof(message), "(combined from similar events): %.900s",
-			event->message);
 		hash = alike;
 		known = find_known(filter, hash);
 	}
-	if (known != NULL && now_s - known->last_s < WINDOW_S)
-		send_again(event, known, now_s, ret_request);
-	else
-		send_first(filter, event, hash, now_s, message, ret_request);
-	return ret_request->body != NULL;
+	if (known == NULL || now_s - known->last_s >= WINDOW_S)
+		known = begin(filter, event, hash, now_s);
+	known->count++;
+	known->last_s = now_s;
+	return known->asked == 0 && send(filter, event, known, ret_request);
+}
+
+bool event_filter_answer(struct event_filter *filter, const struct service_event *event,
+	const struct event_request *sent, unsigned status, struct event_request *ret_next)
+{
+	struct known *known = find_known(filter, sent->hash);
+
+	if (known == NULL)
+		return false; // Others made it be forgotten meanwhile.
+	uint32_t asked = known->asked;
+	known->asked = 0;
+	if (status == 200 || status == 201) {
+		known->is_recorded = true;
+		return known->count > asked && send(filter, event, known, ret_next);
+	}
+	if (sent->is_patch && status == 404) {
+		known->is_recorded = false;
+		return send(filter, event, known, ret_next);
+	}
+	if (!sent->is_patch)
+		forget(known);
+	return false;
 }

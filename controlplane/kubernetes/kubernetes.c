@@ -71,6 +71,8 @@ struct writing {
 struct telling {
 	struct kubernetes *k;
 	struct api_request *request; // NULL for none.
+	struct service_event event;
+	struct event_request sent; // Without its body.
 };
 
 struct kubernetes {
@@ -200,36 +202,49 @@ static bool leads(const struct kubernetes *k)
 // Events: what cannot be sent is not sent again, since the status says the same.
 
 static void tell_on(struct kubernetes *k);
+static void event_sent(void *argument, const struct api_answer *answer);
+
+static void event_failed(const char *why)
+{
+	log_limited(LEVEL_WARNING, "an event of a Service is not recorded: %s", why);
+}
+
+// Takes the request's body.
+static void send_event(struct telling *t, const struct event_request *request)
+{
+	struct event_request none;
+
+	t->sent = *request;
+	t->sent.body = NULL;
+	struct client_call call = {
+		.method = request->is_patch ? "PATCH" : "POST",
+		.path = request->path,
+		.content_type = request->is_patch ? "application/strategic-merge-patch+json"
+						  : "application/json",
+		.body = request->body,
+		.fn = event_sent,
+		.argument = t,
+	};
+	int r = api_client_call(t->k->client, &call, &t->request);
+	json_decref(request->body);
+	if (r == 0)
+		return;
+	t->request = NULL;
+	event_filter_answer(t->k->filter, &t->event, &t->sent, 0, &none);
+	event_failed(strerror(-r));
+}
 
 static void event_sent(void *argument, const struct api_answer *answer)
 {
 	struct telling *t = argument;
+	struct event_request next;
 
 	t->request = NULL;
-	if (answer->status >= 300 || answer->status == 0)
-		log_limited(
-			LEVEL_WARNING, "an event of a Service is not recorded: %s", answer->why);
+	if (event_filter_answer(t->k->filter, &t->event, &t->sent, answer->status, &next))
+		send_event(t, &next);
+	else if (!api_status_is_good(answer->status))
+		event_failed(answer->why);
 	tell_on(t->k);
-}
-
-static void send_event(struct telling *t, const struct service_event *event)
-{
-	struct event_request request;
-
-	if (!event_filter_take(t->k->filter, event, time(NULL), &request))
-		return;
-	struct client_call call = {
-		.method = request.is_patch ? "PATCH" : "POST",
-		.path = request.path,
-		.content_type = request.is_patch ? "application/strategic-merge-patch+json"
-						 : "application/json",
-		.body = request.body,
-		.fn = event_sent,
-		.argument = t,
-	};
-	if (api_client_call(t->k->client, &call, &t->request) < 0)
-		t->request = NULL;
-	json_decref(request.body);
 }
 
 static void say_lost_events(struct kubernetes *k)
@@ -244,6 +259,16 @@ static void say_lost_events(struct kubernetes *k)
 	k->n_events_lost = n;
 }
 
+static void tell(struct telling *t)
+{
+	struct event_request request;
+
+	while (t->request == NULL && cluster_next_event(t->k->cluster, &t->event)) {
+		if (event_filter_take(t->k->filter, &t->event, time(NULL), &request))
+			send_event(t, &request);
+	}
+}
+
 static void tell_on(struct kubernetes *k)
 {
 	struct service_event event;
@@ -252,10 +277,8 @@ static void tell_on(struct kubernetes *k)
 	// The leader says the same.
 	while (!leads(k) && cluster_next_event(k->cluster, &event))
 		;
-	for (size_t i = 0; i < EVENTS_AT_A_TIME; i++) {
-		while (k->tellings[i].request == NULL && cluster_next_event(k->cluster, &event))
-			send_event(&k->tellings[i], &event);
-	}
+	for (size_t i = 0; i < EVENTS_AT_A_TIME; i++)
+		tell(&k->tellings[i]);
 }
 
 // What is written

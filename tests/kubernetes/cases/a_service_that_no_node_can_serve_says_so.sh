@@ -1,6 +1,7 @@
 # A Service that no node can serve is told of by a Warning event, and so is its end: of a Local one when
-# its last pod goes, of any when no node may be used. One that Guideway has no room for says so, too, and
-# is served once another has gone.
+# its last pod goes, of any when no node may be used; and it is told of again where somebody deleted the
+# event that would be counted up. One that Guideway has no room for says so, too, and is served once another
+# has gone.
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/../in_a_cluster.sh"
 
@@ -43,9 +44,11 @@ kubectl scale deployment local --replicas 1 >/dev/null
 wait_until 15 tells local UpdatedLoadBalancer 1
 refute tells web UnAvailableLoadBalancer 1
 
+kubectl delete events --all >/dev/null
 trap include_nodes_at_the_end EXIT
 exclude_nodes =
 wait_until 15 tells web UnAvailableLoadBalancer 1
+wait_until 5 tells local UnAvailableLoadBalancer 2
 exclude_nodes -
 wait_until 15 tells web UpdatedLoadBalancer 1
 wait_until 10 answers_at_all web
