@@ -1,11 +1,11 @@
-# A user changes the ports of live Services, in snat, dsr and tunnel: one more, another number, another
+# A user changes the ports of live Services, in every mode: one more, another number, another
 # NodePort, another protocol, one less. Each is followed at the same address, and what did not change
 # never stops.
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/../in_a_cluster.sh"
 . "$(dirname "$0")/../modes.sh"
 
-services="web dsr tunnel"
+services="web dsr tunnel dnat"
 
 # ports_set PORT...: all that they have from now on, in YAML.
 ports_set()
@@ -42,7 +42,7 @@ answers_not_at()
 	none_answers_to --udp --port "$1" $vips
 }
 
-modes_begin 2 "dsr tunnel"
+modes_begin 2 "dsr tunnel dnat"
 vips=$(vips_of $services)
 ports_set "$http"
 wait_until 10 serves_at 80

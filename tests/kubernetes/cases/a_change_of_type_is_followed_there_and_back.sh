@@ -1,62 +1,77 @@
-# A user makes a load balancer a NodePort Service, and a load balancer again, with and without a class;
-# and deletes it, and applies another under its name: at no time has it more, or less, than it asks for.
+# In every mode: a user makes a load balancer a NodePort Service, and a load balancer again, with and without
+# a class; and deletes it, and applies another under its name: at no time has it more, or less, than it asks
+# for.
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/../in_a_cluster.sh"
+. "$(dirname "$0")/../modes.sh"
 
 standard=service.kubernetes.io/load-balancer-cleanup ours=guideway.dev/lb-cleanup
+services="web dsr tunnel dnat"
 
+# type_set TYPE [CLASS]
 type_set()
 {
-	kubectl patch service web --type merge \
+	kubectl patch service $services --type merge \
 		-p "{\"spec\": {\"type\": \"$1\", \"loadBalancerClass\": ${2:-null}}}" >/dev/null
 }
 
-is_bare()
+# all_have FIELD...: what they have there, one after another.
+all_have()
 {
-	[ -z "$(vips web)$(finalizers web)$(field service/web '.status.conditions[*]')" ]
+	kubectl get service $services --output "jsonpath=$(printf '{.items[*]%s}' "$@")"
 }
 
-bears()
+are_bare()
 {
-	[ "$(finalizers web | xargs -n 1 | sort | xargs)" = "$(printf '%s\n' "$@" | sort | xargs)" ]
+	[ -z "$(all_have '.status.loadBalancer.ingress[*]' '.metadata.finalizers[*]' '.status.conditions[*]')" ]
 }
 
-is_served()
+# bear FINALIZER...: these, each of them, and no others.
+bear()
 {
-	has_vips web && answers_at_all web
+	[ "$(all_have '.metadata.finalizers[*]' | xargs -n 1 | sort | xargs)" = \
+		"$(for service in $services; do printf '%s\n' "$@"; done | sort | xargs)" ]
 }
 
-guideway_more=$(kubernetes_config 'classless = true;')
+guideway_more="$(kubernetes_config 'classless = true;') $(tunnel_config)"
 guideway_begin
 deployment_add web 2
 class_apply web
-wait_until 15 is_served
-bears $ours
-vip=$(vips web | head -n 1)
+for mode in dsr tunnel dnat; do
+	beside $mode
+done
+wait_until 20 are_served $services
+bear $ours
+vips=$(vips_of $services)
 
 type_set NodePort
-wait_until 10 is_bare
-wait_until 5 is_silent "$vip"
-[ -n "$(node_port web http)" ] # Whose it is, is not ours to say.
+wait_until 10 are_bare
+wait_until 5 none_serves $vips
+[ "$(all_have '.spec.ports[*].nodePort' | wc -w)" = 8 ] # Whose they are, is not ours to say.
 
 type_set LoadBalancer
-wait_until 15 is_served
-bears $ours $standard
+wait_until 20 are_served $services
+bear $ours $standard
 type_set ClusterIP
-wait_until 10 is_bare
+wait_until 10 are_bare
 
 type_set LoadBalancer '"example.com/other"'
 sleep 2
-is_bare
+are_bare
 type_set ClusterIP
 type_set LoadBalancer '"guideway.dev/lb"'
-wait_until 15 is_served
-bears $ours
+wait_until 20 are_served $services
+bear $ours
 
-# Another under its name: of another UID, with ports of its own.
-before=$(field service/web .metadata.uid)
-kubectl delete service web --timeout 15s >/dev/null
-service_apply web
-[ "$(field service/web .metadata.uid)" != "$before" ]
-wait_until 15 is_served
-bears $ours $standard
+# Others under their names: of other UIDs, with ports of their own.
+before=$(all_have .metadata.uid)
+kubectl delete service $services --timeout 15s >/dev/null
+for service in $services; do
+	service_annotations="guideway.dev/forwarding: ${service/web/snat}" service_apply "$service"
+done
+with_pods_of web dsr tunnel dnat
+for uid in $(all_have .metadata.uid); do
+	[[ " $before " != *" $uid "* ]]
+done
+wait_until 20 are_served $services
+bear $ours $standard

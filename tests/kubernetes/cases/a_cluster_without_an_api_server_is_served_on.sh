@@ -1,12 +1,12 @@
 # The API server goes away: forwarding goes on, nodes are checked on, and even a Guideway that is
-# restarted meanwhile serves what it knew, be it a moment old, in snat, dsr and tunnel. When it is back,
-# what changed is followed.
+# restarted meanwhile serves what it knew, be it a moment old, in every mode. When it is back, what changed
+# is followed.
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/../in_a_cluster.sh"
 . "$(dirname "$0")/../modes.sh"
 
-services="web dsr tunnel"
-modes_begin 2 "dsr tunnel"
+services="web dsr tunnel dnat"
+modes_begin 2 "dsr tunnel dnat"
 addresses=$(vips_of $services)
 release=$(kubectl get --raw /version | sed -n 's/.*"gitVersion": "\(.*\)",/\1/p')
 ctl kubernetes | grep -F "the API server is of Kubernetes $release" >/dev/null

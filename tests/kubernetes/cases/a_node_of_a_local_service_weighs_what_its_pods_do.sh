@@ -1,12 +1,12 @@
 # externalTrafficPolicy Local: a node with three pods gets three times as many connections as one with
-# one, so that every pod gets its share, by either family, in snat, dsr and tunnel; and half of them once
+# one, so that every pod gets its share, by either family, in every mode; and half of them once
 # that is one, too. How many it has is what its kube-proxy says, not what the API server does.
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/../in_a_cluster.sh"
 . "$(dirname "$0")/../modes.sh"
 
 ASKED=300
-services="web dsr tunnel"
+services="web dsr tunnel dnat"
 
 # pods_on N NAME REPLICAS: of the Services, with another Deployment for each node.
 pods_on()
@@ -65,11 +65,13 @@ checks="" # Nobody is to be found dead here in a hurry.
 guideway_more="$(kubernetes_config) $(tunnel_config)"
 guideway_begin
 nodes_undo_tunnels
+clients_are_reached_by edge # As in dnat they have to be.
 pods_on 1 many 3
 pods_on 2 few 1
 class_apply web 'externalTrafficPolicy: Local'
 mode_apply dsr dsr 'externalTrafficPolicy: Local'
 mode_apply tunnel tunnel 'externalTrafficPolicy: Local'
+mode_apply dnat dnat 'externalTrafficPolicy: Local'
 kubectl patch service $services --patch '{"spec": {"selector": {"app": null, "pods": "all"}}}' >/dev/null
 wait_until 20 are_served $services
 vips=$(vips_of $services)
