@@ -63,7 +63,7 @@ struct service_entry {
 	enum book_answer answer; // About its addresses.
 	bool lacks_nodes;        // As far as people are told.
 	bool lacks_room;         // Not all of it is in what was joined last.
-	uint64_t since;          // The join by which it is served so, or not any more.
+	uint64_t since;          // The join by which it is served as it asks, or not any more.
 	uint64_t told_ns;        // Since when its status has said so; 0 if it does not.
 	bool knows;              // In dsr and tunnel: a node of each port takes its packets.
 	bool was_asked;          // Likewise: whether it does, once.
@@ -227,6 +227,10 @@ void cluster_judge_namespace(struct cluster *c, const char *space, uint64_t now_
 
 // Of all; those that have an address keep it.
 void cluster_judge_all(struct cluster *c, uint64_t now_ns);
+
+// It is to be served in another way, which its status may say once every worker forwards so, and
+// the others do.
+void cluster_begin_anew(struct cluster *c, struct service_entry *e);
 
 // Whether its status has the ingress that it is to have, written by us or not.
 bool cluster_has_its_ingress(const struct service_entry *e);

@@ -58,19 +58,6 @@ bool service_is_recorded(const struct service_entry *e)
 	return same_addresses(recorded, e->kept);
 }
 
-static bool is_published(const struct service_entry *e)
-{
-	enum ip_mode mode = admission_ip_mode(&e->admission);
-	struct address published[N_FAMILIES];
-
-	for (size_t i = 0; i < e->object->n_ingress && i < N_FAMILIES; i++) {
-		if (e->object->ingress[i].ip_mode != mode)
-			return false;
-	}
-	cluster_read_published(e->object, published);
-	return same_addresses(published, e->address);
-}
-
 void cluster_note_version(struct service_entry *e)
 {
 	bool is_told = e->stage != STAGE_SERVE || service_is_recorded(e);
@@ -86,7 +73,7 @@ bool cluster_is_followed(const struct cluster *c, struct service_entry *e, uint6
 	if (!service_is_in_force(c, e) ||
 		(e->stage == STAGE_SERVE && (e->lacks_room || !service_is_recorded(e))))
 		return false;
-	if (c->others_in_force >= e->told_version || (e->stage == STAGE_SERVE && is_published(e)))
+	if (c->others_in_force >= e->told_version)
 		return true;
 	if (e->others_due_ns == 0)
 		e->others_due_ns = now_ns + OTHERS_PATIENCE_NS;

@@ -28,7 +28,8 @@
 // told all: after a restart it knows no more than that.
 //
 // What is served is written only once every worker forwards by it, and what is not any more is
-// released only once none does: 'since' is the join by which it came, or went.
+// released only once none does: 'since' is the join by which it came, or went, or by which it is
+// served as it asks since it changed.
 
 // Whether one of its conditions says so already.
 static bool says_already(
@@ -91,6 +92,14 @@ void cluster_settle(struct cluster *c, struct service_entry *e, uint64_t now_ns)
 	c->has_changed = true;
 }
 
+void cluster_begin_anew(struct cluster *c, struct service_entry *e)
+{
+	e->since = NOT_JOINED;
+	cluster_enlist(e, LINK_STAGE, &c->unjoined);
+	e->told_version = e->others_due_ns = 0;
+	e->is_followed = false;
+}
+
 // 'addresses' are those that it is served by, or NULL.
 static void enter(struct cluster *c, struct service_entry *e, enum stage stage,
 	const struct address *addresses)
@@ -111,10 +120,7 @@ static void enter(struct cluster *c, struct service_entry *e, enum stage stage,
 		cluster_tell_event(
 			c, e->object, false, "DeletingLoadBalancer", "Deleting load balancer");
 	e->stage = stage;
-	e->since = NOT_JOINED;
-	cluster_enlist(e, LINK_STAGE, &c->unjoined);
-	e->told_version = e->others_due_ns = 0;
-	e->is_followed = false;
+	cluster_begin_anew(c, e);
 	e->write_due_ns = 0;
 	e->knows = false;
 	memcpy(e->address, addresses, sizeof(e->address));
@@ -474,10 +480,8 @@ static void judge_ours(struct cluster *c, struct service_entry *e, uint64_t now_
 	cluster_drop_endpoints(c, e); // Its ports may be others.
 	admission_judge(c->file, e->object, &e->admission);
 	if (e->stage == STAGE_SERVE && e->admission.mode != before) {
-		e->since = NOT_JOINED; // Its status says the mode, too.
-		cluster_enlist(e, LINK_STAGE, &c->unjoined);
-		e->told_version = e->others_due_ns = 0;
-		e->is_followed = e->knows = false;
+		cluster_begin_anew(c, e); // Its status says the mode, too.
+		e->knows = false;
 	}
 	explain(e, e->admission.reason, e->admission.message);
 	if (!e->admission.is_admitted)

@@ -93,6 +93,13 @@ static void ingress_overwritten(
 		e->conflict.writer);
 }
 
+static void ask_otherwise(struct cluster *c, struct service_entry *e)
+{
+	e->conflict = (struct status_conflict){0};
+	if (e->stage == STAGE_SERVE)
+		cluster_begin_anew(c, e);
+}
+
 // Puts 'object' in the place of what was known, and finds what becomes of it.
 static void replace_object(struct cluster *c, struct service_entry *e,
 	struct service_object *object, const json_t *json, uint64_t now_ns)
@@ -102,7 +109,7 @@ static void replace_object(struct cluster *c, struct service_entry *e,
 	bool has_another = had_ingress && !json_equal(before->ingress_json, object->ingress_json);
 
 	if (before != NULL && !asks_alike(before, object))
-		e->conflict = (struct status_conflict){0};
+		ask_otherwise(c, e);
 	e->object = object;
 	cluster_remake(c, e);
 	service_object_free(before);

@@ -167,10 +167,12 @@ static bool begin_write(struct cluster *c, struct service_entry *e, uint64_t now
 	if (e->is_writing || now_ns < e->write_due_ns)
 		return false;
 
-	e->is_followed = cluster_is_followed(c, e, now_ns);
+	if (!e->is_followed)
+		e->is_followed = cluster_is_followed(c, e, now_ns);
 	json_t *patch = patch_of(e, now_s);
 	if (patch == NULL) {
 		e->n_writes = 0;
+		cluster_settle(c, e, now_ns);
 		return false;
 	}
 	e->is_writing = true;

@@ -105,17 +105,25 @@ static void tell_node(struct place *p, const char *name, const char *address, co
 #define RECORDED CLAIMED "'annotations': {" RECORD "},"
 #define LB "'type': 'LoadBalancer', 'loadBalancerClass': 'guideway.dev/lb',"
 
+#define PORT_80 "{'port': 80, 'nodePort': 30080}"
+
 // 'metadata' and 'spec' are members with a comma after each.
-static const char *service(
-	const char *name, const char *metadata, const char *spec, const char *status)
+static const char *service_of(const char *name, const char *metadata, const char *spec,
+	const char *ports, const char *status)
 {
 	static char text[4096];
 
 	snprintf(text, sizeof(text),
 		"{'metadata': {%s 'namespace': 'default', 'name': '%s', 'uid': 'u-%s'},"
-		" 'spec': {%s 'ports': [{'port': 80, 'nodePort': 30080}]}, 'status': %s}",
-		metadata, name, name, spec, status);
+		" 'spec': {%s 'ports': [%s]}, 'status': %s}",
+		metadata, name, name, spec, ports, status);
 	return text;
+}
+
+static const char *service(
+	const char *name, const char *metadata, const char *spec, const char *status)
+{
+	return service_of(name, metadata, spec, PORT_80, status);
 }
 
 static void tell_service(struct place *p, const char *name, const char *metadata, const char *spec)
@@ -258,12 +266,15 @@ static void answer(struct place *p, const char *name, const char *document_text)
 	json_decref(json);
 }
 
-static const char web_is_right[] =
-	"{'loadBalancer': {'ingress': [{'ip': '203.0.113.1', 'ipMode': 'Proxy'}]}, 'conditions': ["
-	"{'type': 'guideway.dev/Accepted', 'status': 'True', 'reason': 'AddressAssigned',"
-	" 'message': 'an address is assigned to the Service'},"
-	"{'type': 'guideway.dev/Programmed', 'status': 'True', 'reason': 'Forwarding',"
-	" 'message': 'every worker forwards what is sent to it'}]}";
+#define IS_RIGHT(address, mode)                                                            \
+	"{'loadBalancer': {'ingress': [{'ip': '" address "', 'ipMode': '" mode             \
+	"'}]}, 'conditions': ["                                                            \
+	"{'type': 'guideway.dev/Accepted', 'status': 'True', 'reason': 'AddressAssigned'," \
+	" 'message': 'an address is assigned to the Service'},"                            \
+	"{'type': 'guideway.dev/Programmed', 'status': 'True', 'reason': 'Forwarding',"    \
+	" 'message': 'every worker forwards what is sent to it'}]}"
+
+static const char web_is_right[] = IS_RIGHT("203.0.113.1", "Proxy");
 
 // Serves a Service, whose status then says so.
 static void serve_web(struct place *p)
@@ -553,27 +564,89 @@ static void what_is_served_but_not_as_asked_is_told_by_that_reason(void **state)
 	assert_string_equal(events(p), "");
 }
 
-#define TWO_PORTS(node_port)                                                                 \
-	"{'metadata': {" RECORDED " 'namespace': 'default', 'name': 'web', 'uid': 'u-web'}," \
-	" 'spec': {" LB " 'ports': [{'port': 80, 'nodePort': 30080},"                        \
-	" {'port': 81, 'nodePort': " node_port "}]}, 'status': {}}"
+#define TWO_PORTS(node_port) PORT_80 ", {'port': 81, 'nodePort': " node_port "}"
+
+static const char web_lacks_81[] =
+	"{'loadBalancer': {'ingress': [{'ip': '203.0.113.1', 'ipMode': 'Proxy', 'ports': ["
+	"{'port': 80, 'protocol': 'TCP'},"
+	"{'port': 81, 'protocol': 'TCP', 'error': 'guideway.dev/NoNodePort'}]}]},"
+	" 'conditions': [{'type': 'guideway.dev/Degraded', 'status': 'True'}]}";
+
+// Of the Service "web".
+static void tell_ports(struct place *p, const char *metadata, const char *ports, const char *status)
+{
+	tell(p, CLUSTER_SERVICES, false, service_of("web", metadata, LB, ports, status));
+}
 
 static void a_port_without_a_node_port_is_told_of_and_joins_when_it_has_one(void **state)
 {
 	struct place *p = *state;
 
 	two_nodes(p);
-	tell(p, CLUSTER_SERVICES, false, TWO_PORTS("0"));
+	tell_ports(p, RECORDED, TWO_PORTS("0"), "{}");
 	assert_string_equal(events(p), "NoNodePort");
 	join_in_force(p);
 	const char *text = next_write(p);
 	assert_non_null(strstr(text, "\"error\": \"guideway.dev/NoNodePort\""));
 	assert_non_null(strstr(text, "\"guideway.dev/Degraded\""));
+	answer(p, "web", service_of("web", RECORDED, LB, TWO_PORTS("0"), web_lacks_81));
+	events(p);
 
-	tell(p, CLUSTER_SERVICES, false, TWO_PORTS("30081"));
+	tell_ports(p, RECORDED, TWO_PORTS("30081"), web_lacks_81);
+	assert_string_equal(next_write(p), "");
 	assert_string_equal(served(p),
 		"default/web:80/tcp 203.0.113.1 n1 n2; default/web:81/tcp 203.0.113.1 n1 n2");
+	assert_string_equal(next_write(p), ""); // Not every worker forwards by it yet.
 	assert_string_equal(events(p), "");
+	cluster_is_in_force(p->cluster, p->now_ns);
+	assert_write_has(p, "\"ingress\": [{\"ip\": \"203.0.113.1\", \"ipMode\": \"Proxy\"}]");
+	answer(p, "web", service_of("web", RECORDED, LB, TWO_PORTS("30081"), web_is_right));
+	assert_string_equal(events(p), "UpdatedLoadBalancer");
+	assert_string_equal(next_write(p), "");
+}
+
+#define INGRESS(mode) "'loadBalancer': {'ingress': [{'ip': '203.0.113.1', 'ipMode': '" mode "'}]}"
+#define DEGRADED "'conditions': [{'type': 'guideway.dev/Degraded', 'status': 'True'}]"
+
+#define WITH(option, value) \
+	CLAIMED "'annotations': {" RECORD ", 'guideway.dev/" option "': '" value "'},"
+
+// Of Services in snat that are not served as they ask; and then they ask for less, or better.
+static const struct mended_case {
+	const char *name;
+	const char *metadata;
+	const char *spec;
+	const char *then;
+} mended_cases[] = {
+	{"an annotation that was no good", WITH("mss", "big"), LB, WITH("mss", "1360")},
+	{"a source range that was none", RECORDED,
+		LB "'loadBalancerSourceRanges': ['192.0.2.0/24', 'nonsense'],", RECORDED},
+	{"affinity", RECORDED, LB "'sessionAffinity': 'ClientIP',", RECORDED},
+};
+
+static void what_a_live_service_asks_otherwise_is_told_of_once_it_is_in_force(void **state)
+{
+	static const char degraded[] = "{" INGRESS("Proxy") ", " DEGRADED "}";
+
+	for (size_t i = 0; i < sizeof(mended_cases) / sizeof(mended_cases[0]); i++) {
+		const struct mended_case *c = &mended_cases[i];
+		struct place *p = *state;
+
+		two_nodes(p);
+		tell(p, CLUSTER_SERVICES, false, service("web", c->metadata, c->spec, degraded));
+		join_in_force(p);
+		assert_write_has(p, "\"guideway.dev/Degraded\"");
+		answer(p, "web", service("web", c->metadata, c->spec, degraded));
+		tell(p, CLUSTER_SERVICES, false, service("web", c->then, LB, degraded));
+		join(p);
+		if (*next_write(p) != '\0')
+			fail_msg("%s is told of too soon", c->name);
+		cluster_is_in_force(p->cluster, p->now_ns);
+		assert_write_has(
+			p, "{\"$patch\": \"delete\", \"type\": \"guideway.dev/Degraded\"}");
+		unmake_place(state);
+		make_place(state);
+	}
 }
 
 static void a_service_without_nodes_is_told_of_once(void **state)
@@ -827,6 +900,28 @@ static void an_address_that_is_asked_for_serves_before_the_old_one_goes(void **s
 	p->now_ns += 61 * SECONDS;
 	cluster_tick(p->cluster, p->now_ns);
 	assert_non_null(strstr(served(p), "default/other:80/tcp 203.0.113.1"));
+}
+
+// The news of the port come before the answer about the address.
+static void the_old_address_goes_also_if_a_port_comes_meanwhile(void **state)
+{
+	struct place *p = *state;
+	static const char is_right[] = IS_RIGHT("203.0.113.2", "Proxy");
+
+	two_nodes(p);
+	serve_web(p);
+	tell(p, CLUSTER_SERVICES, false,
+		service("web", ASKS_FOR_2("203.0.113.2"), LB, web_is_right));
+	join_in_force(p);
+	assert_write_has(p, "\"ingress\": [{\"ip\": \"203.0.113.2\"");
+	tell_ports(p, ASKS_FOR_2("203.0.113.2"), TWO_PORTS("30081"), web_is_right);
+	answer(p, "web",
+		service_of("web", ASKS_FOR_2("203.0.113.2"), LB, TWO_PORTS("30081"), is_right));
+	assert_non_null(strstr(served(p), " 203.0.113.1"));
+	cluster_is_in_force(p->cluster, p->now_ns);
+	assert_string_equal(next_write(p), "");
+	assert_true(cluster_has_changed(p->cluster));
+	assert_null(strstr(served(p), " 203.0.113.1"));
 }
 
 static void one_that_comes_back_has_its_name_again(void **state)
@@ -1577,6 +1672,60 @@ static void a_service_is_released_when_the_others_do_not_forward_either(void **s
 	assert_write_has(p, "{\"guideway.dev/addresses\": null}");
 }
 
+#define AT_VERSION(version) "'resourceVersion': '" version "'," RECORDED
+
+static void a_port_that_joins_waits_for_the_others(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	cluster_set_others(p->cluster, 41);
+	tell_ports(p, AT_VERSION("41"), TWO_PORTS("0"), web_lacks_81);
+	join_in_force(p);
+	next_write(p);
+	answer(p, "web", service_of("web", AT_VERSION("42"), LB, TWO_PORTS("0"), web_lacks_81));
+	tell_ports(p, AT_VERSION("43"), TWO_PORTS("30081"), web_lacks_81);
+	join_in_force(p);
+	assert_string_equal(next_write(p), "");
+	cluster_set_others(p->cluster, 42);
+	assert_string_equal(next_write(p), "");
+	cluster_set_others(p->cluster, 43);
+	assert_write_has(p, "\"loadBalancer\"");
+}
+
+static void who_comes_to_lead_waits_for_what_changed_before(void **state)
+{
+	struct place *p = *state;
+
+	follow(p);
+	two_nodes(p);
+	cluster_set_others(p->cluster, 41);
+	tell_ports(p, AT_VERSION("41"), TWO_PORTS("0"), web_lacks_81);
+	join_in_force(p);
+	tell_ports(p, AT_VERSION("43"), TWO_PORTS("30081"), web_lacks_81);
+	lead(p);
+	assert_string_equal(next_write(p), "");
+	join_in_force(p);
+	assert_string_equal(next_write(p), "");
+	cluster_set_others(p->cluster, 43);
+	assert_write_has(p, "\"loadBalancer\"");
+}
+
+// One that starts forwards nothing yet.
+static void what_the_others_have_followed_waits_for_nobody_who_comes_after(void **state)
+{
+	struct place *p = *state;
+
+	two_nodes(p);
+	tell_service(p, "web", AT_VERSION("41"), LB);
+	join_in_force(p);
+	assert_write_has(p, "203.0.113.1");
+	answer(p, "web", service("web", AT_VERSION("42"), LB, web_is_right));
+	cluster_set_others(p->cluster, 0);
+	tell(p, CLUSTER_SERVICES, false, service("web", AT_VERSION("43"), LB, "{}"));
+	assert_write_has(p, "203.0.113.1");
+}
+
 static void what_is_in_force_is_a_version_of_services(void **state)
 {
 	struct place *p = *state;
@@ -2141,8 +2290,7 @@ static void a_waiting_service_is_released_too(void **state)
 
 // What nodes learn
 
-#define IN_DSR CLAIMED "'annotations': {" RECORD ", 'guideway.dev/forwarding': 'dsr'},"
-#define INGRESS(mode) "'loadBalancer': {'ingress': [{'ip': '203.0.113.1', 'ipMode': '" mode "'}]}"
+#define IN_DSR WITH("forwarding", "dsr")
 #define PROGRAMMED "'conditions': [{'type': 'guideway.dev/Programmed', 'status': 'True'}]"
 
 struct asked {
@@ -2293,6 +2441,7 @@ int main(void)
 		AT_PLACE(an_answer_about_one_that_is_gone_is_none_about_the_next_of_its_name),
 		AT_PLACE(what_is_served_but_not_as_asked_is_told_by_that_reason),
 		AT_PLACE(a_port_without_a_node_port_is_told_of_and_joins_when_it_has_one),
+		AT_PLACE(what_a_live_service_asks_otherwise_is_told_of_once_it_is_in_force),
 		AT_PLACE(a_service_without_nodes_is_told_of_once),
 		AT_PLACE(events_that_nobody_can_be_told_are_counted),
 		AT_PLACE(what_cannot_be_served_is_told_once),
@@ -2307,6 +2456,7 @@ int main(void)
 		AT_PLACE(a_bad_request_on_a_live_service_leaves_it_served),
 		AT_PLACE(a_bad_request_costs_no_address_over_a_restart_either),
 		AT_PLACE(an_address_that_is_asked_for_serves_before_the_old_one_goes),
+		AT_PLACE(the_old_address_goes_also_if_a_port_comes_meanwhile),
 		AT_PLACE(one_that_comes_back_has_its_name_again),
 		AT_PLACE(in_dnat_a_service_has_one_address_at_a_time),
 		AT_PLACE(who_cannot_be_served_now_keeps_its_address),
@@ -2341,6 +2491,9 @@ int main(void)
 		AT_PLACE(a_status_waits_for_the_others),
 		AT_PLACE(but_for_no_more_than_five_seconds),
 		AT_PLACE(a_service_is_released_when_the_others_do_not_forward_either),
+		AT_PLACE(a_port_that_joins_waits_for_the_others),
+		AT_PLACE(who_comes_to_lead_waits_for_what_changed_before),
+		AT_PLACE(what_the_others_have_followed_waits_for_nobody_who_comes_after),
 		AT_PLACE(what_is_in_force_is_a_version_of_services),
 		AT_PLACE(one_that_has_no_room_for_all_says_so_of_what_is_in_force),
 		AT_PLACE(one_that_there_is_no_room_for_says_so_and_gets_no_address),
