@@ -64,9 +64,10 @@ struct service_entry {
 	bool lacks_nodes;        // As far as people are told.
 	bool lacks_room;         // Not all of it is in what was joined last.
 	uint64_t since;          // The join by which it is served as it asks, or not any more.
-	uint64_t told_ns;        // Since when its status has said so; 0 if it does not.
+	uint64_t told_ns;        // Since when nodes can learn all of it; 0 while they cannot.
 	bool knows;              // In dsr and tunnel: a node of each port takes its packets.
 	bool was_asked;          // Likewise: whether it does, once.
+	bool is_doubted;         // Likewise: what its status says of that was before it changed.
 	const char *reason;      // One word, or ""; a constant.
 	char message[STATUS_MESSAGE_MAX];
 
@@ -238,6 +239,12 @@ bool cluster_has_its_ingress(const struct service_entry *e);
 // Whether packets to it find a node; and whether its status does not say so yet.
 bool cluster_is_programmed(const struct service_entry *e);
 bool cluster_gets_programmed(const struct service_entry *e);
+
+// That it is programmed, as its status may say, is not known of it as it is to be served now.
+void cluster_doubt(struct service_entry *e);
+
+// It will ask for what 'object' asks for: nodes have to learn ports that it has not had.
+void cluster_learn_ports(struct service_entry *e, const struct service_object *object);
 
 // Takes what the API server has of a Service. As of cluster_tell().
 int cluster_tell_service(struct cluster *c, bool is_gone, const json_t *json, uint64_t now_ns);

@@ -6,7 +6,8 @@
 #include "json_read.h"
 
 // In dsr and tunnel nodes learn the addresses of a Service from its status, which so is written
-// before it can be programmed: that it is, once each port has a node that takes its packets.
+// before it can be programmed: that it is, once each port has a node that takes its packets. One
+// that gets another port has to be learnt anew.
 
 static bool is_learnt(const struct service_entry *e)
 {
@@ -36,16 +37,45 @@ static bool says_programmed(const struct service_object *object)
 		service_condition(object, condition_word(CONDITION_PROGRAMMED)), "status", "True");
 }
 
-// What a status said of the very same addresses before a restart is not taken back.
+// What a status said of the very same addresses and ports before a restart is not taken back.
 bool cluster_is_programmed(const struct service_entry *e)
 {
-	return !e->lacks_room &&
-		(!is_learnt(e) || e->knows || (says_addresses(e) && says_programmed(e->object)));
+	bool was_known = !e->is_doubted && says_addresses(e) && says_programmed(e->object);
+
+	return !e->lacks_room && (!is_learnt(e) || e->knows || was_known);
 }
 
 bool cluster_gets_programmed(const struct service_entry *e)
 {
 	return is_learnt(e) && cluster_is_programmed(e) && !says_programmed(e->object);
+}
+
+void cluster_doubt(struct service_entry *e)
+{
+	e->knows = false;
+	e->is_doubted = true;
+}
+
+static bool has_port(const struct service_object *object, const struct service_port *port)
+{
+	for (size_t i = 0; i < object->n_ports; i++) {
+		if (object->ports[i].port == port->port &&
+			object->ports[i].protocol == port->protocol)
+			return true;
+	}
+	return false;
+}
+
+// What they know of the others stays known: of a port the first telling counts.
+void cluster_learn_ports(struct service_entry *e, const struct service_object *object)
+{
+	for (size_t i = 0; i < object->n_ports; i++) {
+		if (has_port(e->object, &object->ports[i]))
+			continue;
+		cluster_doubt(e);
+		e->told_ns = 0;
+		return;
+	}
 }
 
 // 0: one that is programmed when it is asked about for the first time was learnt before we came.
@@ -106,9 +136,11 @@ bool cluster_learn(
 		if (e->stage != STAGE_SERVE || !is_learnt(e) || e->knows)
 			continue;
 		e->knows = service_is_in_force(cluster, e) && is_known(e, awaits, argument, now_ns);
-		if (e->knows)
-			cluster_look_at(cluster, e);
 		some_wait |= !e->knows;
+		if (!e->knows)
+			continue;
+		e->is_doubted = false;
+		cluster_look_at(cluster, e);
 	}
 	return some_wait;
 }

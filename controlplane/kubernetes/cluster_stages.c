@@ -472,17 +472,26 @@ static void reserve(struct cluster *c)
 	free(list);
 }
 
+// How packets come to nodes may be another way now, by the file or an annotation.
+static void admit(struct cluster *c, struct service_entry *e)
+{
+	enum forwarding_mode mode = e->admission.mode;
+	enum tunnel_kind kind = e->admission.tunnel_kind;
+
+	admission_judge(c->file, e->object, &e->admission);
+	if (e->stage != STAGE_SERVE ||
+		(e->admission.mode == mode &&
+			(mode != MODE_TUNNEL || e->admission.tunnel_kind == kind)))
+		return;
+	cluster_begin_anew(c, e);
+	cluster_doubt(e);
+}
+
 static void judge_ours(struct cluster *c, struct service_entry *e, uint64_t now_ns)
 {
-	enum forwarding_mode before = e->admission.mode;
-
 	e->answer = BOOK_GIVEN;
 	cluster_drop_endpoints(c, e); // Its ports may be others.
-	admission_judge(c->file, e->object, &e->admission);
-	if (e->stage == STAGE_SERVE && e->admission.mode != before) {
-		cluster_begin_anew(c, e); // Its status says the mode, too.
-		e->knows = false;
-	}
+	admit(c, e);
 	explain(e, e->admission.reason, e->admission.message);
 	if (!e->admission.is_admitted)
 		stay(c, e, now_ns);

@@ -93,9 +93,12 @@ static void ingress_overwritten(
 		e->conflict.writer);
 }
 
-static void ask_otherwise(struct cluster *c, struct service_entry *e)
+// It will ask for what 'object' asks for.
+static void ask_otherwise(
+	struct cluster *c, struct service_entry *e, const struct service_object *object)
 {
 	e->conflict = (struct status_conflict){0};
+	cluster_learn_ports(e, object);
 	if (e->stage == STAGE_SERVE)
 		cluster_begin_anew(c, e);
 }
@@ -109,7 +112,7 @@ static void replace_object(struct cluster *c, struct service_entry *e,
 	bool has_another = had_ingress && !json_equal(before->ingress_json, object->ingress_json);
 
 	if (before != NULL && !asks_alike(before, object))
-		ask_otherwise(c, e);
+		ask_otherwise(c, e, object);
 	e->object = object;
 	cluster_remake(c, e);
 	service_object_free(before);

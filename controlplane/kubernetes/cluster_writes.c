@@ -58,7 +58,7 @@ static void want_served(const struct service_entry *e, struct wanted_status *wan
 			"every worker forwards what is sent to it");
 	else
 		want_condition(wanted, CONDITION_PROGRAMMED, false, "AwaitingNodes",
-			"no node has shown yet that it takes packets to the address, which nodes "
+			"some port has no node yet that takes packets to the address, which nodes "
 			"learn from this status");
 }
 

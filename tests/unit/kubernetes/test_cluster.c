@@ -2290,7 +2290,8 @@ static void a_waiting_service_is_released_too(void **state)
 
 // What nodes learn
 
-#define IN_DSR WITH("forwarding", "dsr")
+#define IN(mode) WITH("forwarding", mode)
+#define IN_DSR IN("dsr")
 #define PROGRAMMED "'conditions': [{'type': 'guideway.dev/Programmed', 'status': 'True'}]"
 
 struct asked {
@@ -2390,6 +2391,127 @@ static void a_change_to_dsr_is_written_once_workers_forward_so(void **state)
 	tell(p, CLUSTER_SERVICES, false,
 		service("web", IN_DSR, LB, "{" INGRESS("Proxy") ", " PROGRAMMED "}"));
 	assert_string_equal(next_write(p), "");
+	join_in_force(p);
+	assert_true(learn(p, &asked));
+	assert_write_has(p, "AwaitingNodes");
+}
+
+static const char is_right_in_dsr[] = IS_RIGHT("203.0.113.1", "VIP");
+
+// Serves a Service whose one port nodes know, and whose status says so.
+static void serve_web_in_dsr(struct place *p)
+{
+	struct asked asked = {.awaits = true};
+
+	two_nodes(p);
+	tell_service(p, "web", IN_DSR, LB);
+	join_in_force(p);
+	assert_true(learn(p, &asked));
+	assert_write_has(p, "AwaitingNodes");
+	answer(p, "web", service("web", IN_DSR, LB, "{" INGRESS("VIP") "}"));
+	assert_true(learn(p, &asked));
+	asked.awaits = false;
+	assert_false(learn(p, &asked));
+	next_write(p);
+	answer(p, "web", service("web", IN_DSR, LB, is_right_in_dsr));
+	join_in_force(p);
+	assert_false(learn(p, &asked));
+	assert_string_equal(next_write(p), "");
+	events(p);
+}
+
+static void a_port_that_comes_is_to_be_learnt_before_all_is_programmed_again(void **state)
+{
+	struct place *p = *state;
+	struct asked asked = {.awaits = true};
+
+	serve_web_in_dsr(p);
+	p->now_ns += 60 * SECONDS;
+	tell_ports(p, IN_DSR, TWO_PORTS("30081"), is_right_in_dsr);
+	assert_true(learn(p, &asked));
+	assert_int_equal(asked.n, 0);
+	join(p);
+	assert_string_equal(next_write(p), "");
+	cluster_is_in_force(p->cluster, p->now_ns);
+	assert_true(learn(p, &asked));
+	assert_int_equal(asked.n, 2);
+	assert_true(asked.since_ns == p->now_ns); // Nobody can know it for longer.
+	assert_write_has(p, "\"AwaitingNodes\", \"status\": \"False\"");
+	answer(p, "web", service_of("web", IN_DSR, LB, TWO_PORTS("30081"), "{" INGRESS("VIP") "}"));
+
+	asked.awaits = false;
+	assert_false(learn(p, &asked));
+	assert_write_has(p, "\"Forwarding\", \"status\": \"True\"");
+	answer(p, "web", service_of("web", IN_DSR, LB, TWO_PORTS("30081"), is_right_in_dsr));
+	assert_string_equal(events(p), "EnsuredLoadBalancer");
+	join_in_force(p);
+	asked.awaits = true; // As while nodes change.
+	assert_true(learn(p, &asked));
+	assert_string_equal(next_write(p), "");
+}
+
+static void ports_that_go_and_other_node_ports_leave_all_programmed(void **state)
+{
+	struct place *p = *state;
+	struct asked asked = {.awaits = false};
+
+	serve_web_in_dsr(p);
+	tell_ports(p, IN_DSR, TWO_PORTS("30081"), is_right_in_dsr);
+	join_in_force(p);
+	assert_false(learn(p, &asked));
+	assert_string_equal(next_write(p), "");
+	asked.awaits = true;
+	tell_ports(p, IN_DSR, TWO_PORTS("30082"), is_right_in_dsr);
+	join_in_force(p);
+	assert_true(learn(p, &asked));
+	assert_string_equal(next_write(p), "");
+	tell_ports(p, IN_DSR, PORT_80, is_right_in_dsr);
+	join_in_force(p);
+	assert_true(learn(p, &asked));
+	assert_string_equal(next_write(p), "");
+	assert_string_equal(events(p), "");
+}
+
+static void another_way_to_nodes_is_to_be_learnt_at_the_same_address(void **state)
+{
+	static const char *const ways[] = {IN("tunnel-ip"), IN("tunnel-gue")};
+	struct place *p = *state;
+	struct asked asked = {.awaits = true};
+
+	p->file.settings.tunnel_source[IPV4] = address_of("192.0.2.20");
+	serve_web_in_dsr(p);
+	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+		tell(p, CLUSTER_SERVICES, false, service("web", ways[i], LB, is_right_in_dsr));
+		join_in_force(p);
+		asked.awaits = true;
+		assert_true(learn(p, &asked));
+		assert_write_has(p, "AwaitingNodes");
+		asked.awaits = false;
+		assert_false(learn(p, &asked));
+		answer(p, "web", service("web", ways[i], LB, is_right_in_dsr));
+		assert_string_equal(next_write(p), "");
+	}
+}
+
+// The same is told again, and then a port more, which came meanwhile.
+static void after_a_restart_what_was_saved_as_programmed_is_not_taken_back(void **state)
+{
+	struct place *p = *state;
+	struct asked asked = {.awaits = true};
+
+	serve_web_in_dsr(p);
+	restart(p);
+	join_in_force(p);
+	assert_true(learn(p, &asked));
+	assert_int_equal(asked.since_ns, 0);
+	begin(p);
+	tell(p, CLUSTER_SERVICES, false, service("web", IN_DSR, LB, is_right_in_dsr));
+	two_nodes(p);
+	join_in_force(p);
+	assert_true(learn(p, &asked));
+	assert_string_equal(next_write(p), "");
+
+	tell_ports(p, IN_DSR, TWO_PORTS("30081"), is_right_in_dsr);
 	join_in_force(p);
 	assert_true(learn(p, &asked));
 	assert_write_has(p, "AwaitingNodes");
@@ -2531,6 +2653,10 @@ int main(void)
 		AT_PLACE(what_was_programmed_before_a_restart_is_not_taken_back),
 		AT_PLACE(what_was_not_programmed_before_a_restart_is_to_be_learnt),
 		AT_PLACE(a_change_to_dsr_is_written_once_workers_forward_so),
+		AT_PLACE(a_port_that_comes_is_to_be_learnt_before_all_is_programmed_again),
+		AT_PLACE(ports_that_go_and_other_node_ports_leave_all_programmed),
+		AT_PLACE(another_way_to_nodes_is_to_be_learnt_at_the_same_address),
+		AT_PLACE(after_a_restart_what_was_saved_as_programmed_is_not_taken_back),
 		AT_PLACE(ports_without_tcp_learn_by_time_and_others_together),
 	};
 
