@@ -1,5 +1,6 @@
 # The token is taken away from Guideway (401): what it serves goes on, it says why it can write nothing,
-# and a new token in the same file is taken up without a restart.
+# and a new token in the same file is taken up without a restart. All the time it is told of two API
+# servers, of which the first is not there.
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/../in_a_cluster.sh"
 
@@ -18,7 +19,8 @@ is_refused()
 admin delete secret --namespace guideway --ignore-not-found first second >/dev/null # Of an earlier case.
 token_bound_to first >"$lab_folder/token"
 kubeconfig $management.10 "{tokenFile: $lab_folder/token}" >"$lab_folder/kubeconfig"
-guideway_more=$(kubernetes_config | sed "s|$cluster_folder/kubeconfig.guideway|$lab_folder/kubeconfig|")
+servers="servers = [ \"https://$management.10:6444\", \"https://$management.10:6443\" ];"
+guideway_more=$(kubernetes_config "$servers" | sed "s|$cluster_folder/kubeconfig.guideway|$lab_folder/kubeconfig|")
 guideway_begin
 deployment_add web 2
 class_apply web
