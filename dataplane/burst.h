@@ -70,14 +70,20 @@ static inline bool packet_has_ports(const struct packet *p)
 	return p->kind == KIND_PORTS && p->fault == DROP_NONE;
 }
 
-static inline struct address packet_source(const struct packet *p)
+// 'family' is the packet's: a constant, where a stage is compiled once for each.
+static inline __attribute__((always_inline)) struct address packet_source_of(
+	const struct packet *p, enum family family)
 {
 	const struct rte_ipv4_hdr *ip = (const struct rte_ipv4_hdr *)p->l3;
 
-	return p->family == IPV4 ? address_from_ipv4(ip->src_addr) : address_from_ipv6(p->l3 + 8);
+	return family == IPV4 ? address_from_ipv4(ip->src_addr) : address_from_ipv6(p->l3 + 8);
 }
 
-// 'family' is the packet's: a constant, where a stage is compiled once for each.
+static inline struct address packet_source(const struct packet *p)
+{
+	return packet_source_of(p, p->family);
+}
+
 static inline __attribute__((always_inline)) struct address packet_destination_of(
 	const struct packet *p, enum family family)
 {
@@ -103,11 +109,17 @@ static inline rte_be16_t packet_destination_port(const struct packet *p)
 }
 
 // The IPv4 time to live, or the IPv6 hop limit.
-static inline uint8_t *packet_hop_limit(const struct packet *p)
+static inline __attribute__((always_inline)) uint8_t *packet_hop_limit_of(
+	const struct packet *p, enum family family)
 {
 	return p->l3 +
-		(p->family == IPV4 ? offsetof(struct rte_ipv4_hdr, time_to_live)
-				   : offsetof(struct rte_ipv6_hdr, hop_limits));
+		(family == IPV4 ? offsetof(struct rte_ipv4_hdr, time_to_live)
+				: offsetof(struct rte_ipv6_hdr, hop_limits));
+}
+
+static inline uint8_t *packet_hop_limit(const struct packet *p)
+{
+	return packet_hop_limit_of(p, p->family);
 }
 
 // From the layer 4 header on.

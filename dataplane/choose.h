@@ -56,12 +56,10 @@ static inline enum drop_reason choose_nobody(const struct service *service)
 }
 
 // For each packet to a service without flows, as early as can be: sets 'hash' to its slot and asks
-// for the slot's memory. 'service' is set.
+// for the slot's memory.
 static inline __attribute__((always_inline)) void choose_prepare(
-	const struct burst *b, struct packet *p, enum family family)
+	const struct burst *b, struct packet *p, enum family family, const struct service *service)
 {
-	const struct service *service = choose_service(b, p);
-
 	p->hash = choose_slot(b->pipeline, p, family, service);
 	if (likely(service->ring != NULL))
 		rte_prefetch0(&service->ring[p->hash]);

@@ -33,14 +33,15 @@ void dnat_forward(struct burst *b, enum family family, const struct packet_list 
 	}
 }
 
-bool dnat_is_reply(const struct burst *b, struct packet *p)
+static inline __attribute__((always_inline)) bool is_reply(
+	const struct burst *b, struct packet *p, enum family family)
 {
-	service_id service = forwarding_table_find_return(
-		b->table, p->family, packet_source_port(p), p->protocol);
+	service_id service =
+		forwarding_table_find_return(b->table, family, packet_source_port(p), p->protocol);
 	if (likely(service == SERVICE_NONE))
 		return false;
 
-	struct address source = packet_source(p);
+	struct address source = packet_source_of(p, family);
 	node_id node = forwarding_table_find_node(b->table, &source);
 	if (node == NODE_NONE || b->table->services[service].states[node] == TARGET_ABSENT)
 		return false;
@@ -48,6 +49,11 @@ bool dnat_is_reply(const struct burst *b, struct packet *p)
 	p->service = service;
 	p->node = node;
 	return true;
+}
+
+bool dnat_is_reply(const struct burst *b, struct packet *p)
+{
+	return p->family == IPV4 ? is_reply(b, p, IPV4) : is_reply(b, p, IPV6);
 }
 
 bool dnat_may_be_reply(const struct burst *b, const struct packet *p)

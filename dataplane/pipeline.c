@@ -123,10 +123,11 @@ static inline void cut_padding(struct packet *p)
 }
 
 // Returns false if it goes no further.
-static inline bool may_go_on(struct burst *b, struct packet *p)
+static inline __attribute__((always_inline)) bool may_go_on(
+	struct burst *b, struct packet *p, enum family family)
 {
 	cut_padding(p);
-	if (unlikely(*packet_hop_limit(p) <= 1)) {
+	if (unlikely(*packet_hop_limit_of(p, family) <= 1)) {
 		burst_expire(b, p);
 		return false;
 	}
@@ -134,15 +135,15 @@ static inline bool may_go_on(struct burst *b, struct packet *p)
 }
 
 // To a service that keeps no flows.
-static inline __attribute__((always_inline)) void sort_by_slot(
-	struct burst *b, struct packet *p, enum family family, enum forwarding_mode mode)
+static inline __attribute__((always_inline)) void sort_by_slot(struct burst *b, struct packet *p,
+	enum family family, const struct service *service, enum forwarding_mode mode)
 {
 	if (mode == MODE_DSR)
 		cut_padding(p); // Its hop limit does not change.
-	else if (unlikely(!may_go_on(b, p)))
+	else if (unlikely(!may_go_on(b, p, family)))
 		return;
 
-	choose_prepare(b, p, family);
+	choose_prepare(b, p, family, service);
 	b->is_by_slot = true;
 	packet_list_add(&b->to_services[mode][family], p);
 }
@@ -154,8 +155,8 @@ static inline __attribute__((always_inline)) void sort_to_service(
 
 	capture_in(b, p);
 	if (service->mode != MODE_SNAT && likely(!service->keeps_flows))
-		return sort_by_slot(b, p, family, service->mode);
-	if (unlikely(!may_go_on(b, p)))
+		return sort_by_slot(b, p, family, service, service->mode);
+	if (unlikely(!may_go_on(b, p, family)))
 		return;
 
 	snat_prepare(b->pipeline, p, family);
@@ -163,9 +164,11 @@ static inline __attribute__((always_inline)) void sort_to_service(
 }
 
 // To none of our addresses.
-static void sort_to_others(struct burst *b, struct packet *p, const struct address *destination)
+static inline __attribute__((always_inline)) void sort_to_others(
+	struct burst *b, struct packet *p, enum family family)
 {
-	next_hop_id next_hop = forwarding_table_route(b->table, destination);
+	struct address destination = packet_destination_of(p, family);
+	next_hop_id next_hop = forwarding_table_route(b->table, &destination);
 	uint64_t hop = output_hop(b->pipeline, next_hop);
 
 	if (hop & NEXT_HOP_TO_KERNEL || !dnat_is_reply(b, p))
@@ -173,8 +176,8 @@ static void sort_to_others(struct burst *b, struct packet *p, const struct addre
 	p->next_hop = next_hop;
 	capture_in(b, p);
 	b->is_by_slot = true;
-	if (may_go_on(b, p))
-		packet_list_add(&b->to_clients[p->family], p);
+	if (may_go_on(b, p, family))
+		packet_list_add(&b->to_clients[family], p);
 }
 
 // To an SNAT address: a reply, or if the kernel has the address as well what may be one. That no
@@ -187,33 +190,49 @@ static inline bool may_be_reply(
 			owner_map_has(b->pipeline->owners, packet_destination_port(p)));
 }
 
-static inline void sort_to_snat(struct burst *b, struct packet *p, const struct own_address *own)
+// To an SNAT address that the kernel has, too, and nothing that may be a reply. Rare, and so apart.
+static __attribute__((noinline)) void sort_to_shared(struct burst *b, struct packet *p)
 {
-	struct address source = packet_source(p);
+	sort_to_others(b, p, p->family);
+}
+
+static inline __attribute__((always_inline)) void sort_to_snat(
+	struct burst *b, struct packet *p, enum family family, const struct own_address *own)
+{
+	struct address source = packet_source_of(p, family);
 
 	p->snat_index = own->snat_index;
 	p->node = forwarding_table_find_node(b->table, &source);
 	if (unlikely(!may_be_reply(b, p, own)))
-		return sort_to_others(b, p, &own->address);
+		return sort_to_shared(b, p);
 
 	capture_in(b, p);
-	if (unlikely(!may_go_on(b, p)))
+	if (unlikely(!may_go_on(b, p, family)))
 		return;
 
-	snat_prepare_reply(b->pipeline, p);
-	packet_list_add(&b->to_snat[p->family], p);
+	snat_prepare_reply(b->pipeline, p, family);
+	packet_list_add(&b->to_snat[family], p);
 }
 
-// To no service, and to no SNAT address.
-static __attribute__((noinline)) void sort_ports(
-	struct burst *b, struct packet *p, const struct address *destination)
+static inline __attribute__((always_inline)) void sort_ports_of(
+	struct burst *b, struct packet *p, enum family family)
 {
-	const struct own_address *own = forwarding_table_find_own(b->table, destination);
+	struct address destination = packet_destination_of(p, family);
+	const struct own_address *own = forwarding_table_find_own(b->table, &destination);
 
 	if (own_address_is_ours_alone(own))
 		sort_ours(b, p, own);
 	else
-		sort_to_others(b, p, destination);
+		sort_to_others(b, p, family);
+}
+
+// To no service, and to no SNAT address. Apart, so that what is to one has all registers.
+static __attribute__((noinline)) void sort_ports(struct burst *b, struct packet *p)
+{
+	if (p->family == IPV4)
+		sort_ports_of(b, p, IPV4);
+	else
+		sort_ports_of(b, p, IPV6);
 }
 
 // 'asked' where ask_for_services() has left what it found.
@@ -235,13 +254,13 @@ static inline __attribute__((always_inline)) void sort_family(
 	struct address destination = packet_destination_of(p, family);
 	const struct own_address *snat = forwarding_table_find_snat(b->table, &destination);
 	if (snat != NULL)
-		return sort_to_snat(b, p, snat);
+		return sort_to_snat(b, p, family, snat);
 
 	p->service = find_service(b, p, &destination, asked);
 	if (p->service != SERVICE_NONE)
 		sort_to_service(b, p, family);
 	else
-		sort_ports(b, p, &destination);
+		sort_ports(b, p);
 }
 
 static inline __attribute__((always_inline)) void sort_packet(

@@ -59,10 +59,11 @@ static inline union return_key snat_return_key(const struct packet *p)
 }
 
 // The same for each packet to an SNAT address: 'snat_index' and 'node' are set.
-static inline void snat_prepare_reply(const struct pipeline *pipeline, struct packet *p)
+static inline __attribute__((always_inline)) void snat_prepare_reply(
+	const struct pipeline *pipeline, struct packet *p, enum family family)
 {
 	p->hash = flow_hash_back(pipeline->hash_key, snat_return_key(p).word);
-	flow_table_prefetch(pipeline->flows[p->family], FLOW_BACK, p->hash);
+	flow_table_prefetch(pipeline->flows[family], FLOW_BACK, p->hash);
 }
 
 // For TCP and UDP packets to services, prepared. Finds or begins their flow and sends them

@@ -332,7 +332,7 @@ static void refuse_dead(struct burst *b, struct packet *p, struct flow_table *ft
 static void leave_to_slot(struct burst *b, struct packet *p)
 {
 	p->flow = FLOW_NONE;
-	choose_prepare(b, p, p->family);
+	choose_prepare(b, p, p->family, choose_service(b, p));
 	b->is_by_slot = true;
 	packet_list_add(&b->to_services[choose_service(b, p)->mode][p->family], p);
 }

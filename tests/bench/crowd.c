@@ -430,7 +430,8 @@ static void prepare_requests(struct crowd *c, struct burst *b)
 		if (c->mode->mode == MODE_SNAT)
 			snat_prepare(b->pipeline, &b->packets[i], c->family);
 		else
-			choose_prepare(b, &b->packets[i], c->family);
+			choose_prepare(
+				b, &b->packets[i], c->family, choose_service(b, &b->packets[i]));
 	}
 }
 
@@ -525,7 +526,7 @@ void crowd_reply_by_stages(struct crowd *c, int64_t ret_cycles[N_CROWD_STAGES])
 	bench_require(all, "a reply is not known as one");
 	watch.start = bench_now();
 	for (int i = 0; c->mode->mode == MODE_SNAT && i < BURST_MAX; i++)
-		snat_prepare_reply(&c->pipeline, &b.packets[i]);
+		snat_prepare_reply(&c->pipeline, &b.packets[i], c->family);
 	end_stage(&watch, CROWD_PREPARE);
 	reply(&b, c->family, c->mode->mode);
 	end_stage(&watch, CROWD_OWN);

@@ -424,7 +424,7 @@ static enum way answer(struct world *w, uint8_t protocol, const struct ends *to_
 	write_packet(&wire, w->family, protocol, &ends, flags);
 	wire.p.node = node_of(w, &to_node->destination);
 	wire.p.snat_index = !address_equal(&to_node->source, &w->snat[w->family][0]);
-	snat_prepare_reply(&w->pipeline, p);
+	snat_prepare_reply(&w->pipeline, p, p->family);
 	struct packet_list list = {.n = 1, .at = {p}};
 	snat_reply(&w->burst, w->family, &list);
 	if (wire.way == SENT) {
