@@ -47,24 +47,43 @@ static inline rte_be16_t ether_type(enum family family)
 	return family == IPV4 ? RTE_BE16(RTE_ETHER_TYPE_IPV4) : RTE_BE16(RTE_ETHER_TYPE_IPV6);
 }
 
+struct port_header output_header(const struct port_facts *port)
+{
+	struct port_header header = {
+		.vlan = port->vlan,
+		.mtu = port->mtu,
+		.len = RTE_ETHER_HDR_LEN + (port->vlan != 0 ? RTE_VLAN_HLEN : 0),
+	};
+
+	for (enum family family = 0; family < N_FAMILIES; family++) {
+		rte_be16_t type =
+			port->vlan != 0 ? RTE_BE16(RTE_ETHER_TYPE_VLAN) : ether_type(family);
+
+		header.from[family] = mac_word(&port->mac) << 16 >> 16 | (uint64_t)type << 48;
+	}
+	return header;
+}
+
+static inline void write_tag(const struct packet *p, uint16_t vlan)
+{
+	const rte_be16_t tag[] = {rte_cpu_to_be_16(vlan), ether_type(p->family)};
+
+	memcpy(p->l3 - sizeof(tag), tag, sizeof(tag));
+}
+
 // In words of eight bytes, of which the next takes back what is not a MAC address. Returns false
 // where the mbuf has no room for it.
-static inline bool write_ethernet(struct packet *p, uint64_t to, uint64_t from, uint16_t vlan)
+static inline bool write_ethernet(
+	const struct packet *p, uint64_t to, const struct port_header *header)
 {
-	uint8_t *frame = p->l3 - RTE_ETHER_HDR_LEN - (vlan != 0 ? RTE_VLAN_HLEN : 0);
-	rte_be16_t type = ether_type(p->family);
+	uint8_t *frame = p->l3 - header->len;
 
 	if (unlikely(!segments_begin(p->mbuf, frame)))
 		return false;
-	if (vlan != 0) {
-		rte_be16_t tag[] = {rte_cpu_to_be_16(vlan), type};
-		memcpy(p->l3 - sizeof(tag), tag, sizeof(tag));
-		type = RTE_BE16(RTE_ETHER_TYPE_VLAN);
-	}
-
-	uint64_t from_and_type = from << 16 >> 16 | (uint64_t)type << 48;
+	if (header->vlan != 0)
+		write_tag(p, header->vlan);
 	memcpy(frame, &to, sizeof(to));
-	memcpy(frame + RTE_ETHER_ADDR_LEN, &from_and_type, sizeof(from_and_type));
+	memcpy(frame + RTE_ETHER_ADDR_LEN, &header->from[p->family], sizeof(header->from[0]));
 	return true;
 }
 
@@ -88,9 +107,11 @@ static void put_finished_to_kernel(struct burst *b, struct packet *p, uint8_t po
 
 static void send_to_kernel(struct burst *b, struct packet *p, uint8_t port)
 {
-	uint64_t mac = mac_word(&b->pipeline->ports[port].mac);
+	struct port_facts twin = b->pipeline->ports[port];
 
-	if (!write_ethernet(p, mac, mac, 0))
+	twin.vlan = 0; // The kernel knows of none.
+	const struct port_header header = output_header(&twin);
+	if (!write_ethernet(p, mac_word(&twin.mac), &header))
 		burst_drop(b, p, DROP_NO_MEMORY);
 	else
 		put_finished_to_kernel(b, p, port);
@@ -156,10 +177,10 @@ static inline __attribute__((always_inline)) void send_plain(
 	struct burst *b, struct packet *p, uint64_t hop)
 {
 	uint8_t port = next_hop_port(hop);
-	const struct port_facts *facts = &b->pipeline->ports[port];
-	if (unlikely(p->ip_len > facts->mtu))
+	const struct port_header *header = &b->pipeline->headers[port];
+	if (unlikely(p->ip_len > header->mtu))
 		return send_in_fragments(b, p, hop);
-	if (unlikely(!write_ethernet(p, hop, mac_word(&facts->mac), facts->vlan)))
+	if (unlikely(!write_ethernet(p, hop, header)))
 		return burst_drop(b, p, DROP_NO_MEMORY);
 
 	put_tx(b->out, port, p->mbuf);

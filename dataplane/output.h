@@ -7,6 +7,9 @@
 #include "burst.h"
 #include "pipeline.h"
 
+// What stands before packets that leave by 'port'.
+struct port_header output_header(const struct port_facts *port);
+
 // Whether the packet may be cut into fragments.
 bool output_may_split(const struct packet *p);
 

@@ -494,6 +494,8 @@ bool pipeline_retry(struct pipeline *p, const struct forwarding_table *table,
 void pipeline_prepare(struct pipeline *p)
 {
 	p->mtu_min = UINT16_MAX;
-	for (size_t i = 0; i < p->n_ports; i++)
+	for (size_t i = 0; i < p->n_ports; i++) {
 		p->mtu_min = RTE_MIN(p->mtu_min, p->ports[i].mtu);
+		p->headers[i] = output_header(&p->ports[i]);
+	}
 }

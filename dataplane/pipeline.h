@@ -81,6 +81,14 @@ struct port_facts {
 	uint16_t vlan; // 0 for none.
 };
 
+// What stands before a packet that leaves by a port, and what else is asked of that port then.
+struct port_header {
+	uint64_t from[N_FAMILIES]; // Its MAC address and the EtherType, as they lie in a frame.
+	uint16_t vlan;             // Of the tag, which follows; 0 for none.
+	uint16_t mtu;
+	uint8_t len; // Of the Ethernet header, with the tag.
+};
+
 // A MAC address and what two bytes lie behind it, as in a next hop's word.
 static inline uint64_t mac_word(const struct rte_ether_addr *mac)
 {
@@ -125,7 +133,8 @@ struct pipeline {
 	size_t n_ports;
 	uint64_t hash_key[2];
 	struct limiter limiters[N_LIMITS];
-	uint16_t mtu_min; // Of 'ports'.
+	struct port_header headers[PORTS_MAX]; // Of 'ports', as is
+	uint16_t mtu_min;                      // this.
 	uint32_t next_id; // Counts packets whose identification is for us to give.
 };
 
