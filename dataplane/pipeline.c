@@ -148,19 +148,31 @@ static inline __attribute__((always_inline)) void sort_by_slot(struct burst *b, 
 	packet_list_add(&b->to_services[mode][family], p);
 }
 
+static inline __attribute__((always_inline)) void sort_by_flow(
+	struct burst *b, struct packet *p, enum family family)
+{
+	if (unlikely(!may_go_on(b, p, family)))
+		return;
+
+	snat_prepare(b->pipeline, p, family);
+	packet_list_add(&b->to_services[MODE_SNAT][family], p);
+}
+
+// Compiled once for each mode, too, so that the compiler knows where its list is.
 static inline __attribute__((always_inline)) void sort_to_service(
 	struct burst *b, struct packet *p, enum family family)
 {
 	const struct service *service = choose_service(b, p);
 
 	capture_in(b, p);
-	if (service->mode != MODE_SNAT && likely(!service->keeps_flows))
-		return sort_by_slot(b, p, family, service, service->mode);
-	if (unlikely(!may_go_on(b, p, family)))
-		return;
-
-	snat_prepare(b->pipeline, p, family);
-	packet_list_add(&b->to_services[MODE_SNAT][family], p);
+	if (service->mode == MODE_SNAT || unlikely(service->keeps_flows))
+		sort_by_flow(b, p, family);
+	else if (service->mode == MODE_DSR)
+		sort_by_slot(b, p, family, service, MODE_DSR);
+	else if (service->mode == MODE_DNAT)
+		sort_by_slot(b, p, family, service, MODE_DNAT);
+	else
+		sort_by_slot(b, p, family, service, MODE_TUNNEL);
 }
 
 // To none of our addresses.
