@@ -349,6 +349,8 @@ const struct model *plan_refresh(struct plan *plan, uint64_t now_ns)
 
 void plan_settle(struct plan *plan)
 {
+	if (plan->n_settled == plan->n_pools)
+		return; // As with nearly every table, of which each pool would be looked at.
 	for (size_t i = 0; i < plan->n_pools; i++)
 		plan->pools[i].settled = true;
 	plan->n_settled = plan->n_pools;
